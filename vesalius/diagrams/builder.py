@@ -1,0 +1,564 @@
+"""The one mutable thing: a builder that shares every box it has seen before.
+
+`Builder.add` takes uses of wires with *labels* for their slots (names, for people; anything
+hashable, for machines), gives equal labels one local axis, puts the box into its canonical
+form and looks it up. So equal computations become one node whatever their axes are called,
+and the order of commutative operands does not matter.
+
+Canonical form. Local axes are numbered by first occurrence. Operands of a commutative box
+are sorted by wire; where one wire stands twice, or where a wire is symmetric (a Gram matrix
+equals its transpose), the candidates are tried and the smallest form wins. Two candidates
+that give the same form are a symmetry of the result, which is remembered on its wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from contextvars import Token as Token_
+from itertools import islice, permutations, product
+from typing import Any, NamedTuple
+
+from vesalius.diagrams.box import Axes, Box, Kind, Site, Token, WireType, box
+from vesalius.diagrams.boxes.sources import INPUT
+from vesalius.diagrams.errors import AxisError, SizeError, StructureError
+from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import ArrayType, TypeLike
+from vesalius.diagrams.wire import Wire
+
+Label = Hashable
+Use = tuple[int, tuple[Label, ...]]
+CANDIDATES = 720  # how many orders of tied operands are tried before the first is taken
+
+
+# The builder that verbs without operands (constants, parameters, positions) belong to.
+CURRENT: ContextVar[Builder | None] = ContextVar("vesalius_builder", default=None)
+
+
+class Made(NamedTuple):
+    """What `add` returns: the wires of the node, and the labels of the slots of each."""
+
+    wires: range
+    labels: tuple[tuple[Label, ...], ...]
+    fresh: bool
+
+
+class Builder:
+    """Builds one diagram. Wires that it returns can be used in this builder only.
+
+    Entered with `with`, it is the one that constants and parameters belong to.
+
+    >>> b = Builder("double")
+    >>> x = b.input("x", "n c")
+    >>> print(b.diagram(y=x + x).output_types["y"])
+    {n, c} float
+    """
+
+    def __init__(self, name: str = "diagram", doc: str = "") -> None:
+        self.name = name
+        self.doc = doc
+        self.nodes: list[Node] = []
+        self.types: list[WireType] = []
+        self.hints: list[tuple[str, ...]] = []
+        self.inputs: list[Port] = []
+        self.token_names: set[str] = set()
+        self._table: dict[tuple[Box, tuple[int, ...]], Node] = {}
+        self._symmetries: dict[int, tuple[Axes, ...]] = {}
+        self._expanded: dict[int, tuple[int, Axes]] = {}
+        self._entered: list[Token_[Builder | None]] = []
+
+    def __enter__(self) -> Builder:
+        self._entered.append(CURRENT.set(self))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        CURRENT.reset(self._entered.pop())
+
+    # -- what a user calls ------------------------------------------------------------------
+
+    def input(self, name: str, type: TypeLike) -> Wire:
+        """A new input of the diagram; inputs come before all boxes.
+
+        Raises `StructureError` when a box exists already or the name is taken.
+        """
+        if len(self.nodes) > len(self.inputs):
+            raise StructureError(f"the input {name!r} comes after the first box; declare it before")
+        if any(port.name == name for port in self.inputs):
+            raise StructureError(f"two inputs are called {name!r}")
+        named = ArrayType.parse(type)
+        axes = tuple(named)
+        made = self.add(
+            INPUT,
+            (len(self.inputs), named.dtype),
+            (),
+            new=tuple(zip(axes, named.axes.values(), strict=True)),
+        )
+        wire = made.wires.start
+        self.inputs.append(Port(name, wire, axes, tuple(range(len(axes)))))
+        return Wire(self, wire, axes)
+
+    def diagram(self, *results: Wire, **outputs: Wire) -> Diagram:
+        """The diagram with these outputs; their axes are read in the order of the wires.
+
+        A single positional result is called `out`; several are called `out0`, `out1`, …
+        """
+        if results:
+            names = ["out"] if len(results) == 1 else [f"out{i}" for i in range(len(results))]
+            outputs = {**dict(zip(names, results, strict=True)), **outputs}
+        ports = []
+        for name, wire in outputs.items():
+            if not isinstance(wire, Wire) or wire.builder is not self:
+                raise StructureError(f"the output {name!r} is not a wire of this diagram")
+            ports.append(Port(name, wire.id, wire.names, tuple(range(len(wire.names)))))
+        return self.finish(ports)
+
+    # -- the core ---------------------------------------------------------------------------
+
+    def add(
+        self,
+        kind: Kind,
+        attrs: tuple[Any, ...],
+        uses: Sequence[Use],
+        bound: Sequence[Label] = (),
+        new: Sequence[tuple[Label, Size]] = (),
+    ) -> Made:
+        """Add a box, or find it. Labels of bound axes must not be labels of tubes elsewhere.
+
+        Raises `SizeError` when two axes with one label differ in size.
+        """
+        if kind.broadcasts and self._expanded and len(uses) > 1:
+            uses = self._without_redundant_expands(uses)
+        commutes = len(uses) > 1 and kind.commutes(attrs)
+        if commutes:
+            uses = sorted(uses, key=lambda use: use[0])
+        sizes = tuple(size for _, size in new)
+        best: tuple[tuple[Axes, ...], Axes] | None = None
+        order: list[list[Label]] = []
+        for candidate in self._candidates(commutes, uses):
+            numbers: dict[Label, int] = {}
+            maps = tuple(
+                tuple(numbers.setdefault(label, len(numbers)) for label in labels)
+                for _, labels in candidate
+            )
+            try:
+                local = tuple(numbers[label] for label in bound)
+            except KeyError as error:
+                raise AxisError(f"{kind.name} binds {error.args[0]!r}, no input has it") from None
+            form = (maps, tuple(sorted(local)) if kind.bound_is_set else local)
+            if best is None or form < best:
+                best, order, uses = form, [list(numbers)], candidate
+            elif form == best:
+                order.append(list(numbers))
+        assert best is not None
+        made = self._node(box(kind, attrs, *best, sizes), tuple(wire for wire, _ in uses))
+        names = [*order[0], *(label for label, _ in new)]
+        labels = tuple(tuple(names[a] for a in slots) for slots in made[0].box.outs)
+        if made[1]:
+            self._name(made[0], labels)
+            if len(order) > 1:
+                self._remember_symmetries(made[0], order)
+        return Made(made[0].wires, labels, made[1])
+
+    def unary(self, made: Box, wire: int, names: tuple[str, ...]) -> Wire:
+        """Add a box of one input whose output has the type of that input: the fast path."""
+        src = (wire,)
+        key = (made, src)
+        node = self._table.get(key)
+        if node is None:
+            node = self._table[key] = Node(made, src, len(self.types))
+            self.types.append(self.types[wire])
+            self.hints.append(names)
+            self.nodes.append(node)
+        return Wire(self, node.first, names)
+
+    def add_plain(self, kept: Box, src: tuple[int, ...]) -> tuple[Node, bool]:
+        """Add a box that is known to be canonical on these wires. For internal fast paths."""
+        return self._node(kept, src)
+
+    def _node(self, made: Box, src: tuple[int, ...]) -> tuple[Node, bool]:
+        key = (made, src)
+        found = self._table.get(key)
+        if found is not None:
+            return found, False
+        sizes: list[Any] = [None] * made.inner
+        sizes.extend(made.new)
+        types = self.types
+        for wire, row in zip(src, made.maps, strict=True):
+            for size, axis in zip(types[wire].sizes, row, strict=True):
+                known = sizes[axis]
+                if known is None:
+                    sizes[axis] = size
+                elif known is not size and known != size:
+                    raise SizeMismatch(made, axis, known, size)
+        site = Site(made, sizes, tuple(types[wire].dtype for wire in src))
+        made.kind.check(site)
+        dtypes = made.kind.dtypes(made, site.dtypes)
+        node = Node(made, src, len(types))
+        for slots, dtype in zip(made.outs, dtypes, strict=True):
+            types.append(WireType(tuple([sizes[a] for a in slots]), dtype))
+            self.hints.append(())
+        self.nodes.append(node)
+        self._table[key] = node
+        return node, True
+
+    # -- canonical forms ----------------------------------------------------------------------
+
+    def _candidates(self, commutes: bool, uses: Sequence[Use]) -> Iterable[Sequence[Use]]:
+        """All spellings of these uses that mean the same, at most `CANDIDATES` of them."""
+        tied = commutes and any(a[0] == b[0] for a, b in zip(uses, uses[1:], strict=False))
+        symmetric = bool(self._symmetries) and any(use[0] in self._symmetries for use in uses)
+        if not tied and not symmetric:
+            return (uses,)
+        return islice(self._all_candidates(commutes, uses), CANDIDATES)
+
+    def _all_candidates(self, commutes: bool, uses: Sequence[Use]) -> Iterator[Sequence[Use]]:
+        groups: list[list[Use]] = []
+        for use in uses:
+            if commutes and groups and groups[-1][0][0] == use[0]:
+                groups[-1].append(use)
+            else:
+                groups.append([use])
+        for ordered in product(*(permutations(group) for group in groups)):
+            flat = [use for group in ordered for use in group]
+            yield from product(*(self._variants(use) for use in flat))
+
+    def _variants(self, use: Use) -> list[Use]:
+        wire, labels = use
+        turned = self._symmetries.get(wire, ())
+        return [use, *((wire, tuple(labels[i] for i in turn)) for turn in turned)]
+
+    def _remember_symmetries(self, node: Node, order: list[list[Label]]) -> None:
+        for wire, slots in zip(node.wires, node.box.outs, strict=True):
+            first = [order[0][a] if a < node.box.inner else a for a in slots]
+            turns = set()
+            for names in order[1:]:
+                labels = [names[a] if a < node.box.inner else a for a in slots]
+                turn = tuple(labels.index(label) for label in first)
+                if turn != tuple(range(len(slots))):
+                    turns.add(turn)
+            if turns:
+                self._symmetries[wire] = tuple(sorted(turns))
+
+    def _without_redundant_expands(self, uses: Sequence[Use]) -> list[Use]:
+        """Drop an expanded axis from an operand when another operand carries its label."""
+        slim = list(uses)
+        for k, (wire, labels) in enumerate(slim):
+            while wire in self._expanded:
+                source, kept = self._expanded[wire]
+                dropped = {labels[s] for s in range(len(labels)) if s not in kept}
+                others = {lab for j, use in enumerate(slim) if j != k for lab in use[1]}
+                if not dropped <= others:
+                    break
+                wire, labels = source, tuple(labels[s] for s in kept)
+                slim[k] = (wire, labels)
+        return slim
+
+    def note_expand(self, wire: int, source: int, kept: Axes) -> None:
+        """Remember that slot `kept[i]` of `wire` is slot i of `source`; the rest are new."""
+        self._expanded[wire] = (source, kept)
+
+    # -- names and identities -----------------------------------------------------------------
+
+    def _name(self, node: Node, labels: tuple[tuple[Label, ...], ...]) -> None:
+        for wire, row in zip(node.wires, labels, strict=True):
+            self.hints[wire] = tuple(x if isinstance(x, str) else "" for x in row)
+
+    def free_name(self, name: str) -> str:
+        """`name`, or `name_1`, `name_2`, … when it is taken by another identity."""
+        name = fresh_name(name, self.token_names)
+        self.token_names.add(name)
+        return name
+
+    # -- finishing ------------------------------------------------------------------------------
+
+    def finish(self, outputs: Sequence[Port]) -> Diagram:
+        """The diagram with these outputs, without the boxes that none of them needs."""
+        names = [port.name for port in outputs]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise StructureError(f"two outputs are called {twice!r}")
+        nodes, types, hints = self.nodes, self.types, self.hints
+        owner = [k for k, node in enumerate(nodes) for _ in node.box.outs]
+        needed = bytearray(len(nodes))
+        for port in outputs:
+            needed[owner[port.wire]] = 1
+        for k in range(len(nodes) - 1, -1, -1):
+            if needed[k]:
+                for wire in nodes[k].src:
+                    needed[owner[wire]] = 1
+        for k in range(len(self.inputs)):
+            needed[k] = 1
+        if all(needed):
+            return Diagram(
+                self.name,
+                nodes[:],
+                types[:],
+                hints[:],
+                tuple(self.inputs),
+                tuple(outputs),
+                self.doc,
+                dict(self._symmetries),
+                dict(self._expanded),
+            )
+        moved: dict[int, int] = {}
+        kept: list[Node] = []
+        for k, node in enumerate(nodes):
+            if needed[k]:
+                first = len(moved)
+                for wire in node.wires:
+                    moved[wire] = len(moved)
+                kept.append(Node(node.box, tuple([moved[wire] for wire in node.src]), first))
+        return Diagram(
+            self.name,
+            kept,
+            [types[wire] for wire in moved],
+            [hints[wire] for wire in moved],
+            tuple(port._replace(wire=moved[port.wire]) for port in self.inputs),
+            tuple(port._replace(wire=moved[port.wire]) for port in outputs),
+            self.doc,
+            {moved[w]: turns for w, turns in self._symmetries.items() if w in moved},
+            {moved[w]: (moved[s], at) for w, (s, at) in self._expanded.items() if w in moved},
+        )
+
+    @classmethod
+    def resume(cls, diagram: Diagram) -> Builder:
+        """A builder that holds all of `diagram` already, its identities included."""
+        builder = cls(diagram.name, diagram.doc)
+        builder.nodes = diagram.nodes[:]
+        builder.types = diagram.types[:]
+        builder.hints = diagram.hints[:]
+        builder.inputs = list(diagram.inputs)
+        builder.token_names = {token.name for token, _ in diagram.tokens()}
+        builder._table = {(node.box, node.src): node for node in diagram.nodes}
+        builder._symmetries = dict(diagram.symmetries)
+        builder._expanded = dict(diagram.expanded)
+        return builder
+
+    # -- grafting: a diagram inside this builder ------------------------------------------------
+
+    def graft(
+        self,
+        diagram: Diagram,
+        arguments: Sequence[Use],
+        *,
+        sizes: Mapping[str, Size] | None = None,
+        given: Mapping[str, Use] | None = None,
+        replace: Mapping[Token, Token] | None = None,
+        prefix: str = "",
+        tubes: Mapping[str, tuple[tuple[str, Size], ...]] | None = None,
+        opens: Opens | None = None,
+    ) -> list[Use]:
+        """Copy the boxes of `diagram` here and return a use for each of its outputs.
+
+        `arguments[i]` is the wire for input i with, for each slot of that wire, the slot of
+        the input that it is (an int) or the label of a tube (a string). `given` does the same
+        for parameters and random sources by name. Every identity is made fresh, called
+        `prefix + name`, unless `replace` names its stand-in. `tubes` gives sources new axes.
+        `opens` is asked of each node for a diagram to put in its place.
+        """
+        graft = _Graft(self, diagram, sizes or {}, given or {}, replace, prefix, tubes or {}, opens)
+        graft.run(arguments)
+        return [graft.output(port) for port in diagram.outputs]
+
+
+class SizeMismatch(SizeError):
+    """Two uses give one axis two sizes; caught where the axis has a name."""
+
+    def __init__(self, box: Box, axis: int, one: Size, other: Size) -> None:
+        self.axis, self.one, self.other = axis, one, other
+        super().__init__(f"{box.kind.name} gets an axis of size {one} and of size {other}")
+
+
+def fresh_name(name: str, taken: set[str]) -> str:
+    """`name` when it is free, else its stem with the smallest number that is."""
+    if name not in taken:
+        return name
+    head, _, tail = name.rpartition("_")
+    stem = head if head and tail.isdigit() else name
+    k = 1
+    while f"{stem}_{k}" in taken:
+        k += 1
+    return f"{stem}_{k}"
+
+
+class Opening(NamedTuple):
+    """A diagram to put in the place of a node: what a named box or a learner opens to.
+
+    `slots[p][k]` is the slot of input p that the k-th bound axis of port p is; `axes[j][k]`
+    is the axis of output j of the interface that the k-th new axis of that output is.
+    """
+
+    body: Diagram
+    slots: tuple[Axes, ...]
+    axes: tuple[Axes, ...]
+    prefix: str
+
+
+Opens = Callable[[Diagram, Node], "Opening | None"]
+
+
+class _Graft:
+    """One run of `Builder.graft`; `seen[w]` is what wire w of the diagram became here."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        diagram: Diagram,
+        sizes: Mapping[str, Size],
+        given: Mapping[str, Use],
+        replace: Mapping[Token, Token] | None,
+        prefix: str,
+        tubes: Mapping[str, tuple[tuple[str, Size], ...]],
+        opens: Opens | None,
+    ) -> None:
+        self.builder = builder
+        self.diagram = diagram
+        self.sizes = sizes
+        self.given = given
+        self.tokens: dict[Token, Token] = dict(replace or {})
+        self.prefix = prefix
+        self.tubes = tubes
+        self.opens = opens
+        # None stands for "the slots are those of the old wire, in order".
+        self.seen: list[tuple[int, tuple[Label, ...] | None]] = []
+
+    def run(self, arguments: Sequence[Use]) -> None:
+        diagram, seen = self.diagram, self.seen
+        inputs = len(diagram.inputs)
+        for k in range(inputs):
+            wire, labels = arguments[k]
+            seen.append((wire, None if labels == tuple(range(len(labels))) else labels))
+        symmetric = self.builder._symmetries
+        expanded = self.builder._expanded
+        for node in diagram.nodes[inputs:]:
+            box_ = node.box
+            uses = [seen[wire] for wire in node.src]
+            if (
+                node.src
+                and all(use[1] is None for use in uses)
+                and not (symmetric or expanded or self.sizes)
+                and not box_.kind.fields
+                and self._plain(box_, tuple([use[0] for use in uses]))
+            ):
+                continue
+            opening = self.opens(diagram, node) if self.opens is not None else None
+            if opening is not None:
+                self._open(node, uses, opening)
+            else:
+                self._general(node, uses)
+
+    def _plain(self, box_: Box, src: tuple[int, ...]) -> bool:
+        """The fast path: nothing about the box changes but the wires that it reads."""
+        if len(src) > 1 and box_.kind.commutes(box_.attrs) and any(a >= b for a, b in zip(src, src[1:], strict=False)):
+            return False
+        node, fresh = self.builder.add_plain(box_, src)
+        old = len(self.seen)
+        for offset, wire in enumerate(node.wires):
+            if fresh:
+                self.builder.hints[wire] = self.diagram.hints[old + offset]
+            self.seen.append((wire, None))
+        return True
+
+    def _general(self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]]) -> None:
+        box_ = node.box
+        token = next((x for x in box_.attrs if isinstance(x, Token)), None)
+        if token is not None and token.name in self.given and not node.src:
+            wire, labels = self.given[token.name]
+            self.seen.append((wire, labels))
+            return
+        attrs = tuple(
+            self._attribute(codec, value)
+            for (_, codec), value in zip(box_.kind.fields, box_.attrs, strict=True)
+        )
+        labelled: list[Use] = []
+        for (wire, labels), row in zip(uses, box_.maps, strict=True):
+            if labels is None:
+                labelled.append((wire, row))
+            else:
+                turned = tuple(row[x] if isinstance(x, int) else x for x in labels)
+                labelled.append((wire, turned))
+        new: list[tuple[Label, Size]] = [
+            (box_.inner + k, size.substitute(self.sizes)) for k, size in enumerate(box_.new)
+        ]
+        if token is not None and token.name in self.tubes and not node.src:
+            new = [*self.tubes[token.name], *new]
+        made = self.builder.add(box_.kind, attrs, labelled, box_.bound, new)
+        for wire, row, labels in zip(made.wires, box_.outs, made.labels, strict=True):
+            place = {axis: slot for slot, axis in enumerate(row)}
+            slots = tuple(place[x] if isinstance(x, int) else x for x in labels)
+            old = len(self.seen)
+            if made.fresh:
+                hints = self.diagram.hints[old]
+                self.builder.hints[wire] = tuple(
+                    hints[x] if isinstance(x, int) else str(x) for x in slots
+                )
+            self.seen.append((wire, None if slots == tuple(range(len(slots))) else slots))
+        if box_.kind.name == "expand":
+            self._note_expand(made, labelled[0])
+
+    def _open(
+        self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]], opening: Opening
+    ) -> None:
+        """Graft a diagram in the place of a node; its tubes are labelled by local axis."""
+        bound = node.box.bound
+        arguments: list[Use] = []
+        for (wire, labels), row, slots in zip(uses, node.box.maps, opening.slots, strict=True):
+            own = [a for a in bound if a in row]
+            turned = [row[x] if isinstance(x, int) else x for x in labels or range(len(row))]
+            place = dict(zip(own, slots, strict=True))
+            arguments.append(
+                (wire, tuple(place.get(a, ("tube", a)) if isinstance(a, int) else a for a in turned))
+            )
+        inner = _Graft(
+            self.builder,
+            opening.body,
+            self.sizes,
+            {},
+            None,
+            self.prefix + opening.prefix,
+            {},
+            self.opens,
+        )
+        inner.run(arguments)
+        for port, row, axes in zip(opening.body.outputs, node.box.outs, opening.axes, strict=True):
+            wire, labels = inner.seen[port.wire]
+            new = row[len(row) - len(axes) :]
+            slot_of = {port.slots[i]: row.index(a) for i, a in zip(axes, new, strict=True)}
+            names: list[Label] = []
+            for x in labels if labels is not None else range(len(port.slots)):
+                if isinstance(x, int):
+                    names.append(slot_of[x])
+                elif isinstance(x, tuple):
+                    names.append(row.index(x[1]))
+                else:
+                    names.append(x)
+            turned_ = tuple(names)
+            self.seen.append((wire, None if turned_ == tuple(range(len(names))) else turned_))
+
+    def _note_expand(self, made: Made, use: Use) -> None:
+        places = tuple(made.labels[0].index(label) for label in use[1])
+        self.builder.note_expand(made.wires.start, use[0], places)
+
+    def _attribute(self, codec: str, value: Any) -> Any:
+        if codec == "size":
+            return value.substitute(self.sizes)
+        if codec == "value" and isinstance(value, Size):
+            return value.substitute(self.sizes)
+        if codec == "diagram" and self.sizes:
+            return value.substitute(**self.sizes)
+        if codec == "token" and value is not None:
+            stand_in = self.tokens.get(value)
+            if stand_in is None:
+                name = self.builder.free_name(self.prefix + value.name)
+                stand_in = self.tokens[value] = value.fresh(name, self.sizes)
+            return stand_in
+        return value
+
+    def output(self, port: Port) -> Use:
+        """The use for an output of the grafted diagram, labelled with its axes' names."""
+        wire, labels = self.seen[port.wire]
+        names: dict[int, str] = {slot: name for name, slot in zip(port.axes, port.slots, strict=True)}
+        if labels is None:
+            labels = tuple(range(len(port.axes)))
+        return wire, tuple(names[x] if isinstance(x, int) else x for x in labels)

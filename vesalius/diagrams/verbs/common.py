@@ -1,0 +1,118 @@
+"""What the verbs share: from operands to uses, and errors in the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from vesalius.diagrams.box import Kind
+from vesalius.diagrams.boxes.sources import CONSTANT
+from vesalius.diagrams.builder import CURRENT, Builder, Label, Made, SizeMismatch, Use
+from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
+from vesalius.diagrams.graph import check_same_builder
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.wire import Wire
+
+
+def builder_of(operands: Iterable[Any]) -> Builder:
+    """The builder of the wires among these operands, else the one under construction."""
+    owners = [x.builder for x in operands if isinstance(x, Wire)]
+    if owners:
+        check_same_builder(*owners)
+        return owners[0]
+    current = CURRENT.get()
+    if current is None:
+        raise StructureError(
+            "no diagram is under construction: write this inside a function under @vs.diagram, "
+            "or inside `with vs.Builder() as b:`"
+        )
+    return current
+
+
+def wires(verb: str, *operands: Any) -> list[Wire]:
+    """The operands as wires of one builder; numbers and sizes become constants."""
+    builder = builder_of(operands)
+    return [x if isinstance(x, Wire) else constant_wire(builder, x, verb) for x in operands]
+
+
+def constant_wire(builder: Builder, value: Any, verb: str = "constant") -> Wire:
+    """A scalar constant: a number, a truth value, a fraction or a size."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()  # a scalar of numpy or torch
+    if not isinstance(value, (bool, int, float, Fraction, Size)):
+        raise TypeClash(f"{verb} takes wires and numbers, not {type(value).__name__}: {value!r}")
+    if isinstance(value, Size) and value.constant is not None:
+        value = value.constant
+    made = builder.add(CONSTANT, (value, element_type(value)), ())
+    return Wire(builder, made.wires.start, ())
+
+
+def element_type(value: Any) -> str:
+    """The element type of a constant; it keeps 1, 1.0 and True apart."""
+    if isinstance(value, bool):
+        return "bool"
+    return "int" if isinstance(value, (int, Size)) else "float"
+
+
+def place(
+    verb: str,
+    kind: Kind,
+    attrs: tuple[Any, ...],
+    operands: Sequence[Wire],
+    uses: Sequence[Use],
+    bound: Sequence[Label] = (),
+    new: Sequence[tuple[Label, Size]] = (),
+) -> Made:
+    """Add a box to the operands' builder, and speak of sizes in the user's names."""
+    builder = builder_of(operands)
+    try:
+        return builder.add(kind, attrs, uses, bound, new)
+    except SizeMismatch:
+        raise _named_mismatch(verb, operands, uses) from None
+
+
+def _named_mismatch(verb: str, operands: Sequence[Wire], uses: Sequence[Use]) -> SizeError:
+    seen: dict[Label, tuple[Size, Wire]] = {}
+    for wire, (_, labels) in zip(operands, uses, strict=True):
+        for name, label, size in zip(wire.names, labels, wire.axes.values(), strict=True):
+            known = seen.setdefault(label, (size, wire))
+            if known[0] != size:
+                return SizeError(
+                    f"{verb}: the axis {name!r} has size {known[0]} in {known[1].type} "
+                    f"and size {size} in {wire.type}"
+                )
+    return SizeError(f"{verb}: two sizes of one axis differ")
+
+
+def named_use(wire: Wire) -> Use:
+    """A use that calls the slots of a wire by the names of the handle."""
+    return wire.id, wire.names
+
+
+def handle(builder: Builder, made: Made, output: int = 0) -> Wire:
+    """The user's handle on an output; its labels are all names by now."""
+    names = tuple(str(label) for label in made.labels[output])
+    return Wire(builder, made.wires[output], names)
+
+
+def require_axis(verb: str, wire: Wire, axis: str) -> Size:
+    """The size of an axis of a wire; an error that shows the type when there is none."""
+    if axis not in wire.names:
+        raise AxisError(f"{verb}: the wire {wire.type} has no axis {axis!r}")
+    return wire.axes[axis]
+
+
+def require_free(verb: str, axis: str, taken: Iterable[str]) -> None:
+    """Refuse a new axis whose name another axis of the result has."""
+    if not isinstance(axis, str) or not axis.isidentifier():
+        raise AxisError(f"{verb}: an axis name is an identifier, not {axis!r}")
+    if axis in taken:
+        raise AxisError(f"{verb}: the result would have two axes called {axis!r}")
+
+
+def sized_axes(text: str | Sequence[str]) -> dict[str, Size]:
+    """Read new axes with sizes: `"h:8 c"`."""
+    from vesalius.diagrams.types import ArrayType
+
+    return ArrayType.parse(text if isinstance(text, str) else " ".join(text)).axes

@@ -1,0 +1,147 @@
+"""Verbs without inputs: constants, sizes, positions, parameters, random draws; and `linear`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vesalius.diagrams.box import Draw, Parameter
+from vesalius.diagrams.boxes.sources import CONSTANT, IOTA, PARAMETER, RANDOM
+from vesalius.diagrams.errors import AxisError, FormatError
+from vesalius.diagrams.sizes import Size, SizeLike, number, product
+from vesalius.diagrams.sizes import size as read_size
+from vesalius.diagrams.types import ArrayType, axis_names
+from vesalius.diagrams.verbs.arithmetic import contract
+from vesalius.diagrams.verbs.common import (
+    builder_of,
+    constant_wire,
+    element_type,
+    handle,
+    require_axis,
+)
+from vesalius.diagrams.wire import Wire
+
+INITS = ("fan", "zeros", "ones", "normal", "uniform")
+DISTRIBUTIONS = ("normal", "uniform", "bernoulli")
+
+
+def size(formula: SizeLike) -> Size:
+    """A size, to compute with: `x / vs.sqrt(vs.size("c"))`."""
+    return read_size(formula)
+
+
+def constant(value: Any, axes: str | None = None) -> Wire:
+    """A number, or with `axes` a small table: `constant([[0, 1], [1, 0]], "i j")`.
+
+    A table is kept in the diagram entry by entry; use a parameter for anything large.
+    """
+    if axes is None:
+        return constant_wire(builder_of(()), value)
+    names = axis_names(axes)
+    shape: list[int] = []
+    level = value.tolist() if hasattr(value, "tolist") else value
+    flat = [level]
+    for _ in names:
+        if not all(isinstance(row, (list, tuple)) for row in flat):
+            raise FormatError(f"constant: the table has fewer than {len(names)} axes")
+        lengths = {len(row) for row in flat}
+        if len(lengths) != 1:
+            raise FormatError("constant: the rows of the table differ in length")
+        shape.append(lengths.pop())
+        flat = [entry for row in flat for entry in row]
+    values = tuple(entry if isinstance(entry, bool) else number(entry) for entry in flat)
+    kinds = {element_type(entry) for entry in values} or {"float"}
+    dtype = "float" if kinds == {"float", "int"} else kinds.pop() if len(kinds) == 1 else ""
+    if not dtype:
+        raise FormatError("constant: a table holds numbers or truth values, not both")
+    if dtype == "float":
+        values = tuple(entry * 1 for entry in values)
+    builder = builder_of(())
+    new = [(name, read_size(length)) for name, length in zip(names, shape, strict=True)]
+    return handle(builder, builder.add(CONSTANT, (values, dtype), (), (), new))
+
+
+def iota(axis: str) -> Wire:
+    """The positions 0, 1, … along a new axis: `iota("n")`, `iota("k:8")`. Integers."""
+    builder = builder_of(())
+    named = ArrayType.parse(axis).axes
+    if len(named) != 1:
+        raise AxisError(f"iota: one axis, not {axis!r}")
+    return handle(builder, builder.add(IOTA, (), (), (), list(named.items())))
+
+
+def parameter(
+    name: str,
+    axes: str,
+    *,
+    init: str = "fan",
+    scale: float = 1.0,
+    fan: str | None = None,
+    trainable: bool = True,
+) -> Wire:
+    """A fresh parameter: `parameter("wq", "d h e", fan="d")`.
+
+    `init` is `fan` (uniform within ±scale/√fan, where `fan` names the axes that are summed;
+    by default the first), `zeros`, `ones`, `normal` or `uniform` with `scale`. Each call makes
+    another parameter; hand the same wire to two places to share one.
+    """
+    if init not in INITS:
+        raise FormatError(f"parameter {name!r}: init is one of {', '.join(INITS)}, not {init!r}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise FormatError(f"a parameter's name is made of identifiers and dots, not {name!r}")
+    builder = builder_of(())
+    named = ArrayType.parse(axes)
+    if named.dtype != "float":
+        raise FormatError(f"parameter {name!r}: parameters are float, not {named.dtype}")
+    summed = axis_names(fan) if fan is not None else tuple(named)[:1]
+    for axis in summed:
+        if axis not in named:
+            raise AxisError(f"parameter {name!r}: fan names {axis!r}, the type is {named}")
+    width = product(named.axes[axis] for axis in summed) if init == "fan" else None
+    token = Parameter(builder.free_name(name), init, float(scale), width, trainable)
+    return handle(builder, builder.add(PARAMETER, (token,), (), (), list(named.axes.items())))
+
+
+def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str = "noise") -> Wire:
+    """A fresh random draw with declared axes; never merged with another, never duplicated.
+
+    `normal` and `uniform` (on [0, 1)) give floats, `bernoulli` truth values, true with
+    probability `p`.
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise FormatError(f"random: one of {', '.join(DISTRIBUTIONS)}, not {distribution!r}")
+    if not 0 <= p <= 1:
+        raise FormatError(f"random: a probability lies in [0, 1], not {p!r}")
+    builder = builder_of(())
+    named = ArrayType.parse(axes)
+    token = Draw(builder.free_name(name), distribution, float(p))
+    return handle(builder, builder.add(RANDOM, (token,), (), (), list(named.axes.items())))
+
+
+def linear(
+    x: Wire, over: str | Sequence[str], into: str, *, name: str = "w", bias: bool = False
+) -> Wire:
+    """A fresh linear map: `linear(x, "d", "h e", name="wq")` contracts `d` with `wq[d,h,e]`.
+
+    With `bias=True` a parameter `name_bias` with the new axes is added.
+    """
+    summed = axis_names(over)
+    axes = {axis: require_axis("linear", x, axis) for axis in summed}
+    new = ArrayType.parse(into)
+    for axis in new:
+        if axis in x.names and axis not in summed:
+            raise AxisError(f"linear: {x.type} already has the new axis {axis!r}")
+    # The summed axes get names of their own, so that `linear(x, "d", "d")` is a square map.
+    inner = {axis: f"{axis}_in" if axis in new else axis for axis in summed}
+    while set(inner.values()) & ({*x.names, *new.axes} - set(summed)):
+        inner = {axis: f"{label}_" for axis, label in inner.items()}
+    both = ArrayType({**{inner[axis]: length for axis, length in axes.items()}, **new.axes})
+    weight = parameter(name, " ".join(both.words()), fan=" ".join(inner.values()))
+    y = contract(x.rename(**inner), weight, over=tuple(inner.values()))
+    if not bias:
+        return y
+    fan = product(axes.values())
+    builder = x.builder
+    token = Parameter(builder.free_name(f"{name}_bias"), "fan", 1.0, fan)
+    made = builder.add(PARAMETER, (token,), (), (), list(new.axes.items()))
+    return y + handle(builder, made)

@@ -1,0 +1,140 @@
+"""Wires as a person holds them: a wire of a builder, with a name for each slot.
+
+A `Wire` is light and immutable. Renaming makes another handle on the same wire: names live
+here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Union
+
+from vesalius.diagrams.errors import AxisError, StructureError
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import ArrayType
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from vesalius.diagrams.builder import Builder
+
+Operand = Union["Wire", int, float, "Fraction", Size]
+
+
+class Wire:
+    """A wire of a diagram under construction; `names[s]` names its slot s.
+
+    Supports `+ - * / **`, comparisons and unary minus; `==` compares handles, use
+    `vs.equal(x, y)` for the box.
+    """
+
+    __slots__ = ("builder", "id", "names")
+
+    def __init__(self, builder: Builder, id: int, names: tuple[str, ...]) -> None:
+        self.builder = builder
+        self.id = id
+        self.names = names
+
+    @property
+    def type(self) -> ArrayType:
+        """The array type, with the names of this handle."""
+        sizes, dtype = self.builder.types[self.id]
+        return ArrayType(dict(zip(self.names, sizes, strict=True)), dtype)
+
+    @property
+    def axes(self) -> dict[str, Size]:
+        """The axes with their sizes."""
+        return dict(zip(self.names, self.builder.types[self.id].sizes, strict=True))
+
+    @property
+    def dtype(self) -> str:
+        """The element type: `float`, `int` or `bool`."""
+        return self.builder.types[self.id].dtype
+
+    def rename(self, **names: str) -> Wire:
+        """The same wire with other names, all replaced at once: `x.rename(n="m", m="n")`.
+
+        Raises `AxisError` for an axis that the wire lacks, or when two axes would share a
+        name (a diagonal is a box of its own).
+        """
+        for old in names:
+            if old not in self.names:
+                raise AxisError(f"rename: the wire {self.type} has no axis {old!r}")
+        renamed = tuple(names.get(name, name) for name in self.names)
+        if len(set(renamed)) != len(renamed):
+            twice = next(name for name in renamed if renamed.count(name) > 1)
+            raise AxisError(
+                f"rename: two axes of {self.type} would be called {twice!r}; renaming is "
+                f"injective, write vs.diagonal(x, 'i j', '{twice}') for a diagonal"
+            )
+        for name in names.values():
+            if not isinstance(name, str) or not name.isidentifier():
+                raise AxisError(f"rename: {name!r} is not an axis name")
+        return Wire(self.builder, self.id, renamed)
+
+    def __repr__(self) -> str:
+        return f"<wire {self.id}: {self.type}>"
+
+    def __bool__(self) -> bool:
+        raise StructureError(
+            "a wire has no truth value while a diagram is built: use vs.where(condition, a, b)"
+        )
+
+    def __iter__(self) -> Any:
+        raise StructureError("a wire cannot be iterated: its axes have names, not positions")
+
+    __array_ufunc__ = None  # numpy scalars on the left defer to the operators below
+
+    def __add__(self, other: Operand) -> Wire:
+        return _verbs().add(self, other)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Operand) -> Wire:
+        return _verbs().add(self, _verbs().negate(other))
+
+    def __rsub__(self, other: Operand) -> Wire:
+        return _verbs().add(_verbs().negate(self), other)
+
+    def __neg__(self) -> Wire:
+        return _verbs().negate(self)
+
+    def __mul__(self, other: Operand) -> Wire:
+        return _verbs().contract(self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Operand) -> Wire:
+        return _verbs().divide(self, other)
+
+    def __rtruediv__(self, other: Operand) -> Wire:
+        return _verbs().divide(other, self)
+
+    def __pow__(self, exponent: int) -> Wire:
+        return _verbs().power(self, exponent)
+
+    def __lt__(self, other: Operand) -> Wire:
+        return _verbs().less(self, other)
+
+    def __le__(self, other: Operand) -> Wire:
+        return _verbs().less_equal(self, other)
+
+    def __gt__(self, other: Operand) -> Wire:
+        return _verbs().less(other, self)
+
+    def __ge__(self, other: Operand) -> Wire:
+        return _verbs().less_equal(other, self)
+
+    def __and__(self, other: Operand) -> Wire:
+        return _verbs().logical_and(self, other)
+
+    def __or__(self, other: Operand) -> Wire:
+        return _verbs().logical_or(self, other)
+
+    def __invert__(self) -> Wire:
+        return _verbs().logical_not(self)
+
+
+def _verbs() -> Any:
+    from vesalius.diagrams import verbs
+
+    return verbs

@@ -1,0 +1,1 @@
+"""Experiments on real data, made of everything else in the library."""
