@@ -1,1 +1,22 @@
+"""Diagrams to PyTorch: `vs.to_torch(diagram)` is an `nn.Module` with readable source.
 
+A chain of pure steps: `layout` gives every wire an order of axes, `lowerings` say how each kind of
+box is written, `emit` puts the text together, `module` makes the module from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vesalius.compile.module import to_torch
+
+__all__ = ["to_torch"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "to_torch":
+        from vesalius.compile.module import to_torch
+
+        return to_torch
+    raise AttributeError(f"module 'vesalius.compile' has no attribute {name!r}")

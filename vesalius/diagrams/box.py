@@ -16,6 +16,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.errors import FormatError, TypeClash
@@ -150,6 +151,11 @@ class Kind:
     broadcasts: bool = False
     refusals: Mapping[str, str] = field(default_factory=dict)
 
+    @cached_property
+    def has_identity(self) -> bool:
+        """Whether boxes of this kind carry a token, to be made fresh at each call."""
+        return any(codec == "token" for _, codec in self.fields)
+
     def __repr__(self) -> str:
         return f"Kind({self.name!r})"
 
@@ -166,9 +172,9 @@ def declare(kind: Kind) -> Kind:
 
 
 class Box:
-    """A kind applied to axes. Immutable; equal boxes are the same object while both live."""
+    """A kind applied to axes. Immutable, and interned by `box`: equal boxes are one object."""
 
-    __slots__ = ("__weakref__", "_hash", "attrs", "bound", "inner", "kind", "maps", "new", "outs")
+    __slots__ = ("__weakref__", "attrs", "bound", "inner", "kind", "maps", "new", "outs")
     kind: Kind
     attrs: tuple[Any, ...]
     maps: tuple[Axes, ...]
@@ -191,7 +197,6 @@ class Box:
         self.bound = bound
         self.new = new
         self.inner = 1 + max((a for row in maps for a in row), default=-1)
-        self._hash = hash((kind, attrs, maps, bound, new))
         self.outs = kind.outs(self)
 
     @property
@@ -209,18 +214,6 @@ class Box:
             if field_name == name:
                 return value
         raise KeyError(f"{self.kind.name} has no attribute {name!r}")
-
-    def key(self) -> tuple[Any, ...]:
-        """All that makes this box this box."""
-        return (self.kind, self.attrs, self.maps, self.bound, self.new)
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, Box) and self._hash == other._hash and self.key() == other.key()
-
-    def __hash__(self) -> int:
-        return self._hash
 
     def __repr__(self) -> str:
         return f"Box({self.kind.look(self)})"

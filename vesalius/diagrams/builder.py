@@ -172,10 +172,6 @@ class Builder:
             self.nodes.append(node)
         return Wire(self, node.first, names)
 
-    def add_plain(self, kept: Box, src: tuple[int, ...]) -> tuple[Node, bool]:
-        """Add a box that is known to be canonical on these wires. For internal fast paths."""
-        return self._node(kept, src)
-
     def _node(self, made: Box, src: tuple[int, ...]) -> tuple[Node, bool]:
         key = (made, src)
         found = self._table.get(key)
@@ -329,7 +325,7 @@ class Builder:
         builder.types = diagram.types[:]
         builder.hints = diagram.hints[:]
         builder.inputs = list(diagram.inputs)
-        builder.token_names = {token.name for token, _ in diagram.tokens()}
+        builder.token_names = {token.name for token, _ in diagram.tokens}
         builder._table = {(node.box, node.src): node for node in diagram.nodes}
         builder._symmetries = dict(diagram.symmetries)
         builder._expanded = dict(diagram.expanded)
@@ -382,6 +378,11 @@ def fresh_name(name: str, taken: set[str]) -> str:
     return f"{stem}_{k}"
 
 
+def _increasing(src: tuple[int, ...]) -> bool:
+    """Whether operands stand in canonical order without ties."""
+    return all(a < b for a, b in zip(src, src[1:], strict=False))
+
+
 class Opening(NamedTuple):
     """A diagram to put in the place of a node: what a named box or a learner opens to.
 
@@ -429,36 +430,59 @@ class _Graft:
         for k in range(inputs):
             wire, labels = arguments[k]
             seen.append((wire, None if labels == tuple(range(len(labels))) else labels))
-        symmetric = self.builder._symmetries
-        expanded = self.builder._expanded
-        for node in diagram.nodes[inputs:]:
-            box_ = node.box
+        if self.sizes or self.builder._expanded:
+            rest = iter(diagram.nodes[inputs:])
+        else:
+            rest = self._run_plain(iter(diagram.nodes[inputs:]))
+        for node in rest:
             uses = [seen[wire] for wire in node.src]
-            if (
-                node.src
-                and all(use[1] is None for use in uses)
-                and not (symmetric or expanded or self.sizes)
-                and not box_.kind.fields
-                and self._plain(box_, tuple([use[0] for use in uses]))
-            ):
-                continue
             opening = self.opens(diagram, node) if self.opens is not None else None
             if opening is not None:
                 self._open(node, uses, opening)
             else:
                 self._general(node, uses)
 
-    def _plain(self, box_: Box, src: tuple[int, ...]) -> bool:
-        """The fast path: nothing about the box changes but the wires that it reads."""
-        if len(src) > 1 and box_.kind.commutes(box_.attrs) and any(a >= b for a, b in zip(src, src[1:], strict=False)):
-            return False
-        node, fresh = self.builder.add_plain(box_, src)
-        old = len(self.seen)
-        for offset, wire in enumerate(node.wires):
-            if fresh:
-                self.builder.hints[wire] = self.diagram.hints[old + offset]
-            self.seen.append((wire, None))
-        return True
+    def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:
+        """The fast path: copy nodes about which nothing changes but the wires that they read.
+
+        Their sizes are those of the diagram, so the types of its wires stand as they are.
+        Yields the nodes for which this does not hold.
+        """
+        builder, diagram, seen = self.builder, self.diagram, self.seen
+        table, symmetric = builder._table, builder._symmetries
+        types, hints, old_types, old_hints = (
+            builder.types,
+            builder.hints,
+            diagram.types,
+            diagram.hints,
+        )
+        opens = self.opens is not None
+        for node in nodes:
+            box_ = node.box
+            kind = box_.kind
+            uses = [seen[wire] for wire in node.src]
+            src = tuple([wire for wire, labels in uses if labels is None])
+            if (
+                not src
+                or len(src) < len(uses)
+                or kind.has_identity
+                or (symmetric and not symmetric.keys().isdisjoint(src))
+                or (opens and kind.fields)
+                or (len(src) > 1 and kind.commutes(box_.attrs) and not _increasing(src))
+            ):
+                yield node
+                continue
+            key = (box_, src)
+            found = table.get(key)
+            if found is None:
+                first, old = len(types), len(seen)
+                found = table[key] = Node(box_, src, first)
+                builder.nodes.append(found)
+                for offset in range(len(box_.outs)):
+                    types.append(old_types[old + offset])
+                    hints.append(old_hints[old + offset])
+            for offset in range(len(box_.outs)):
+                seen.append((found.first + offset, None))
 
     def _general(self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]]) -> None:
         box_ = node.box

@@ -46,7 +46,8 @@ def call(
             raise StructureError(f"{verb} has no parameter {sorted(unknown)[0]!r}")
         diagram = expose(diagram, tuple(shared))
         arguments = [*arguments, *(shared[p.name] for p in diagram.inputs[len(arguments) :])]
-    diagram, declared = unify(verb, diagram, arguments, {})
+    arguments = promoted(diagram, arguments)
+    diagram = unify(verb, diagram, arguments, {})
     if boxed:
         return _place_named(builder, diagram, arguments)
     uses = [
@@ -60,7 +61,7 @@ def call(
 
 def _prefix(builder: Builder, diagram: Diagram) -> str:
     """`name.` for the identities of this call; `name_1.` when the builder has one already."""
-    if not any(True for _ in diagram.tokens()):
+    if not diagram.tokens:
         return ""
     heads = {name.partition(".")[0] for name in builder.token_names if "." in name}
     return fresh_name(diagram.name, heads) + "."
@@ -87,20 +88,31 @@ def _slots(wire: Wire, axes: Sequence[str]) -> tuple[Label, ...]:
     return tuple(axes.index(name) if name in axes else name for name in wire.names)
 
 
+def promoted(diagram: Diagram, arguments: Sequence[Wire]) -> list[Wire]:
+    """The arguments, integers made floats where the diagram takes floats."""
+    from vesalius.diagrams import verbs
+
+    wanted = [diagram.types[port.wire].dtype for port in diagram.inputs]
+    return [
+        verbs.to_float(wire) if (wire.dtype, dtype) == ("int", "float") else wire
+        for wire, dtype in zip(arguments, wanted, strict=True)
+    ]
+
+
 def unify(
     verb: str, diagram: Diagram, arguments: Sequence[Wire], also: Mapping[int, str]
-) -> tuple[Diagram, set[str]]:
+) -> Diagram:
     """Match the declared types of a diagram with the types of its arguments.
 
-    Returns the diagram with its size variables replaced by what they are here, and the names
-    of the axes of its interface. `also[k]` is a further axis that argument k may carry.
+    Returns the diagram with its size variables replaced by what they are here. `also[k]` is a
+    further axis that argument k may carry.
     """
     declared = {axis for port in (*diagram.inputs, *diagram.outputs) for axis in port.axes}
     sizes: dict[str, Size] = {}
     pairs: list[tuple[str, str, Size, Size]] = []
     for k, (wire, port) in enumerate(zip(arguments, diagram.inputs, strict=True)):
         wanted = diagram.port_type(port)
-        if wire.dtype != wanted.dtype and not (wanted.dtype == "float" and wire.dtype == "int"):
+        if wire.dtype != wanted.dtype:
             raise TypeClash(
                 f"{verb}: the input {port.name!r} is {wanted}, it was given {wire.type}"
             )
@@ -127,7 +139,7 @@ def unify(
                 f"{verb}: the axis {axis!r} of the input {name!r} has size {actual}, "
                 f"where {length.substitute(sizes)} is needed"
             )
-    return (diagram.substitute(**sizes) if sizes else diagram), declared
+    return diagram.substitute(**sizes) if sizes else diagram
 
 
 def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) -> Any:
@@ -138,7 +150,8 @@ def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) 
     token = None
     if body.learners:
         token = Hole(builder.free_name(diagram.name))
-    given = [*arguments, *lifted_wires(builder, body, lifted, len(arguments))]
+    prefix = _prefix(builder, diagram)
+    given = [*arguments, *lifted_wires(builder, body, lifted, len(arguments), prefix)]
     uses: list[Use] = []
     bound: list[Label] = []
     for k, (wire, port) in enumerate(zip(given, body.inputs, strict=True)):
@@ -179,7 +192,7 @@ def _finish(builder: Builder, diagram: Diagram, uses: Sequence[Use], first: Sequ
 
 
 def _same_tokens(diagram: Diagram) -> dict[Token, Token]:
-    return {token: token for token, _ in diagram.tokens()}
+    return {token: token for token, _ in diagram.tokens}
 
 
 def substitute(diagram: Diagram, sizes: Mapping[str, SizeLike]) -> Diagram:
@@ -328,13 +341,65 @@ def sequential(first: Diagram, second: Diagram) -> Diagram:
                 f"{first.name} >> {second.name}: the output {out.name!r} is {given}, "
                 f"the input {into.name!r} is {wanted}"
             )
+    name = f"{first.name}_{second.name}"
+    joined = _end_to_end(name, first, second)
+    if joined is not None:
+        return joined
     builder = Builder.resume(first)
-    builder.name, builder.doc = f"{first.name}_{second.name}", ""
+    builder.name, builder.doc = name, ""
     uses: list[Use] = []
     for out, into in zip(first.outputs, second.inputs, strict=True):
         place_ = {slot: into.axes.index(axis) for axis, slot in zip(out.axes, out.slots, strict=True)}
         uses.append((out.wire, tuple(place_[slot] for slot in range(len(place_)))))
     return _finish(builder, second, builder.graft(second, uses), ())
+
+
+def _end_to_end(name: str, first: Diagram, second: Diagram) -> Diagram | None:
+    """`first >> second` by renumbering alone, where no two boxes can turn out to be one.
+
+    A box of the second half can equal one of the first only when both read the same wires. So
+    this serves when no output of the first is read inside it, when the second has no sources,
+    when the seam keeps the order of wires and of axes (else canonical forms would change), and
+    when every wire at the seam is used. None where it does not serve.
+    """
+    seam = [port.wire for port in first.outputs]
+    count = len(second.inputs)
+    if (
+        any(a >= b for a, b in zip(seam, seam[1:], strict=False))
+        or any(port.slots != tuple(range(len(port.slots))) for port in first.outputs)
+        or any(o.axes != i.axes for o, i in zip(first.outputs, second.inputs, strict=True))
+        or first.symmetries
+        or first.expanded
+    ):
+        return None
+    read_before = {wire for node in first.nodes for wire in node.src}
+    read_after = {wire for node in second.nodes for wire in node.src}
+    read_after.update(port.wire for port in second.outputs)
+    if not read_before.isdisjoint(seam) or not read_after.issuperset(range(count)):
+        return None
+    shift = len(first.types) - count
+    moved = [*seam, *range(len(first.types), len(second.types) + shift)]
+    nodes = first.nodes[:]
+    for node in second.nodes[count:]:
+        src = node.src
+        if len(src) == 1:
+            src = (moved[src[0]],)
+        elif src:
+            src = tuple([moved[wire] for wire in src])
+        else:
+            return None
+        nodes.append(Node(node.box, src, node.first + shift))
+    return Diagram(
+        name,
+        nodes,
+        first.types + second.types[count:],
+        first.hints + second.hints[count:],
+        first.inputs,
+        tuple([port._replace(wire=moved[port.wire]) for port in second.outputs]),
+        "",
+        {moved[wire]: turns for wire, turns in second.symmetries.items()},
+        {moved[w]: (moved[source], at) for w, (source, at) in second.expanded.items()},
+    )
 
 
 def parallel(left: Diagram, right: Diagram) -> Diagram:
@@ -376,7 +441,7 @@ def identity(*types: Any, **named: Any) -> Diagram:
 
 def closed(diagram: Diagram) -> tuple[Diagram, list[Token]]:
     """The diagram with its parameters and random sources as inputs, and what those were."""
-    tokens = [t for t, _ in diagram.tokens() if isinstance(t, (Parameter, Draw))]
+    tokens = [t for t, _ in diagram.tokens if isinstance(t, (Parameter, Draw))]
     if not tokens:
         return diagram, []
     return expose(diagram, tuple(token.name for token in tokens)), tokens

@@ -142,7 +142,7 @@ def _classes(diagram: Diagram) -> dict[int, list[Token]]:
     while True:
         up = _upward(diagram, marks)
         down = _downward(diagram, up)
-        new = {token: hash((up[n.first], down[n.first])) for token, n in diagram.tokens()}
+        new = {token: hash((up[n.first], down[n.first])) for token, n in diagram.tokens}
         if len(set(new.values())) == len(set(marks.values())):
             break
         marks = new

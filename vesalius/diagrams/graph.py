@@ -11,7 +11,7 @@ inputs is needed by an output. Names of axes are hints for people, kept beside t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,15 +145,19 @@ class Diagram:
                 sizes[axis] = size
         return Site(box, sizes, tuple(self.types[wire].dtype for wire in node.src))
 
-    def tokens(self) -> Iterator[tuple[Token, Node]]:
+    @cached_property
+    def tokens(self) -> list[tuple[Token, Node]]:
         """The identities of this diagram (parameters, random sources, learners), in order."""
-        for node in self.nodes:
-            for value in node.box.attrs:
-                if isinstance(value, Token):
-                    yield value, node
+        return [
+            (value, node)
+            for node in self.nodes
+            if node.box.kind.has_identity
+            for value in node.box.attrs
+            if isinstance(value, Token)
+        ]
 
     def _named(self, kind: type) -> dict[str, Node]:
-        return {token.name: node for token, node in self.tokens() if isinstance(token, kind)}
+        return {token.name: node for token, node in self.tokens if isinstance(token, kind)}
 
     @cached_property
     def parameters(self) -> dict[str, ArrayType]:

@@ -24,10 +24,13 @@ def local_names(diagram: Diagram, node: Node) -> list[str]:
     for wire, row in zip(node.wires, box.outs, strict=True):
         for axis, name in zip(row, diagram.hints[wire], strict=True):
             names[axis] = names[axis] or name
+    unsure: set[int] = set()
+    given = set(names)  # a name that no other axis has says more: `m`, where `n` is a tube
     for wire, row in zip(node.src, box.maps, strict=True):
         for axis, name in zip(row, diagram.hints[wire], strict=True):
-            if not names[axis]:
+            if not names[axis] or (names[axis] in given and axis in unsure):
                 names[axis] = name
+                unsure.add(axis)
     taken: set[str] = set()
     for k, name in enumerate(names):
         plain = name or "a"

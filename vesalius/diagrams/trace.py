@@ -60,7 +60,7 @@ def _trace(function: Callable[..., Any], name: str | None) -> Diagram:
 
 def _read(annotation: Any) -> ArrayType:
     """A type, also as `from __future__ import annotations` hands it over: quoted twice."""
-    if isinstance(annotation, str) and annotation[:1] in "'\"":
+    if isinstance(annotation, str) and annotation.startswith(("'", '"')):
         annotation = ast.literal_eval(annotation)
     return ArrayType.parse(annotation)
 
@@ -68,7 +68,7 @@ def _read(annotation: Any) -> ArrayType:
 def _outputs(name: str, annotation: Any) -> dict[str, ArrayType]:
     if annotation is inspect.Signature.empty:
         raise FormatError(f'{name}: the result has no type; write -> "n e"')
-    if isinstance(annotation, str) and annotation[:1] in "'\"({":
+    if isinstance(annotation, str) and annotation.startswith(("'", '"', "(", "{")):
         try:
             annotation = ast.literal_eval(annotation)
         except (ValueError, SyntaxError):

@@ -1,5 +1,8 @@
 """The verbs with which a diagram is written: each places one box, or a few."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from vesalius.diagrams.verbs.arithmetic import (
     FUNCTION_VERBS,
     add,
@@ -28,8 +31,15 @@ from vesalius.diagrams.verbs.shape import (
     window,
 )
 from vesalius.diagrams.verbs.sources import constant, iota, linear, parameter, random, size
+from vesalius.diagrams.wire import Wire
 
 globals().update(FUNCTION_VERBS)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Callable[..., Wire]:
+        """The verbs of pointwise functions: made from the table of functions, all of one type."""
+
 
 __all__ = [
     "add",

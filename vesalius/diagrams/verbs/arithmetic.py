@@ -27,17 +27,9 @@ from vesalius.diagrams.wire import Operand, Wire
 
 Axes = str | Sequence[str]
 
-_PLAIN: dict[tuple[Function, str], list[Box | None]] = {}
-
 
 def apply(function: Function, *operands: Operand, **parameters: float) -> Wire:
     """Apply a pointwise function to wires and numbers; all axes are tubes."""
-    if function.arity == 1 and not parameters and len(operands) == 1:
-        (wire,) = operands
-        if isinstance(wire, Wire) and not wire.builder._symmetries:
-            kept = _plain_box(function, wire)
-            if kept is not None:
-                return wire.builder.unary(kept, wire.id, wire.names)
     if len(operands) != function.arity:
         raise TypeClash(f"{function.name} takes {function.arity} arguments, not {len(operands)}")
     if set(parameters) != set(function.parameters):
@@ -50,22 +42,39 @@ def apply(function: Function, *operands: Operand, **parameters: float) -> Wire:
     return handle(given[0].builder, made)
 
 
-def _plain_box(function: Function, wire: Wire) -> Box | None:
-    """The box of a unary function that keeps the type of its input; None when it does not."""
-    dtype = wire.builder.types[wire.id].dtype
-    known = _PLAIN.setdefault((function, dtype), [])
-    rank = len(wire.names)
-    while len(known) <= rank:
-        made = make_box(POINTWISE, (function, ()), (tuple(range(len(known))),))
-        keeps = not function.parameters and POINTWISE.dtypes(made, (dtype,)) == (dtype,)
-        known.append(made if keeps else None)
-    return known[rank]
+def unary(function: Function) -> Callable[[Wire], Wire | None]:
+    """A fast path for a function of one argument that keeps the type of its input.
+
+    The box depends on the rank of the input alone and is found by rank; None where the fast
+    path does not serve.
+    """
+    known: dict[tuple[str, int], Box | None] = {}
+    missing = object()
+
+    def fast(wire: Wire) -> Wire | None:
+        builder, names = wire.builder, wire.names
+        if builder._symmetries:
+            return None
+        key = (builder.types[wire.id].dtype, len(names))
+        kept = known.get(key, missing)
+        if kept is missing:
+            made = make_box(POINTWISE, (function, ()), (tuple(range(len(names))),))
+            keeps = POINTWISE.dtypes(made, key[:1]) == key[:1]
+            kept = known[key] = made if keeps else None
+        return builder.unary(kept, wire.id, names) if kept is not None else None  # type: ignore
+
+    return fast
 
 
 def _verb(function: Function) -> Callable[..., Wire]:
     """The verb of a declared function; parameters may be given in order after the wires."""
+    fast = unary(function) if function.arity == 1 and not function.parameters else None
 
     def verb(*operands: Any, **parameters: float) -> Wire:
+        if fast is not None and len(operands) == 1 and type(operands[0]) is Wire:
+            wire = fast(operands[0])
+            if wire is not None:
+                return wire
         extra = operands[function.arity :]
         named = dict(zip(function.parameters, extra, strict=False))
         return apply(function, *operands[: function.arity], **named, **parameters)

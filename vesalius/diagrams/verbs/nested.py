@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vesalius.diagrams.box import Hole
+from vesalius.diagrams.box import Hole, Parameter, Token
 from vesalius.diagrams.boxes.learner import LEARNER
 from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.boxes.own import OwnBox
+from vesalius.diagrams.boxes.sources import PARAMETER, RANDOM
+from vesalius.diagrams.builder import Builder, Made
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
@@ -63,7 +65,7 @@ def scan(
     Arguments may be given by the names of the body's inputs. The body's own parameters are
     shared by all positions. `length` is needed only when there is no sequence.
     """
-    from vesalius.diagrams.compose import closed, unify
+    from vesalius.diagrams.compose import closed, promoted, unify
 
     body, lifted = closed(body)
     names = [port.name for port in body.inputs]
@@ -85,7 +87,7 @@ def scan(
         )
     given = wires("scan", *values)
     builder = given[0].builder
-    given += lifted_wires(builder, body, lifted, len(names) - len(lifted))
+    given += lifted_wires(builder, body, lifted, len(names) - len(lifted), f"{body.name}.")
     time = None if length is None else size(length)
     for wire in given[len(states) : len(states) + len(sequences)]:
         have = require_axis("scan", wire, over)
@@ -94,13 +96,16 @@ def scan(
         time = have
     if time is None:
         raise SizeError("scan: without a sequence, say length=")
-    body, named = unify(
+    given = promoted(body, given)
+    body = unify(
         "scan",
         body,
         given,
         {k: over for k in range(len(states), len(states) + len(sequences))},
     )
     _check_states(body, len(states))
+    if body.learners:
+        raise StructureError(f"scan: fill the learners of {body.name!r} before scanning it")
     uses, bound = [], []
     for k, (wire, port) in enumerate(zip(given, body.inputs, strict=True)):
         own = set(port.axes)
@@ -139,7 +144,7 @@ def _check_states(body: Diagram, states: int) -> None:
             )
 
 
-def output_wire(verb: str, builder: Any, made: Any, output: int) -> Wire:
+def output_wire(verb: str, builder: Builder, made: Made, output: int) -> Wire:
     """The handle on an output whose new axes are labelled (output, name)."""
     labels = made.labels[output]
     names = tuple(x[1] if isinstance(x, tuple) else str(x) for x in labels)
@@ -151,16 +156,16 @@ def output_wire(verb: str, builder: Any, made: Any, output: int) -> Wire:
     return Wire(builder, made.wires[output], names)
 
 
-def lifted_wires(builder: Any, body: Diagram, lifted: list[Any], first: int) -> list[Wire]:
+def lifted_wires(
+    builder: Builder, body: Diagram, lifted: Sequence[Token], first: int, prefix: str
+) -> list[Wire]:
     """Fresh parameters and draws for what a body lifted out, one wire each."""
     found = []
     for token, port in zip(lifted, body.inputs[first:], strict=True):
-        kind = "parameter" if type(token).__name__ == "Parameter" else "random"
-        from vesalius.diagrams.box import KINDS
-
-        fresh = token.fresh(builder.free_name(f"{body.name}.{token.name}"), {})
+        kind = PARAMETER if isinstance(token, Parameter) else RANDOM
+        fresh = token.fresh(builder.free_name(prefix + token.name), {})
         axes = list(body.port_type(port).axes.items())
-        found.append(handle(builder, builder.add(KINDS[kind], (fresh,), (), (), axes)))
+        found.append(handle(builder, builder.add(kind, (fresh,), (), (), axes)))
     return found
 
 

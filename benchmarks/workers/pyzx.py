@@ -1,0 +1,77 @@
+"""PyZX: a graph of spiders; a chain's boxes are spiders of two phases.
+
+Its bricks are CNOTs of a circuit, made into a graph: two spiders each. It has no structural
+equality.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pyzx
+from pyzx.graph.base import BaseGraph
+from pyzx.utils import VertexType
+from sampling import Operation
+from shapes import brick_offsets
+
+DISTRIBUTION = "pyzx"
+PHASES = Fraction(1, 4), Fraction(1, 2)
+
+
+def chain(n: int) -> BaseGraph:
+    """Spider after spider."""
+    graph = pyzx.Graph()
+    before = first = graph.add_vertex(VertexType.BOUNDARY, 0, 0)
+    for i in range(n):
+        after = graph.add_vertex(VertexType.Z, 0, i + 1, PHASES[i % 2])
+        graph.add_edge((before, after))
+        before = after
+    last = graph.add_vertex(VertexType.BOUNDARY, 0, n + 1)
+    graph.add_edge((before, last))
+    graph.set_inputs((first,))
+    graph.set_outputs((last,))
+    return graph
+
+
+def brick(n: int, wires: int) -> BaseGraph:
+    """Gate after gate, then the graph."""
+    circuit = pyzx.Circuit(wires)
+    for k in brick_offsets(n, wires):
+        circuit.add_gate("CNOT", k, k + 1)
+    return circuit.to_graph()
+
+
+def build_chain(n: int) -> Operation:
+    """A chain."""
+    return Operation(lambda: chain(n), check=lambda g: g.num_vertices() == n + 2)
+
+
+def build_brick(n: int, wires: int) -> Operation:
+    """A brick wall."""
+    return Operation(lambda: brick(n, wires), check=lambda g: g.num_vertices() == 2 * n + 2 * wires)
+
+
+def compose(n: int) -> Operation:
+    """Two chains of n spiders, by ``+``."""
+    return Operation(
+        lambda first, second: first + second,
+        prepare=lambda: (chain(n), chain(n)),
+        check=lambda g: g.num_vertices() == 2 * n + 2,
+    )
+
+
+def json_round_trip(n: int) -> Operation:
+    """A chain to JSON text and back."""
+    return Operation(
+        lambda graph: pyzx.Graph().from_json(graph.to_json()),
+        prepare=lambda: (chain(n),),
+        check=lambda g: g.num_vertices() == n + 2,
+    )
+
+
+OPERATIONS = {
+    "build_chain": build_chain,
+    "build_brick": build_brick,
+    "compose": compose,
+    "json_round_trip": json_round_trip,
+}

@@ -1,0 +1,249 @@
+"""The catalogue against PyTorch's own layers, weights copied over, in float64."""
+
+from math import prod
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import vesalius as vs
+
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+def randn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def randomised(module):
+    """The module in float64, with no parameter left at zero or one."""
+    module = module.double().eval()
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(0.5 * noise)
+    return module
+
+
+def from_multihead(theirs, prefix=""):
+    """Weights of `nn.MultiheadAttention`, as ours: its rows are (head, channel)."""
+    h, d = theirs.num_heads, theirs.embed_dim
+    found = {}
+    for name, weight in zip(("wq", "wk", "wv"), theirs.in_proj_weight.chunk(3), strict=True):
+        found[f"{prefix}{name}"] = weight.T.reshape(d, h, -1)
+    found[f"{prefix}wo"] = theirs.out_proj.weight.T.reshape(h, -1, d)
+    if theirs.in_proj_bias is not None:
+        for name, bias in zip(("wq", "wk", "wv"), theirs.in_proj_bias.chunk(3), strict=True):
+            found[f"{prefix}{name}_bias"] = bias.reshape(h, -1)
+        found[f"{prefix}wo_bias"] = theirs.out_proj.bias
+    return found
+
+
+def from_block(theirs, prefix=""):
+    """Weights of `nn.TransformerEncoderLayer`, as ours."""
+    return {
+        **from_multihead(theirs.self_attn, f"{prefix}attention."),
+        f"{prefix}norm.gain": theirs.norm1.weight,
+        f"{prefix}norm.shift": theirs.norm1.bias,
+        f"{prefix}norm_1.gain": theirs.norm2.weight,
+        f"{prefix}norm_1.shift": theirs.norm2.bias,
+        f"{prefix}mlp.up": theirs.linear1.weight.T,
+        f"{prefix}mlp.up_bias": theirs.linear1.bias,
+        f"{prefix}mlp.down": theirs.linear2.weight.T,
+        f"{prefix}mlp.down_bias": theirs.linear2.bias,
+    }
+
+
+def from_stack(layers):
+    found = {}
+    for k, layer in enumerate(layers):
+        found |= from_block(layer, f"block_{k}." if k else "block.")
+    return found
+
+
+def count(diagram):
+    return sum(
+        prod(size.constant for size in type_.axes.values()) for type_ in diagram.parameters.values()
+    )
+
+
+def their_count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+# -- scaled dot-product ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n, m, c, e", [(5, 7, 4, 3), (7, 5, 1, 2), (1, 1, 6, 6)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_scaled_dot_product(n, m, c, e, causal):
+    q, k, v = randn(2, 3, n, c), randn(2, 3, m, c, seed=1), randn(2, 3, m, e, seed=2)
+    ours = vs.anatomy["scaled_dot_product"](causal=causal).over("b h").evaluate(q, k, v)
+    theirs = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+def test_scaled_dot_product_with_masks():
+    q, k, v = randn(2, 3, 5, 4), randn(2, 3, 6, 4, seed=1), randn(2, 3, 6, 4, seed=2)
+    keep = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    bias = randn(5, 6, seed=3)
+    diagram = vs.anatomy["scaled_dot_product"](padding=True, mask=True)
+    diagram = diagram.over("h", inputs=["q", "k", "v"]).over("b", inputs=["q", "k", "v", "keep"])
+    hidden = torch.zeros(2, 1, 1, 6, dtype=torch.float64).masked_fill(
+        ~keep[:, None, None], float("-inf")
+    )
+    theirs = F.scaled_dot_product_attention(q, k, v, attn_mask=bias + hidden)
+    torch.testing.assert_close(diagram.evaluate(q, k, v, keep, bias), theirs, **EXACT)
+
+
+# -- multi-head -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heads, d, n", [(1, 6, 5), (4, 8, 5), (8, 8, 1)])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padding", [False, True])
+def test_multihead_self_attention(heads, d, n, bias, causal, padding):
+    theirs = randomised(nn.MultiheadAttention(d, heads, bias=bias, batch_first=True))
+    ours = vs.anatomy["multihead"](
+        bias=bias, causal=causal, padding=padding, heads=heads, d=d
+    ).over("b")
+    x = randn(3, n, d)
+    keep = torch.ones(3, n, dtype=torch.bool)
+    keep[1, 1:], keep[2, n - 1 :] = False, n == 1
+    with torch.no_grad():
+        wanted, _ = theirs(
+            *[x] * 3,
+            key_padding_mask=~keep if padding else None,
+            attn_mask=torch.ones(n, n, dtype=torch.bool).triu(1) if causal else None,
+            need_weights=True,  # the path through explicit weights, not a fused kernel
+        )
+    result = ours.evaluate(x, *([keep] if padding else []), parameters=from_multihead(theirs))
+    torch.testing.assert_close(result, wanted, **EXACT)
+    assert count(ours) == their_count(theirs)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("padding", [False, True])
+@pytest.mark.parametrize("mask", [False, True])
+def test_multihead_cross_attention(bias, padding, mask):
+    theirs = randomised(nn.MultiheadAttention(12, 3, bias=bias, batch_first=True))
+    ours = vs.anatomy["multihead_cross"](bias=bias, padding=padding, mask=mask, heads=3, d=12)
+    ours = ours.over("b", inputs=["x", "y", *(["keep"] if padding else [])])
+    x, y, scores = randn(2, 4, 12), randn(2, 6, 12, seed=1), randn(4, 6, seed=2)
+    keep = torch.ones(2, 6, dtype=torch.bool)
+    keep[0, 3:] = False
+    hidden = torch.zeros(2, 6, dtype=torch.float64).masked_fill(~keep, float("-inf"))
+    with torch.no_grad():
+        wanted, _ = theirs(
+            x,
+            y,
+            y,
+            key_padding_mask=hidden if padding else None,
+            attn_mask=scores if mask else None,
+        )
+    given = [x, y, *([keep] if padding else []), *([scores] if mask else [])]
+    result = ours.evaluate(*given, parameters=from_multihead(theirs))
+    torch.testing.assert_close(result, wanted, **EXACT)
+    assert count(ours) == their_count(theirs)
+
+
+# -- blocks and stacks ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("causal, padding", [(False, False), (True, False), (False, True)])
+def test_block(norm, activation, causal, padding):
+    theirs = randomised(
+        nn.TransformerEncoderLayer(
+            8, 2, 20, 0.0, activation, batch_first=True, norm_first=norm == "pre"
+        )
+    )
+    ours = vs.anatomy["block"](
+        norm=norm, activation=activation, causal=causal, padding=padding, heads=2, d=8, hidden=20
+    ).over("b")
+    x = randn(2, 5, 8)
+    keep = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    wanted = theirs(  # with gradients enabled, so that no fused path is taken
+        x,
+        src_mask=torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None,
+        src_key_padding_mask=~keep if padding else None,
+    ).detach()
+    result = ours.evaluate(x, *([keep] if padding else []), parameters=from_block(theirs))
+    torch.testing.assert_close(result, wanted, **EXACT)
+    assert count(ours) == their_count(theirs)
+    torch.testing.assert_close(
+        ours.unfold().evaluate(x, *([keep] if padding else []), parameters=from_block(theirs)),
+        wanted,
+        **EXACT,
+    )
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_encoder(norm):
+    layer = nn.TransformerEncoderLayer(
+        8, 4, 32, 0.0, "relu", batch_first=True, norm_first=norm == "pre"
+    )
+    last = nn.LayerNorm(8) if norm == "pre" else None
+    theirs = randomised(nn.TransformerEncoder(layer, 3, last, enable_nested_tensor=False))
+    ours = vs.anatomy["encoder"](layers=3, norm=norm, padding=True, heads=4, d=8).over("b")
+    x = randn(2, 5, 8)
+    keep = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
+    weights = from_stack(theirs.layers)
+    if last is not None:
+        weights |= {"norm.gain": theirs.norm.weight, "norm.shift": theirs.norm.bias}
+    wanted = theirs(x, src_key_padding_mask=~keep).detach()
+    torch.testing.assert_close(ours.evaluate(x, keep, parameters=weights), wanted, **EXACT)
+    assert count(ours) == their_count(theirs)
+
+
+class TorchLanguageModel(nn.Module):
+    """A decoder-only language model of PyTorch's own layers."""
+
+    def __init__(self, vocabulary, context, d, heads, layers, tied):
+        super().__init__()
+        self.token, self.position = nn.Embedding(vocabulary, d), nn.Embedding(context, d)
+        block = nn.TransformerEncoderLayer(
+            d, heads, 4 * d, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.stack = nn.TransformerEncoder(
+            block, layers, nn.LayerNorm(d), enable_nested_tensor=False
+        )
+        self.head = None if tied else nn.Linear(d, vocabulary, bias=False)
+
+    def forward(self, tokens):
+        n = tokens.shape[1]
+        x = self.token(tokens) + self.position(torch.arange(n))
+        x = self.stack(x, mask=torch.ones(n, n, dtype=torch.bool).triu(1))
+        return x @ self.token.weight.T if self.head is None else self.head(x)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_language_model(tied):
+    theirs = randomised(TorchLanguageModel(11, 9, 8, 2, 2, tied))
+    ours = vs.anatomy["language_model"](
+        layers=2, tied=tied, heads=2, d=8, vocabulary=11, context=9
+    ).over("b")
+    tokens = torch.randint(11, (3, 7), generator=torch.Generator().manual_seed(0))
+    weights = {
+        "token": theirs.token.weight,
+        "position": theirs.position.weight,
+        **from_stack(theirs.stack.layers),
+        "norm.gain": theirs.stack.norm.weight,
+        "norm.shift": theirs.stack.norm.bias,
+        **({} if tied else {"head": theirs.head.weight.T}),
+    }
+    wanted = theirs(tokens).detach()
+    torch.testing.assert_close(ours.evaluate(tokens, parameters=weights), wanted, **EXACT)
+    assert count(ours) == their_count(theirs)
+
+
+def test_a_language_model_refuses_more_positions_than_it_has():
+    model = vs.anatomy["language_model"](layers=1, heads=1, d=2, vocabulary=3, context=4)
+    model.evaluate(torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(vs.SizeError):
+        model.evaluate(torch.zeros(5, dtype=torch.int64))

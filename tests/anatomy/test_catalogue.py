@@ -1,0 +1,182 @@
+"""The catalogue: what an entry says of itself, options, sizes, errors."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import vesalius as vs
+from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, diagram_of
+from vesalius.diagrams.sizes import size
+
+every = pytest.mark.parametrize("mechanism", [pytest.param(m, id=m.name) for m in vs.anatomy])
+
+
+def test_the_first_anatomy_is_there():
+    wanted = "bahdanau luong_dot luong_general scaled_dot_product linear multihead multihead_cross"
+    assert {*wanted.split(), "block", "encoder", "language_model"} <= set(vs.anatomy.names())
+    assert [m.name for m in vs.anatomy] == vs.anatomy.names()
+    assert len(vs.anatomy) == len(vs.anatomy.names())
+    assert "multihead" in vs.anatomy
+    assert "no such thing" not in vs.anatomy
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import vesalius as vs",
+        "import vesalius.anatomy; import vesalius as vs",
+        "from vesalius.anatomy import names; import vesalius as vs",
+        "import vesalius as vs; vs.anatomy; import vesalius.anatomy.parts",
+    ],
+)
+def test_the_catalogue_is_indexed_however_it_is_imported(imports):
+    code = f"{imports}; print(vs.anatomy['multihead'].name, 'torch' in __import__('sys').modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["multihead", "False"]
+
+
+@every
+def test_an_entry_says_where_it_comes_from(mechanism):
+    assert mechanism.name.isidentifier()
+    assert mechanism.title
+    assert mechanism.formula
+    assert mechanism.paper.title
+    assert mechanism.paper.authors
+    assert 2014 <= mechanism.paper.year <= 2030
+    assert re.fullmatch(r"(\d{4}\.\d{4,5})?", mechanism.paper.arxiv)
+    if mechanism.paper.arxiv:
+        assert mechanism.paper.year - 2000 == int(mechanism.paper.arxiv[:2])
+    assert mechanism.parts
+    for slot, text in mechanism.anatomy.items():
+        assert re.fullmatch(r"\w+: \S.*", text), (slot, text)
+
+
+@every
+def test_an_entry_builds_with_every_option(mechanism):
+    plain = mechanism()
+    assert plain.name == mechanism.name
+    assert plain == mechanism()
+    assert hash(plain) == hash(mechanism())
+    for option, default in mechanism.options.items():
+        if isinstance(default, bool):
+            assert mechanism(**{option: default}) == plain
+            other = mechanism(**{option: not default})
+            assert other != plain, option
+            assert not other.learners
+
+
+@every
+def test_sizes_are_symbols_until_they_are_given(mechanism):
+    diagram = mechanism()
+    types = [*diagram.input_types.values(), *diagram.output_types.values()]
+    assert all(s.constant is None for type_ in types for s in type_.axes.values())
+    named = {variable: k + 2 for k, variable in enumerate(diagram.size_variables)}
+    fixed = mechanism(**named)
+    assert fixed.size_variables == ()
+    for name, type_ in diagram.parameters.items():
+        wanted = {axis: s.at(named) for axis, s in type_.axes.items()}
+        assert {a: s.constant for a, s in fixed.parameters[name].axes.items()} == wanted
+
+
+def test_words_for_sizes_and_sizes_that_follow():
+    by_word = vs.anatomy["block"](heads=4, width=32)
+    assert by_word == vs.anatomy["block"](h=4, d=32, c=8, e=8, f=128)
+    assert by_word.size_variables == ("n",)
+    assert vs.anatomy["multihead"](heads=4, d=32, c=5).parameters["wv"].axes["e"] == 5
+    assert vs.anatomy["multihead"](heads=4).parameters["wq"].axes["c"] == size("c")
+    assert vs.anatomy["multihead"](d="h*c").parameters["wo"].axes["d"] == size("h*c")
+
+
+def test_over_a_batch_is_the_loop_over_it():
+    diagram = vs.anatomy["block"](causal=True, padding=True, heads=2, d=6)
+    x = torch.randn(3, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    keep = torch.tensor([[True, True, False, True]] * 2 + [[True] * 4])
+    batch = diagram.over("b").evaluate(x, keep)
+    loop = torch.stack([diagram.evaluate(*row) for row in zip(x, keep, strict=True)])
+    torch.testing.assert_close(batch, loop, rtol=1e-13, atol=1e-13)
+
+
+def test_every_layer_has_parameters_of_its_own():
+    model = vs.anatomy["language_model"](layers=3)
+    ups = [name for name in model.parameters if name.endswith("mlp.up")]
+    assert ups == ["block.mlp.up", "block_1.mlp.up", "block_2.mlp.up"]
+    assert len(model.boxes) < 80  # blocks are single boxes
+    assert "softmax" not in {node.box.kind.name for node in model.boxes}
+    assert "softmax" in {node.box.kind.name for node in model.unfold().boxes}
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+def test_an_unknown_mechanism_is_named_with_its_neighbour():
+    with pytest.raises(vs.VesaliusError, match="no mechanism 'multihaed'; did you mean 'multihead'"):
+        vs.anatomy["multihaed"]
+    with pytest.raises(LookupError, match="there are bahdanau, luong_dot"):
+        vs.anatomy["?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("multihead", {"caussal": True}, "no option and no size 'caussal'; its options are .*caus"),
+        ("multihead", {"causal": 1}, "causal is true or false, not 1"),
+        ("multihead", {"heads": 0}, "the size h is at least 1, not 0"),
+        ("multihead", {"heads": 3, "d": 8}, "c = d/h is not an integer for h = 3, d = 8; give c"),
+        ("multihead", {"attention": "bahdanau"}, "one of scaled_dot_product, linear, not 'bah"),
+        ("multihead", {"form": "scan"}, "'scaled_dot_product' has no option 'form'"),
+        ("multihead", {"attention": "linear", "mask": True}, "'linear' has no option 'mask'"),
+        ("linear", {"form": "fast"}, "one of weights, state, scan, not 'fast'"),
+        ("linear", {"form": "state", "causal": True}, "'state' is not causal; write form='scan'"),
+        ("linear", {"form": "scan"}, "'scan' is causal; write form='state'"),
+        ("block", {"norm": "both"}, "norm is one of pre, post, not 'both'"),
+        ("block", {"activation": "tanh"}, "activation is one of relu, gelu, not 'tanh'"),
+        ("encoder", {"layers": 0}, "layers is a positive integer, not 0"),
+        ("encoder", {"causal": True}, "no option and no size 'causal'"),
+    ],
+)
+def test_a_wrong_option_is_refused(name, options, message):
+    with pytest.raises(vs.VesaliusError, match=message):
+        vs.anatomy[name](**options)
+
+
+def entry(**changes):
+    fields = {
+        "name": "mine",
+        "title": "Mine",
+        "paper": Paper("Mine", "Me", 2026),
+        "formula": "x",
+        "parts": {"mixing": diagram_of},
+        "build": lambda: diagram_of("mine", {"x": "n"}, "n", lambda x: x + 1),
+        "causal": "never",
+    }
+    return Mechanism(**{**fields, **changes})
+
+
+def test_a_mechanism_is_entered_once():
+    catalogue = Catalogue()
+    mine = catalogue.enter(entry())
+    assert catalogue["mine"] is mine
+    assert mine().evaluate(torch.zeros(2)).tolist() == [1.0, 1.0]
+    with pytest.raises(vs.FormatError, match="has a mechanism 'mine' already"):
+        catalogue.enter(entry())
+    assert "mine" not in CATALOGUE
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": {"tail": diagram_of}}, "a part is one of preparation, .*, not 'tail'"),
+        ({"causal": "maybe"}, "causal is never, request or always"),
+    ],
+)
+def test_a_malformed_entry_cannot_be_made(changes, message):
+    with pytest.raises(vs.FormatError, match=message):
+        entry(**changes)
+
+
+def test_a_part_that_leaves_an_axis_is_refused():
+    with pytest.raises(vs.AxisError, match="output is declared {n} float and is {n, c} float"):
+        diagram_of("mine", {"x": "n c"}, "n", lambda x: x + 1)

@@ -1,0 +1,131 @@
+"""The papers' formulas, one loop at a time, on nested lists of Python floats.
+
+Written from the papers, without looking at how the catalogue puts its parts together, and slow on
+purpose: no library, no broadcasting, no axis that is not an index.
+"""
+
+from math import exp, inf, sqrt, tanh
+
+
+def softmax(row):
+    """Weights of a row of scores; a row without any finite score gets none."""
+    top = max(row)
+    if top == -inf:
+        return [0.0 for _ in row]
+    powers = [exp(score - top) for score in row]
+    total = 0.0
+    for power in powers:
+        total += power
+    return [power / total for power in powers]
+
+
+def sees(i, j, causal, keep):
+    return (not causal or j <= i) and (keep is None or keep[j])
+
+
+def attend(scores, values, causal=False, keep=None):
+    """Each query's weighted mean of the values it sees."""
+    rows = []
+    for i in range(len(scores)):
+        row = [scores[i][j] if sees(i, j, causal, keep) else -inf for j in range(len(values))]
+        weights = softmax(row)
+        out = [0.0] * len(values[0])
+        for j in range(len(values)):
+            for channel in range(len(out)):
+                out[channel] += weights[j] * values[j][channel]
+        rows.append(out)
+    return rows
+
+
+def bahdanau(s, y, w, u, v, **masks):
+    """Bahdanau et al. 2014, section A.1.2: e_ij = v·tanh(W s_i + U y_j)."""
+    scores = []
+    for query in s:
+        row = []
+        for key in y:
+            score = 0.0
+            for a in range(len(v)):
+                inner = 0.0
+                for p in range(len(query)):
+                    inner += query[p] * w[p][a]
+                for p in range(len(key)):
+                    inner += key[p] * u[p][a]
+                score += v[a] * tanh(inner)
+            row.append(score)
+        scores.append(row)
+    return attend(scores, y, **masks)
+
+
+def luong_dot(s, y, **masks):
+    """Luong et al. 2015, equation 8, first line."""
+    scores = [[sum(s_c * y_c for s_c, y_c in zip(a, b, strict=True)) for b in y] for a in s]
+    return attend(scores, y, **masks)
+
+
+def luong_general(s, y, w, **masks):
+    """Luong et al. 2015, equation 8, second line."""
+    scores = []
+    for query in s:
+        row = []
+        for key in y:
+            score = 0.0
+            for c in range(len(query)):
+                for e in range(len(key)):
+                    score += query[c] * w[c][e] * key[e]
+            row.append(score)
+        scores.append(row)
+    return attend(scores, y, **masks)
+
+
+def scaled_dot_product(q, k, v, mask=None, **masks):
+    """Vaswani et al. 2017, equation 1; `mask` is added to the scores."""
+    scores = []
+    for i, query in enumerate(q):
+        row = []
+        for j, key in enumerate(k):
+            score = 0.0
+            for c in range(len(query)):
+                score += query[c] * key[c]
+            row.append(score / sqrt(len(query)) + (0.0 if mask is None else mask[i][j]))
+        scores.append(row)
+    return attend(scores, v, **masks)
+
+
+def phi(x):
+    return x + 1.0 if x > 0 else exp(x)
+
+
+def linear(q, k, v, causal=False, keep=None):
+    """Katharopoulos et al. 2020, equation 4 with the feature map of equation 7."""
+    rows = []
+    for i, query in enumerate(q):
+        numerator, denominator = [0.0] * len(v[0]), 0.0
+        for j, key in enumerate(k):
+            if not sees(i, j, causal, keep):
+                continue
+            similarity = 0.0
+            for c in range(len(query)):
+                similarity += phi(query[c]) * phi(key[c])
+            denominator += similarity
+            for channel in range(len(numerator)):
+                numerator[channel] += similarity * v[j][channel]
+        rows.append([entry / denominator for entry in numerator])
+    return rows
+
+
+def project(x, w):
+    """x[n][d]·w[d][channel]"""
+    return [[sum(row[d] * w[d][c] for d in range(len(w))) for c in range(len(w[0]))] for row in x]
+
+
+def multihead(core, x, y, wq, wk, wv, wo, **masks):
+    """Vaswani et al. 2017, section 3.2.2; weights are wq[d][h][c], wv[d][h][e], wo[h][e][d]."""
+    total = [[0.0] * len(x[0]) for _ in x]
+    for h in range(len(wo)):
+        heads = [[row[h] for row in w] for w in (wq, wk, wv)]
+        q, k, v = project(x, heads[0]), project(y, heads[1]), project(y, heads[2])
+        out = project(core(q, k, v, **masks), wo[h])
+        for n in range(len(total)):
+            for d in range(len(total[0])):
+                total[n][d] += out[n][d]
+    return total

@@ -1,0 +1,297 @@
+"""Attention itself: each mechanism is a few lines that name its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+from vesalius.anatomy import parts
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.trace import diagram
+from vesalius.diagrams.wire import Wire
+
+BAHDANAU = Paper(
+    "Neural Machine Translation by Jointly Learning to Align and Translate",
+    "Bahdanau, Cho, Bengio",
+    2014,
+    "1409.0473",
+)
+LUONG = Paper(
+    "Effective Approaches to Attention-based Neural Machine Translation",
+    "Luong, Pham, Manning",
+    2015,
+    "1508.04025",
+)
+VASWANI = Paper(
+    "Attention Is All You Need",
+    "Vaswani, Shazeer, Parmar, Uszkoreit, Jones, Gomez, Kaiser, Polosukhin",
+    2017,
+    "1706.03762",
+)
+KATHAROPOULOS = Paper(
+    "Transformers are RNNs: Fast Autoregressive Transformers with Linear Attention",
+    "Katharopoulos, Vyas, Pappas, Fleuret",
+    2020,
+    "2006.16236",
+)
+
+QKV = {"q": "n c", "k": "m c", "v": "m e"}
+SOFTMAX: dict[str, Part] = {
+    "mask": parts.visible,
+    "normaliser": parts.softmax,
+    "mixing": parts.weighted_sum,
+}
+
+
+def _enter(
+    name: str,
+    title: str,
+    paper: Paper,
+    formula: str,
+    inputs: dict[str, str],
+    output: str,
+    stands: dict[str, Part],
+) -> Mechanism:
+    build = explicit(name, inputs, output, stands)
+    return CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build))
+
+
+_enter(
+    "bahdanau",
+    "Additive attention",
+    BAHDANAU,
+    "o[n,e] = Σ_m softmax_m(Σ_a v[a]·tanh(Σ_d s[n,d]·W[d,a] + Σ_e y[m,e]·U[e,a]))·y[m,e]",
+    {"s": "n d", "y": "m e"},
+    "n e",
+    {"preparation": parts.memory, "similarity": parts.additive, **SOFTMAX},
+)
+
+_enter(
+    "luong_dot",
+    "Multiplicative attention, dot",
+    LUONG,
+    "o[n,c] = Σ_m softmax_m(Σ_c s[n,c]·y[m,c])·y[m,c]",
+    {"s": "n c", "y": "m c"},
+    "n c",
+    {"preparation": parts.memory, "similarity": parts.dot, **SOFTMAX},
+)
+
+_enter(
+    "luong_general",
+    "Multiplicative attention, general",
+    LUONG,
+    "o[n,e] = Σ_m softmax_m(Σ_ce s[n,c]·W[c,e]·y[m,e])·y[m,e]",
+    {"s": "n c", "y": "m e"},
+    "n e",
+    {"preparation": parts.memory, "similarity": parts.bilinear, **SOFTMAX},
+)
+
+SCALED_DOT_PRODUCT = _enter(
+    "scaled_dot_product",
+    "Scaled dot-product attention",
+    VASWANI,
+    "o[n,e] = Σ_m softmax_m(Σ_c q[n,c]·k[m,c] / √c)·v[m,e]",
+    QKV,
+    "n e",
+    {"preparation": parts.given, "similarity": parts.scaled_dot, **SOFTMAX},
+)
+
+
+# -- linear attention: one function, three ways to compute it -------------------------------------
+
+LINEAR_PARTS: dict[str, Part] = {
+    "preparation": parts.given,
+    "similarity": parts.kernel,
+    "mask": parts.visible,
+    "normaliser": parts.row_sum,
+    "mixing": parts.weighted_sum,
+}
+Form = Literal["weights", "state", "scan"]
+
+
+def linear(*, causal: bool = False, padding: bool = False, form: Form | None = None) -> Diagram:
+    """Linear attention in one of three forms that compute the same function.
+
+    `weights` has a weight for each query and key, as the formula does: n·m of them. `state`
+    first sums φ(k)·v over the keys, which is possible when every query sees the same keys.
+    `scan` carries these sums along the positions, which makes it causal. Without a form, the one
+    whose cost is linear: `scan` if causal, else `state`.
+    """
+    form = form or ("scan" if causal else "state")
+    if form not in get_args(Form):
+        raise FormatError(f"linear: the form is one of {', '.join(get_args(Form))}, not {form!r}")
+    if form == "weights":
+        return explicit("linear", QKV, "n e", LINEAR_PARTS)(causal=causal, padding=padding)
+    if causal != (form == "scan"):
+        raise FormatError(
+            f"linear: the form {form!r} is {'' if form == 'scan' else 'not '}causal; "
+            f"write form={'scan' if causal else 'state'!r} or form='weights'"
+        )
+
+    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
+        features, keys = parts.elu_plus_one(q), parts.elu_plus_one(k)
+        if keep is not None:
+            keys = vs.where(keep, keys, 0.0)
+        return (_along if causal else _at_once)(features, keys, v)
+
+    # Along positions, queries and keys are the same positions.
+    length = ":n" if causal else ""
+    inputs = {"q": "n c", "k": f"m{length} c", "v": f"m{length} e"}
+    inputs |= mask_inputs(f"m{length}", padding, False)
+    return diagram_of("linear", inputs, "n e", body)
+
+
+def _at_once(q: Wire, k: Wire, v: Wire) -> Wire:
+    state, total = vs.contract(k, v, over="m"), vs.sum(k, "m")
+    return parts.dot(q, state) / parts.dot(q, total)
+
+
+@diagram
+def step(
+    state: "c e", total: "c", q: "c", k: "c", v: "e"
+) -> {"state": "c e", "total": "c", "o": "e"}:  # type: ignore[misc]
+    """One position of causal linear attention: add a key and its value, then answer a query."""
+    state, total = state + k * v, total + k
+    return {"state": state, "total": total, "o": parts.dot(q, state) / parts.dot(q, total)}
+
+
+def _along(q: Wire, k: Wire, v: Wire) -> Wire:
+    channels = " ".join(
+        f"{axis}:{str(wire.axes[axis]).replace(' ', '')}" for axis, wire in (("c", k), ("e", v))
+    )
+    empty = vs.expand(0.0, channels)
+    _, _, o = vs.scan(
+        step,
+        over="n",
+        states=[empty, vs.expand(0.0, channels.split()[0])],
+        sequences=[q, k.rename(m="n"), v.rename(m="n")],
+    )
+    return o
+
+
+LINEAR = CATALOGUE.enter(
+    Mechanism(
+        "linear",
+        "Linear attention",
+        KATHAROPOULOS,
+        "o[n,e] = Σ_c φ(q)[n,c]·(Σ_m φ(k)[m,c]·v[m,e]) / Σ_c φ(q)[n,c]·(Σ_m φ(k)[m,c]), "
+        "φ = elu + 1",
+        LINEAR_PARTS,
+        linear,
+    )
+)
+
+
+# -- heads ----------------------------------------------------------------------------------------
+
+
+def core_names() -> list[str]:
+    """The mechanisms that can stand inside heads: those whose inputs are q, k and v."""
+    return [m.name for m in CATALOGUE if m.parts.get("preparation") is parts.given]
+
+
+def with_heads(
+    name: str,
+    attention: str,
+    bias: bool,
+    cross: bool,
+    **options: object,
+) -> Diagram:
+    """projections, a mechanism over q, k and v in a tube of heads, the output projection
+
+    `cross` makes the keys and values come from a second input `y`. `options` go to the mechanism;
+    those that are false or None are left out, so that it need not have them.
+    """
+    if attention not in core_names():
+        raise FormatError(
+            f"{name}: attention is one of {', '.join(core_names())}, not {attention!r}"
+        )
+    core = CATALOGUE[attention]
+    wanted = {option: value for option, value in options.items() if value}
+    for option in wanted:
+        if option not in core.options:
+            raise FormatError(f"{name}: the attention {attention!r} has no option {option!r}")
+    inner = core(**wanted)
+
+    def body(x: Wire, y: Wire | None = None, **masks: Any) -> Wire:
+        q, k, v = parts.projections(x, x if y is None else y, bias)
+        if y is None:
+            k, v = k.rename(n="m"), v.rename(n="m")
+            masks |= {"keep": masks["keep"].rename(n="m")} if "keep" in masks else {}
+        return parts.join_heads(inner(q, k, v, **masks), bias)
+
+    padding, mask = bool(options.get("padding")), bool(options.get("mask"))
+    if cross:
+        inputs = {"x": "n d", "y": "m d", **mask_inputs("m", padding, mask)}
+    else:
+        inputs = {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
+    return diagram_of(name, inputs, "n d", body)
+
+
+def multihead(
+    *,
+    attention: str = "scaled_dot_product",
+    form: Form | None = None,
+    bias: bool = False,
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """Self-attention with heads; `attention` is what stands in each head."""
+    options = {"form": form, "causal": causal, "padding": padding, "mask": mask}
+    return with_heads("multihead", attention, bias, False, **options)
+
+
+def multihead_cross(
+    *,
+    attention: str = "scaled_dot_product",
+    form: Form | None = None,
+    bias: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """Attention with heads from x to another sequence y."""
+    options = {"form": form, "padding": padding, "mask": mask}
+    return with_heads("multihead_cross", attention, bias, True, **options)
+
+
+HEADS: dict[str, Part] = {
+    **SCALED_DOT_PRODUCT.parts,
+    "preparation": parts.projections,
+    "output": parts.join_heads,
+}
+CHANNELS = {"c": "d/h", "e": "c"}
+
+MULTIHEAD = CATALOGUE.enter(
+    Mechanism(
+        "multihead",
+        "Multi-head self-attention",
+        VASWANI,
+        "z[n,d] = Σ_he (Σ_m softmax_m(Σ_c q[h,n,c]·k[h,m,c] / √c)·v[h,m,e])·W_o[h,e,d], "
+        "with q = x·W_q, k = x·W_k, v = x·W_v",
+        HEADS,
+        multihead,
+        implied=CHANNELS,
+    )
+)
+CATALOGUE.enter(
+    replace(
+        MULTIHEAD,
+        name="multihead_cross",
+        title="Multi-head cross-attention",
+        formula=MULTIHEAD.formula.replace("k = x·W_k, v = x·W_v", "k = y·W_k, v = y·W_v"),
+        build=multihead_cross,
+        causal="never",
+    )
+)

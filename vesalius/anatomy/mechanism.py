@@ -1,0 +1,239 @@
+"""What an entry of the catalogue is, and how one is put together from its parts."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vesalius.anatomy import parts
+from vesalius.diagrams.builder import Builder
+from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
+from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.sizes import Size, size
+from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.wire import Wire
+
+Part = Callable[..., Any]
+
+SLOTS = (
+    "preparation",
+    "position",
+    "similarity",
+    "mask",
+    "normaliser",
+    "mixing",
+    "output",
+    "attention",
+    "norm",
+    "feed_forward",
+)
+"""Where a part can stand; the last three are those of a whole transformer."""
+
+SIZES = {"heads": "h", "width": "d", "hidden": "f", "vocabulary": "v", "context": "p"}
+"""Words for sizes beside the names of their variables: `heads=8` is `h=8`."""
+
+
+class UnknownMechanism(VesaliusError, LookupError):
+    """There is no mechanism of that name in the catalogue."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a mechanism comes from; `arxiv` is an identifier, or empty."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str = ""
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """An entry of the catalogue; calling it builds the diagram.
+
+    `build` takes options, all by keyword and all with a default. `causal` says whether an output
+    depends on later positions: `never` causal, causal on `request` (the option `causal`), or
+    `always`. `implied` gives sizes that follow from others, once those are given.
+    """
+
+    name: str
+    title: str
+    paper: Paper
+    formula: str
+    parts: Mapping[str, Part]
+    build: Callable[..., Diagram]
+    causal: str = "request"
+    implied: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for slot in self.parts:
+            if slot not in SLOTS:
+                raise FormatError(f"{self.name}: a part is one of {', '.join(SLOTS)}, not {slot!r}")
+        if self.causal not in ("never", "request", "always"):
+            raise FormatError(f"{self.name}: causal is never, request or always")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options that say what is built, with their defaults."""
+        signature = inspect.signature(self.build)
+        return {name: option.default for name, option in signature.parameters.items()}
+
+    @property
+    def anatomy(self) -> dict[str, str]:
+        """What stands in each slot: the name of the part and its formula."""
+        return {slot: f"{part.__name__}: {_summary(part)}" for slot, part in self.parts.items()}
+
+    def __call__(self, **options: Any) -> Diagram:
+        """The diagram. Sizes stay symbolic unless given: `multihead(causal=True, heads=8, d=512)`.
+
+        Raises `FormatError` for an option or a size that this mechanism does not have, and for a
+        value that an option does not take.
+        """
+        known = self.options
+        chosen = {name: options.pop(name) for name in list(options) if name in known}
+        for name, value in chosen.items():
+            if isinstance(known[name], bool) and not isinstance(value, bool):
+                raise FormatError(f"{self.name}: {name} is true or false, not {value!r}")
+        diagram = self.build(**chosen)
+        return self._sized(diagram, options) if options else diagram
+
+    def _sized(self, diagram: Diagram, given: Mapping[str, Any]) -> Diagram:
+        for name in given:
+            if SIZES.get(name, name) not in diagram.size_variables:
+                options, known = ", ".join(self.options), ", ".join(self.sizes(diagram))
+                raise FormatError(
+                    f"{self.name} has no option and no size {name!r}; "
+                    f"its options are {options}, its sizes {known}"
+                )
+        sizes = {SIZES.get(name, name): size(value) for name, value in given.items()}
+        for name, value in sizes.items():
+            if value.constant is not None and value.constant < 1:
+                raise FormatError(f"{self.name}: the size {name} is at least 1, not {value}")
+        for name, formula in self.implied.items():
+            if name not in sizes and size(formula).variables <= set(sizes):
+                sizes[name] = self._follows(name, formula, sizes)
+        return diagram.substitute(**sizes)
+
+    def _follows(self, name: str, formula: str, sizes: Mapping[str, Size]) -> Size:
+        try:
+            return size(formula).substitute(sizes)
+        except SizeError:
+            values = ", ".join(f"{key} = {value}" for key, value in sizes.items())
+            raise SizeError(
+                f"{self.name}: {name} = {formula} is not an integer for {values}; give {name} too"
+            ) from None
+
+    @staticmethod
+    def sizes(diagram: Diagram) -> list[str]:
+        """The sizes that can be given, by the words for them where there are some."""
+        words = {variable: word for word, variable in SIZES.items()}
+        return [
+            f"{name} ({words[name]})" if name in words else name for name in diagram.size_variables
+        ]
+
+
+def _summary(part: Part) -> str:
+    return (inspect.getdoc(part) or "").partition("\n")[0]
+
+
+# -- building -------------------------------------------------------------------------------------
+
+
+def diagram_of(
+    name: str,
+    inputs: Mapping[str, str],
+    output: str,
+    body: Callable[..., Wire],
+    doc: str = "",
+) -> Diagram:
+    """A diagram with these inputs and one output, whose axes are read in the order of `output`.
+
+    What `@diagram` does for a function whose inputs are fixed, for one whose inputs depend on
+    options. Raises `AxisError` when the result's axes are not those declared.
+    """
+    with Builder(name, doc) as builder:
+        wires = {port: builder.input(port, type_) for port, type_ in inputs.items()}
+        result = body(**wires)
+        declared = ArrayType.parse(output)
+        if result.type != declared:
+            raise AxisError(f"{name}: the output is declared {declared} and is {result.type}")
+        slots = tuple(result.names.index(axis) for axis in declared)
+        return builder.finish([Port("out", result.id, tuple(declared), slots)])
+
+
+def explicit(
+    name: str, inputs: Mapping[str, str], output: str, stands: Mapping[str, Part]
+) -> Callable[..., Diagram]:
+    """The builder of a mechanism that computes its weights: one for each query and key.
+
+        Σ_m normaliser_m(similarity(q, k) + mask) · v
+
+    Its options: `causal`; `padding`, which adds the input `keep`, true for the keys that count;
+    `mask`, which adds an input that is added to the scores.
+    """
+
+    def build(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
+        def body(*, keep: Wire | None = None, mask: Wire | None = None, **given: Wire) -> Wire:
+            q, k, v = stands["preparation"](**given)
+            scores = stands["similarity"](q, k)
+            if mask is not None:
+                scores = scores + mask
+            allowed = parts.visible(q, k, causal=causal, keep=keep)
+            return stands["mixing"](stands["normaliser"](scores, allowed), v)
+
+        masks = mask_inputs("m", padding, mask)
+        return diagram_of(name, {**inputs, **masks}, output, body)
+
+    return build
+
+
+def mask_inputs(keys: str, padding: bool, mask: bool, scores: str = "n m") -> dict[str, str]:
+    """The inputs that masks need: `keep`, on the axis of the keys, and `mask`, on the scores."""
+    kept = {"keep": f"{keys} bool"} if padding else {}
+    return {**kept, "mask": scores} if mask else kept
+
+
+# -- the registry ---------------------------------------------------------------------------------
+
+
+class Catalogue:
+    """The mechanisms by name; entries are in the order in which they are entered."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Mechanism] = {}
+
+    def enter(self, mechanism: Mechanism) -> Mechanism:
+        """Add a mechanism; its name must be free. Returns it."""
+        if mechanism.name in self._entries:
+            raise FormatError(f"the catalogue has a mechanism {mechanism.name!r} already")
+        self._entries[mechanism.name] = mechanism
+        return mechanism
+
+    def __getitem__(self, name: str) -> Mechanism:
+        if name in self._entries:
+            return self._entries[name]
+        near = difflib.get_close_matches(str(name), self._entries, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._entries)}"
+        raise UnknownMechanism(f"there is no mechanism {name!r}; {meant}")
+
+    def __iter__(self) -> Iterator[Mechanism]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def names(self) -> list[str]:
+        """The names of all mechanisms."""
+        return list(self._entries)
+
+    def __repr__(self) -> str:
+        return f"<catalogue of {len(self)} mechanisms: {', '.join(self._entries)}>"
+
+
+CATALOGUE = Catalogue()

@@ -1,0 +1,186 @@
+"""What is built around attention: a block, a stack of blocks, a language model.
+
+The parts of a block are named boxes, and so are the blocks of a stack: a picture shows as many
+levels as one wants, and every parameter is called by where it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from vesalius.anatomy import parts
+from vesalius.anatomy.attention import CHANNELS, VASWANI, Form, with_heads
+from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.wire import Wire
+
+Norm = Literal["pre", "post"]
+
+RADFORD = Paper(
+    "Language Models are Unsupervised Multitask Learners",
+    "Radford, Wu, Child, Luan, Amodei, Sutskever",
+    2019,
+)
+
+
+def norm_diagram() -> Diagram:
+    """Layer normalisation as a diagram: `x: d -> d`; all else is a tube."""
+    return diagram_of("norm", {"x": "d"}, "d", parts.layer_norm)
+
+
+def mlp_diagram(activation: parts.Activation, bias: bool) -> Diagram:
+    """The two-layer network of a block as a diagram: `x: d -> d`."""
+    return diagram_of("mlp", {"x": "d"}, "d", lambda x: parts.mlp(x, activation, bias))
+
+
+def block(
+    *,
+    norm: Norm = "pre",
+    activation: parts.Activation = "gelu",
+    attention: str = "scaled_dot_product",
+    form: Form | None = None,
+    bias: bool = True,
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """One block: attention and a two-layer network, each with a residual and a norm.
+
+    `norm` is `pre` (x + f(norm(x))) or `post` (norm(x + f(x))).
+    """
+    _one_of("norm", norm, Norm)
+    _one_of("activation", activation, parts.Activation)
+    options = {"form": form, "causal": causal, "padding": padding, "mask": mask}
+    heads = with_heads("attention", attention, bias, False, **options)
+    network, normalise = mlp_diagram(activation, bias), norm_diagram()
+
+    def body(x: Wire, **masks: Any) -> Wire:
+        if norm == "pre":
+            x = x + heads.boxed(normalise.boxed(x), **masks)
+            return x + network.boxed(normalise.boxed(x))
+        x = normalise.boxed(x + heads.boxed(x, **masks))
+        return normalise.boxed(x + network.boxed(x))
+
+    return diagram_of("block", _inputs(padding, mask), "n d", body)
+
+
+def encoder(
+    *,
+    layers: int = 6,
+    norm: Norm = "post",
+    activation: parts.Activation = "relu",
+    attention: str = "scaled_dot_product",
+    form: Form | None = None,
+    bias: bool = True,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """A stack of blocks; with `norm="pre"`, one more norm ends it."""
+    inner = block(
+        norm=norm,
+        activation=activation,
+        attention=attention,
+        form=form,
+        bias=bias,
+        padding=padding,
+        mask=mask,
+    )
+
+    def body(x: Wire, **masks: Any) -> Wire:
+        return _stack(x, inner, layers, norm, masks)
+
+    return diagram_of("encoder", _inputs(padding, mask), "n d", body)
+
+
+def language_model(
+    *,
+    layers: int = 2,
+    tied: bool = True,
+    norm: Norm = "pre",
+    activation: parts.Activation = "gelu",
+    attention: str = "scaled_dot_product",
+    form: Form | None = None,
+    bias: bool = True,
+) -> Diagram:
+    """A decoder-only language model: from tokens to the logits of the token that follows each.
+
+    Positions are learned, up to `p` of them. With `tied`, the table of tokens is read again to
+    make the logits; otherwise that is a linear map of its own.
+    """
+    inner = block(
+        norm=norm, activation=activation, attention=attention, form=form, bias=bias, causal=True
+    )
+
+    def body(tokens: Wire) -> Wire:
+        x, table = parts.embedding(tokens)
+        x = _stack(x, inner, layers, norm, {})
+        if tied:
+            return vs.contract(x, table, over="d")
+        return vs.linear(x, "d", "v", name="head")
+
+    return diagram_of("language_model", {"tokens": "n int"}, "n v", body)
+
+
+def _stack(x: Wire, inner: Diagram, layers: int, norm: Norm, masks: dict[str, Any]) -> Wire:
+    if not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
+        raise FormatError(f"layers is a positive integer, not {layers!r}")
+    for _ in range(layers):
+        x = inner.boxed(x, **masks)
+    result: Wire = norm_diagram().boxed(x) if norm == "pre" else x
+    return result
+
+
+def _inputs(padding: bool, mask: bool) -> dict[str, str]:
+    return {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
+
+
+def _one_of(option: str, value: Any, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise FormatError(f"{option} is one of {', '.join(get_args(choices))}, not {value!r}")
+
+
+PARTS: dict[str, Part] = {
+    "attention": with_heads,
+    "norm": parts.layer_norm,
+    "feed_forward": parts.mlp,
+}
+WIDTHS = {**CHANNELS, "f": "4*d"}
+
+BLOCK = CATALOGUE.enter(
+    Mechanism(
+        "block",
+        "Transformer block",
+        VASWANI,
+        "pre: x + mlp(norm(x + attention(norm(x)))); post: norm(y + mlp(y)), "
+        "y = norm(x + attention(x))",
+        PARTS,
+        block,
+        implied=WIDTHS,
+    )
+)
+CATALOGUE.enter(
+    Mechanism(
+        "encoder",
+        "Transformer encoder",
+        VASWANI,
+        "block ∘ … ∘ block",
+        PARTS,
+        encoder,
+        causal="never",
+        implied=WIDTHS,
+    )
+)
+CATALOGUE.enter(
+    Mechanism(
+        "language_model",
+        "Decoder-only language model",
+        RADFORD,
+        "logits = (block ∘ … ∘ block)(token[t] + position[n])·tokenᵀ",
+        {**PARTS, "position": parts.embedding},
+        language_model,
+        causal="always",
+        implied=WIDTHS,
+    )
+)

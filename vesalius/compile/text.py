@@ -1,0 +1,349 @@
+"""Python text as it is put together: terms with precedence, statements, and the names they get.
+
+A lowering writes terms. A term that is kept becomes a statement with a *variable*, which stands
+in other terms as a hole. Only at the end, when all uses are known, `Block.render` decides which
+statements are short enough to stand inside their one use, and which names are free again: so the
+text reuses `x` as a person would, and an array is let go where a person would let it go.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+# How tightly the outermost operation of a term binds; operands state what they need.
+ANY, COMPARE, BITOR, BITAND, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
+
+WIDTH = 92  # of a line; comments may go beyond
+INLINE_WIDTH = 72  # a term is put into its one use when the result is not longer than this
+INLINE_OPERATIONS = 3  # and has not more operations than this
+
+_HOLE = re.compile("\x01(\\d+)(?:\\|(\\d))?\x02")
+
+
+class Term(NamedTuple):
+    """A piece of Python: its text, how tightly it binds, and how many operations it holds.
+
+    `heavy` marks the operations that a reader looks for (a contraction, a softmax, a call).
+    """
+
+    text: str
+    level: int = ATOM
+    operations: int = 0
+    heavy: bool = False
+
+    def at(self, level: int) -> str:
+        """The text as an operand of something that binds as tightly as `level`."""
+        if self.text[:1] == "\x01" and _HOLE.fullmatch(self.text):
+            return f"\x01{self.text[1:-1]}|{level}\x02"
+        return f"({self.text})" if self.level < level else self.text
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is a name or an attribute, which costs nothing to repeat."""
+        return self.operations == 0 and _HOLE.fullmatch(self.text) is not None or (
+            re.fullmatch(r"[\w.]+", self.text) is not None
+        )
+
+
+def apply(function: str, *arguments: Term | str, heavy: bool = False, cost: int = 1) -> Term:
+    """`function(a, b, …)`; arguments that are texts stand as they are."""
+    terms = [a for a in arguments if isinstance(a, Term)]
+    inside = ", ".join(a.at(ANY) if isinstance(a, Term) else a for a in arguments)
+    return Term(
+        f"{function}({inside})",
+        ATOM,
+        cost + sum(t.operations for t in terms),
+        heavy or any(t.heavy for t in terms),
+    )
+
+
+def method(term: Term, call: str, *, heavy: bool = False, cost: int = 1) -> Term:
+    """`term.call`, such as `x.sum(-1)`; a view costs 0."""
+    return Term(f"{term.at(ATOM)}.{call}", ATOM, term.operations + cost, heavy or term.heavy)
+
+
+def index(term: Term, items: str) -> Term:
+    """`term[items]`."""
+    return Term(f"{term.at(ATOM)}[{items}]", ATOM, term.operations, term.heavy)
+
+
+def chain(operator: str, level: int, terms: Sequence[Term], *, heavy: bool = False) -> Term:
+    """`a + b + …` for an operator that is written from left to right."""
+    first, *rest = terms
+    text = first.at(level) + "".join(f" {operator} {t.at(level + 1)}" for t in rest)
+    operations = sum(t.operations for t in terms) + len(rest)
+    return Term(text, level, operations, heavy or any(t.heavy for t in terms))
+
+
+class Statement:
+    """Lines that define variables. `lines` may hold holes for variables, also on the left."""
+
+    __slots__ = ("comment", "heavy", "kept", "lines", "operations", "plain", "targets")
+
+    def __init__(
+        self, targets: tuple[int, ...], lines: list[str], term: Term | None, comment: str
+    ) -> None:
+        self.targets = targets
+        self.lines = lines
+        self.plain = term is not None  # one term, as opposed to a loop
+        self.operations = term.operations if term is not None else 0
+        self.heavy = term is not None and term.heavy
+        self.kept = term is None
+        self.comment = comment
+
+
+class Block:
+    """The statements of one function, in order."""
+
+    def __init__(self) -> None:
+        self.bases: list[str] = []  # the name that each variable would like to have
+        self.fixed: dict[int, str] = {}  # arguments: variables whose names are given
+        self.statements: list[Statement] = []
+
+    def argument(self, name: str) -> Term:
+        """A variable whose name is part of the interface."""
+        variable = self._variable(name)
+        self.fixed[variable] = name
+        return _hole(variable)
+
+    def let(self, term: Term, base: str, comment: str = "", *, kept: bool = False) -> Term:
+        """`base = term`; a `kept` statement is never put into its use."""
+        if term.plain:
+            return term
+        variable = self._variable(base)
+        statement = Statement((variable,), [term.text], term, comment)
+        statement.kept = kept
+        self.statements.append(statement)
+        return _hole(variable)
+
+    def let_all(self, term: Term, bases: Sequence[str], comment: str = "") -> list[Term]:
+        """`a, b = term`."""
+        variables = tuple(self._variable(base) for base in bases)
+        self.statements.append(Statement(variables, [term.text], term, comment))
+        self.statements[-1].kept = True
+        return [_hole(v) for v in variables]
+
+    def loop(self, bases: Sequence[str]) -> list[Term]:
+        """Fresh variables for `add_loop`."""
+        return [_hole(self._variable(base)) for base in bases]
+
+    def add_loop(self, targets: Sequence[Term], lines: list[str], comment: str = "") -> None:
+        """Lines that define the targets, in which variables may be rebound."""
+        ids = tuple(_number(t) for t in targets)
+        self.statements.append(Statement(ids, lines, None, comment))
+
+    def _variable(self, base: str) -> int:
+        self.bases.append(base)
+        return len(self.bases) - 1
+
+    # -- rendering ----------------------------------------------------------------------------
+
+    def render(self, results: Sequence[Term], reserved: Iterable[str]) -> list[str]:
+        """The lines, ending in `return`; `reserved` names are not given to variables."""
+        several = len(results) > 1
+        ends = Statement((), [", ".join(r.at(ANY) for r in results)], Term(""), "")
+        statements = _inlined([*self.statements, ends], self.bases, several)
+        last: dict[int, int] = {}
+        for place, statement in enumerate(statements):
+            for variable in _holes(statement.lines):
+                last[variable] = place
+        names = dict(self.fixed)
+        taken = set(reserved)
+        # How many live variables hold a name: a loop's carried variables are defined once.
+        live = {name: variable for variable, name in self.fixed.items()}
+        lines: list[str] = []
+        for place, statement in enumerate(statements):
+            used = set(_holes(statement.lines))
+            if statement.plain:  # names of what dies here can be taken over at once
+                _free(live, last, place)
+            for target in sorted({*statement.targets, *(v for v in used if v not in names)}):
+                if statement.plain and target not in last:
+                    names[target] = "_"
+                    continue
+                names[target] = _choose(self.bases[target], live, taken)
+                live[names[target]] = target
+            lines += _written(statement, names, last_one=statement is ends)
+            _free(live, last, place)
+        return lines
+
+
+def _free(live: dict[str, int], last: dict[int, int], place: int) -> None:
+    for name in [name for name, v in live.items() if last.get(v, -1) <= place]:
+        del live[name]
+
+
+def _choose(base: str, live: dict[str, int], taken: set[str]) -> str:
+    name, count = base, 1
+    while name in live or name in taken:
+        count += 1
+        name = f"{base}{count}" if not base[-1:].isdigit() else f"{base}_{count}"
+    return name
+
+
+def _hole(variable: int) -> Term:
+    return Term(f"\x01{variable}\x02")
+
+
+def _number(term: Term) -> int:
+    return int(term.text[1:-1])
+
+
+def _holes(lines: Iterable[str]) -> Iterator[int]:
+    for line in lines:
+        for found in _HOLE.finditer(line):
+            yield int(found[1])
+
+
+def _filled(line: str, names: dict[int, str]) -> str:
+    return _HOLE.sub(lambda found: names[int(found[1])], line)
+
+
+def _written(statement: Statement, names: dict[int, str], last_one: bool) -> list[str]:
+    comment = f"  # {statement.comment}" if statement.comment else ""
+    if not statement.plain:
+        return [_filled(line, names) + (comment if line is statement.lines[0] else "")
+                for line in statement.lines]  # fmt: skip
+    text = _filled(statement.lines[0], names)
+    if last_one:
+        head = "return "
+    else:
+        head = ", ".join(names[t] for t in statement.targets) + " = "
+    lines = wrapped(head + text)
+    lines[-1] += comment
+    return lines
+
+
+# -- putting statements into their use --------------------------------------------------------------
+
+
+def _inlined(statements: list[Statement], bases: list[str], several: bool) -> list[Statement]:
+    """The statements that remain when short ones stand inside their only use."""
+    count: dict[int, int] = {}
+    user: dict[int, int] = {}
+    for place, statement in enumerate(statements):
+        for variable in _holes(statement.lines):
+            count[variable] = count.get(variable, 0) + 1
+            user[variable] = place
+    names = {v: base for v, base in enumerate(bases)}
+    end = len(statements) - 1
+    gone: set[int] = set()
+    for place, inner in enumerate(statements[:-1]):
+        if not inner.plain or len(inner.targets) != 1 or count.get(inner.targets[0]) != 1:
+            continue
+        variable = inner.targets[0]
+        outer = statements[user[variable]]
+        returned = user[variable] == end
+        if (several and returned) or not _fits(inner, outer, variable, names, returned):
+            continue
+        level = _level(inner.lines[0])
+        outer.lines[0] = _put(outer.lines[0], variable, inner.lines[0], level)
+        outer.operations += inner.operations
+        outer.heavy |= inner.heavy
+        if returned:
+            outer.comment = inner.comment
+        for used in _holes(inner.lines):
+            user[used] = user[variable]
+        gone.add(place)
+    return [s for place, s in enumerate(statements) if place not in gone]
+
+
+def _fits(
+    inner: Statement, outer: Statement, variable: int, names: dict[int, str], returned: bool
+) -> bool:
+    if returned:
+        return True
+    if inner.kept or not outer.plain or (inner.heavy and outer.heavy):
+        return False
+    if inner.operations + outer.operations > INLINE_OPERATIONS:
+        return False
+    length = len(_filled(outer.lines[0], names)) + len(_filled(inner.lines[0], names))
+    return length + len(names[variable]) <= INLINE_WIDTH
+
+
+def _put(line: str, variable: int, text: str, level: int) -> str:
+    def replace(found: re.Match[str]) -> str:
+        if int(found[1]) != variable:
+            return found[0]
+        needed = int(found[2]) if found[2] else ANY
+        return f"({text})" if level < needed else text
+
+    return _HOLE.sub(replace, line)
+
+
+_OPERATORS = [
+    (ANY, re.compile(r" if | or | and |^not ")),
+    (COMPARE, re.compile(r" (<|<=|==|>|>=|!=) ")),
+    (BITOR, re.compile(r" \| ")),
+    (BITAND, re.compile(r" & ")),
+    (SUM, re.compile(r" [+-] ")),
+    (PRODUCT, re.compile(r" (\*|/|//|@|%) ")),
+    (SIGN, re.compile(r"^[-~]")),
+    (POWER, re.compile(r"\*\*")),
+]
+
+
+def _level(text: str) -> int:
+    """How tightly the outermost operator of a text binds, read off the text itself."""
+    flat = "".join(piece for piece, depth in _pieces(text) if depth == 0)
+    return next((level for level, pattern in _OPERATORS if pattern.search(flat)), ATOM)
+
+
+level_of = _level
+
+
+# -- long lines ---------------------------------------------------------------------------------------
+
+
+def _pieces(text: str) -> Iterator[tuple[str, int]]:
+    """The characters of a text with their depth of brackets; a quoted text is one deep."""
+    depth, quote = 0, ""
+    for character in text:
+        if quote:
+            yield character, depth + 1
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+            yield character, depth + 1
+        elif character in "([{":
+            yield character, depth
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+            yield character, depth
+        else:
+            yield character, depth
+
+
+def wrapped(line: str, width: int = WIDTH) -> list[str]:
+    """The line, or several of them broken at the commas of its longest brackets."""
+    if len(line) <= width:
+        return [line]
+    start, best = -1, (0, 0)
+    for place, (character, depth) in enumerate(_pieces(line)):
+        if depth == 0 and character in "([{":
+            start = place
+        elif depth == 0 and character in ")]}" and place - start > best[1] - best[0]:
+            best = (start, place)
+    start, stop = best
+    if stop <= start + 1:
+        return [line]
+    items, item = [], ""
+    for character, depth in _pieces(line[start + 1 : stop]):
+        if character == "," and depth == 0:
+            items.append(item.strip())
+            item = ""
+        else:
+            item += character
+    items.append(item.strip())
+    lines, row = [line[: start + 1]], ""
+    for number, one in enumerate(items):
+        one += "," if number < len(items) - 1 else ""
+        if row and len(row) + len(one) + 5 > width:
+            lines += [f"    {part}" for part in wrapped(row, width - 4)]
+            row = one
+        else:
+            row = f"{row} {one}".strip()
+    lines += [f"    {part}" for part in wrapped(row, width - 4)]
+    return [*lines, line[stop:]]

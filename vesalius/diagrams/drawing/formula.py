@@ -1,0 +1,153 @@
+"""Closed expressions: what numbers, sizes and positions alone compute, as one line of text.
+
+`1/√c` that scales the scores and `m ≤ n` that masks them are four boxes each; a picture shows
+one. Nothing is computed here: the text is only written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.sizes import Size
+
+MOST = 24  # characters; a longer expression is drawn box by box
+
+# How tightly each form binds: an operand that binds less is put in parentheses.
+_LOOSE, _LOGIC, _ORDER, _SUM, _PRODUCT, _TIGHT = range(6)
+_INFIX = {
+    "less": ("<", _ORDER),
+    "less_equal": ("≤", _ORDER),
+    "equal": ("=", _ORDER),
+    "logical_and": ("∧", _LOGIC),
+    "logical_or": ("∨", _LOGIC),
+    "remainder": ("mod", _PRODUCT),
+    "floor_divide": ("÷", _PRODUCT),
+}
+Words = tuple[str, int]
+
+
+def closed(diagram: Diagram) -> list[bool]:
+    """For each node, whether it depends on numbers and positions alone, entry by entry."""
+    found: list[bool] = []
+    owner = diagram.owner
+    for node in diagram.nodes:
+        name = node.box.kind.name
+        if name == "constant":
+            found.append(not isinstance(node.box["value"], tuple))
+        elif name == "iota":
+            found.append(True)
+        elif name in ("pointwise", "add", "contract") and not node.box.bound and node.src:
+            found.append(all(found[owner[wire]] for wire in node.src))
+        else:
+            found.append(False)
+    return found
+
+
+def size_text(value: Size) -> str:
+    """A size as mathematics writes it."""
+    return str(value).replace("**2", "²").replace("**3", "³").replace("*", "·").replace("-", "−")
+
+
+def number_text(value: object) -> str:
+    """A number, short."""
+    if isinstance(value, Size):
+        return size_text(value)
+    if isinstance(value, float):
+        if value in (float("inf"), float("-inf")):
+            return "∞" if value > 0 else "−∞"
+        return f"{value:.4g}".replace("-", "−")
+    return str(value).replace("-", "−")
+
+
+def expression(diagram: Diagram, wire: int, names: Sequence[str]) -> str | None:
+    """The text of a closed wire whose axes have these names; None when it grows too long."""
+    found = _words(diagram, wire, tuple(names), 40)
+    return found[0] if found is not None and len(found[0]) <= MOST else None
+
+
+def _words(diagram: Diagram, wire: int, names: tuple[str, ...], fuel: int) -> Words | None:
+    node = diagram.nodes[diagram.owner[wire]]
+    kind = node.box.kind.name
+    if kind == "constant":
+        return _constant(node)
+    if kind == "iota":
+        return names[0], _TIGHT
+    if fuel <= 0:
+        return None
+    local = [""] * node.box.rank
+    for axis, name in zip(node.box.outs[0], names, strict=True):
+        local[axis] = name
+    operands = []
+    for source, row in zip(node.src, node.box.maps, strict=True):
+        found = _words(diagram, source, tuple(local[a] for a in row), fuel - 8)
+        if found is None or len(found[0]) > MOST:
+            return None
+        operands.append(found)
+    if kind == "add":
+        return _sum(operands)
+    if kind == "contract":
+        return _product(operands)
+    return _function(node, operands)
+
+
+def _constant(node: Node) -> Words:
+    value = node.box["value"]
+    text = number_text(value)
+    if isinstance(value, Fraction) and value.denominator != 1:
+        return text, _PRODUCT
+    if isinstance(value, Size) and not text.isalnum():
+        return text, _SUM if len(value.terms) > 1 else _PRODUCT
+    return text, _SUM if text.startswith("−") else _TIGHT
+
+
+def _in(words: Words, least: int) -> str:
+    return words[0] if words[1] >= least else f"({words[0]})"
+
+
+def _sum(operands: Sequence[Words]) -> Words:
+    text = ""
+    for words in sorted(operands, key=lambda words: words[0].startswith("−")):
+        piece = _in(words, _SUM)
+        text += (f" − {piece[1:]}" if piece.startswith("−") else f" + {piece}") if text else piece
+    return text, _SUM
+
+
+def _product(operands: Sequence[Words]) -> Words:
+    """Factors first, then what divides them."""
+    above = [_in(words, _PRODUCT) for words in operands if not words[0].startswith("1/")]
+    below = [words[0][2:] for words in operands if words[0].startswith("1/")]
+    if not below:
+        return "·".join(above), _PRODUCT
+    under = below[0] if len(below) == 1 else f"({'·'.join(below)})"
+    return f"{'·'.join(above) or '1'}/{under}", _PRODUCT
+
+
+_PLAIN: dict[str, Callable[[Words], Words]] = {
+    "reciprocal": lambda x: (f"1/{_in(x, _TIGHT)}", _PRODUCT),
+    "sqrt": lambda x: (f"√{_in(x, _TIGHT)}", _TIGHT),
+    "negate": lambda x: (f"−{_in(x, _PRODUCT)}", _SUM),
+    "abs": lambda x: (f"|{x[0]}|", _TIGHT),
+    "floor": lambda x: (f"⌊{x[0]}⌋", _TIGHT),
+    "logical_not": lambda x: (f"¬{_in(x, _TIGHT)}", _TIGHT),
+    "to_float": lambda x: x,
+}
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _function(node: Node, operands: Sequence[Words]) -> Words:
+    function, numbers = node.box["function"], node.box["numbers"]
+    if function.name in _PLAIN and len(operands) == 1:
+        return _PLAIN[function.name](operands[0])
+    if function.name in _INFIX:
+        sign, level = _INFIX[function.name]
+        return f"{_in(operands[0], level + 1)} {sign} {_in(operands[1], level + 1)}", level
+    if function.name == "power":
+        exponent = number_text(numbers[0])
+        if Fraction(numbers[0]).denominator == 1:
+            return f"{_in(operands[0], _TIGHT)}{str(int(numbers[0])).translate(_RAISED)}", _TIGHT
+        return f"{_in(operands[0], _TIGHT)}^{exponent}", _TIGHT
+    words = [words[0] for words in operands] + [number_text(x) for x in numbers]
+    head = function.symbol if function.symbol.isalpha() else function.name
+    return f"{head}({', '.join(words)})", _TIGHT
