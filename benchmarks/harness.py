@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import report
-from peers import HOW_TO_INSTALL, PeerError, Pool, Request, TooSlowError, installed
+from peers import HOW_TO_INSTALL, START_TIMEOUT, PeerError, Pool, Request, TooSlowError, installed
 from sampling import Kind, Measurement, Operation, measure
 
 LONG_WARM_UP = 1.0
@@ -41,6 +41,9 @@ LONG_WARM_UP = 1.0
 
 QUIET = 10.0
 """Seconds without a word of progress after which one is said."""
+
+GRACE = 8.0
+"""Seconds by which starting a peer may go beyond a time budget."""
 
 LEAST_TIME = 0.3
 """Seconds that must be left before something new is begun under a time budget."""
@@ -74,7 +77,7 @@ class Side(Protocol):
     def per(self) -> float:
         """What every value is divided by, such as a number of boxes."""
 
-    def ready(self, pool: Pool) -> None:
+    def ready(self, pool: Pool, timeout: float) -> None:
         """Start what must run before a sample can be taken."""
 
     def sample(
@@ -91,7 +94,7 @@ class Local:
     kind: Kind = "time"
     per: float = 1.0
 
-    def ready(self, pool: Pool) -> None:
+    def ready(self, pool: Pool, timeout: float) -> None:
         """Nothing needs to start."""
 
     def sample(
@@ -112,9 +115,9 @@ class Remote:
     kind: Kind = "time"
     per: float = 1.0
 
-    def ready(self, pool: Pool) -> None:
+    def ready(self, pool: Pool, timeout: float) -> None:
         """Start the worker, unless it is alive."""
-        pool[self.worker].start()
+        pool[self.worker].start(timeout)
 
     def sample(
         self, pool: Pool, kind: Kind, *, collect: bool, batch: int, timeout: float
@@ -193,17 +196,19 @@ class Track:
         return not (self.stopped or enough)
 
     def stop(self, *, floor: float | None = None, failure: str | None = None) -> None:
-        """Take no more samples; say why if there are none."""
+        """Take no more samples: each lasts longer than ``floor``, or the ``failure``."""
         self.stopped = True
+        self.failure = failure
         if not self.values:
-            self.floor, self.failure = floor, failure
+            self.floor = floor
 
-    def take(self, pool: Pool, settings: Settings, collect: bool, timeout: float) -> None:
+    def take(self, pool: Pool, settings: Settings, collect: bool, left: float) -> None:
         """Take one more sample; the first one only warms up, unless it was long."""
+        timeout = min(settings.timeout, left)
         start = time.monotonic()
         kind = settings.clock if self.side.kind == "time" else self.side.kind
         try:
-            self.side.ready(pool)
+            self.side.ready(pool, min(START_TIMEOUT, left + GRACE))
             start = time.monotonic()
             sample = self.side.sample(
                 pool, kind, collect=collect, batch=self.batch, timeout=timeout
@@ -269,12 +274,12 @@ def run_case(
             if not track.wants(wanted, share):
                 continue
             if clock.left < LEAST_TIME:
-                track.stop(failure="no time was left for it")
+                track.stop(failure=None if track.values else "no time was left for it")
                 continue
             if time.monotonic() - last > QUIET:
                 say(f"    round {number} of {wanted}: {track.name}")
                 last = time.monotonic()
-            track.take(pool, settings, collect, min(settings.timeout, clock.left))
+            track.take(pool, settings, collect, clock.left)
     return result(case, tracks, settings.clock)
 
 
@@ -401,4 +406,4 @@ def main(
         say(HOW_TO_INSTALL)
     outcome = run(chosen, settings, say)
     report.write(outcome, as_json=options.json)
-    return 1 if any(r.ours is None for r in outcome.results) else 0
+    return 1 if any("ours" in r.errors for r in outcome.results) else 0

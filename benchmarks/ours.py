@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,15 @@ def build_chain(n: int, source: str = "x", target: str = "y") -> Diagram:
     return b.diagram(**{target: x if n % 2 == 0 else vs.exp(x)})
 
 
+@cache
+def brick_box() -> Any:
+    """A typed two-in two-out box; a box is declared once."""
+    return vs.box("brick", "c, c -> c, c", lambda left, right: (left, right))
+
+
 def build_brick(n: int, wires: int) -> Diagram:
     """A brick wall of n typed two-in two-out boxes."""
-    brick = vs.box("brick", "c, c -> c, c", lambda left, right: (left, right))
+    brick = brick_box()
     b = vs.Builder()
     ends = [b.input(f"x{i}", "n c") for i in range(wires)]
     for k in brick_offsets(n, wires):

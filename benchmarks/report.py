@@ -73,12 +73,12 @@ class Report:
 
     @property
     def failures(self) -> list[str]:
-        """What could not be measured, and why."""
+        """What could not be measured, or not as often as wanted, and why."""
         reasons: dict[str, list[str]] = {}
         for result in self.results:
             for name, reason in result.errors.items():
                 reasons.setdefault(reason, []).append(f"{result.case} ({name})")
-        return [f"Not measured: {', '.join(which)}: {why}" for why, which in reasons.items()]
+        return [f"Failed: {', '.join(which)}: {why}" for why, which in reasons.items()]
 
 
 def quantity(value: float, unit: str) -> str:
@@ -124,7 +124,7 @@ def _runs(result: Result, *names: str) -> str:
 
 
 def _other_row(result: Result, name: str) -> tuple[str, ...]:
-    if name in result.errors:
+    if name not in result.others:
         return ("", "", name, FAILED, "", "", "", _target(result, name))
     value, bound = result.others[name], name in result.lower_bounds
     cell = ("> " if bound else "") + quantity(value, result.unit)

@@ -80,7 +80,7 @@ def chain(operator: str, level: int, terms: Sequence[Term], *, heavy: bool = Fal
 class Statement:
     """Lines that define variables. `lines` may hold holes for variables, also on the left."""
 
-    __slots__ = ("comment", "heavy", "kept", "lines", "operations", "plain", "targets")
+    __slots__ = ("comment", "heavy", "kept", "level", "lines", "operations", "plain", "targets")
 
     def __init__(
         self, targets: tuple[int, ...], lines: list[str], term: Term | None, comment: str
@@ -88,6 +88,7 @@ class Statement:
         self.targets = targets
         self.lines = lines
         self.plain = term is not None  # one term, as opposed to a loop
+        self.level = term.level if term is not None else ANY
         self.operations = term.operations if term is not None else 0
         self.heavy = term is not None and term.heavy
         self.kept = term is None
@@ -237,8 +238,7 @@ def _inlined(statements: list[Statement], bases: list[str], several: bool) -> li
         returned = user[variable] == end
         if (several and returned) or not _fits(inner, outer, variable, names, returned):
             continue
-        level = _level(inner.lines[0])
-        outer.lines[0] = _put(outer.lines[0], variable, inner.lines[0], level)
+        outer.lines[0] = _put(outer.lines[0], variable, inner)
         outer.operations += inner.operations
         outer.heavy |= inner.heavy
         if returned:
@@ -262,35 +262,14 @@ def _fits(
     return length + len(names[variable]) <= INLINE_WIDTH
 
 
-def _put(line: str, variable: int, text: str, level: int) -> str:
+def _put(line: str, variable: int, inner: Statement) -> str:
     def replace(found: re.Match[str]) -> str:
         if int(found[1]) != variable:
             return found[0]
         needed = int(found[2]) if found[2] else ANY
-        return f"({text})" if level < needed else text
+        return f"({inner.lines[0]})" if inner.level < needed else inner.lines[0]
 
     return _HOLE.sub(replace, line)
-
-
-_OPERATORS = [
-    (ANY, re.compile(r" if | or | and |^not ")),
-    (COMPARE, re.compile(r" (<|<=|==|>|>=|!=) ")),
-    (BITOR, re.compile(r" \| ")),
-    (BITAND, re.compile(r" & ")),
-    (SUM, re.compile(r" [+-] ")),
-    (PRODUCT, re.compile(r" (\*|/|//|@|%) ")),
-    (SIGN, re.compile(r"^[-~]")),
-    (POWER, re.compile(r"\*\*")),
-]
-
-
-def _level(text: str) -> int:
-    """How tightly the outermost operator of a text binds, read off the text itself."""
-    flat = "".join(piece for piece, depth in _pieces(text) if depth == 0)
-    return next((level for level, pattern in _OPERATORS if pattern.search(flat)), ATOM)
-
-
-level_of = _level
 
 
 # -- long lines ---------------------------------------------------------------------------------------

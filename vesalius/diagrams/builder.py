@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from contextvars import Token as Token_
-from itertools import islice, permutations, product
+from itertools import islice, pairwise, permutations, product
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Kind, Site, Token, WireType, box
@@ -202,7 +202,7 @@ class Builder:
 
     def _candidates(self, commutes: bool, uses: Sequence[Use]) -> Iterable[Sequence[Use]]:
         """All spellings of these uses that mean the same, at most `CANDIDATES` of them."""
-        tied = commutes and any(a[0] == b[0] for a, b in zip(uses, uses[1:], strict=False))
+        tied = commutes and any(a[0] == b[0] for a, b in pairwise(uses))
         symmetric = bool(self._symmetries) and any(use[0] in self._symmetries for use in uses)
         if not tied and not symmetric:
             return (uses,)
@@ -380,7 +380,7 @@ def fresh_name(name: str, taken: set[str]) -> str:
 
 def _increasing(src: tuple[int, ...]) -> bool:
     """Whether operands stand in canonical order without ties."""
-    return all(a < b for a, b in zip(src, src[1:], strict=False))
+    return all(a < b for a, b in pairwise(src))
 
 
 class Opening(NamedTuple):
@@ -532,7 +532,10 @@ class _Graft:
             turned = [row[x] if isinstance(x, int) else x for x in labels or range(len(row))]
             place = dict(zip(own, slots, strict=True))
             arguments.append(
-                (wire, tuple(place.get(a, ("tube", a)) if isinstance(a, int) else a for a in turned))
+                (
+                    wire,
+                    tuple(place.get(a, ("tube", a)) if isinstance(a, int) else a for a in turned),
+                )
             )
         inner = _Graft(
             self.builder,
@@ -557,8 +560,8 @@ class _Graft:
                     names.append(row.index(x[1]))
                 else:
                     names.append(x)
-            turned_ = tuple(names)
-            self.seen.append((wire, None if turned_ == tuple(range(len(names))) else turned_))
+            slots_ = tuple(names)
+            self.seen.append((wire, None if slots_ == tuple(range(len(names))) else slots_))
 
     def _note_expand(self, made: Made, use: Use) -> None:
         places = tuple(made.labels[0].index(label) for label in use[1])
@@ -582,7 +585,8 @@ class _Graft:
     def output(self, port: Port) -> Use:
         """The use for an output of the grafted diagram, labelled with its axes' names."""
         wire, labels = self.seen[port.wire]
-        names: dict[int, str] = {slot: name for name, slot in zip(port.axes, port.slots, strict=True)}
-        if labels is None:
-            labels = tuple(range(len(port.axes)))
-        return wire, tuple(names[x] if isinstance(x, int) else x for x in labels)
+        names: dict[int, str] = {
+            slot: name for name, slot in zip(port.axes, port.slots, strict=True)
+        }
+        slots: Sequence[Label] = range(len(port.axes)) if labels is None else labels
+        return wire, tuple(names[x] if isinstance(x, int) else x for x in slots)

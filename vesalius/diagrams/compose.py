@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from vesalius.diagrams.box import Axes, Draw, Hole, Parameter, Token
@@ -165,21 +166,23 @@ def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) 
     if not given:
         raise StructureError(f"{diagram.name}: a diagram without inputs cannot be a box yet")
     made = place(diagram.name, NAMED, (diagram.name, body, token), given, uses, bound, new)
-    results = tuple(
-        output_wire(diagram.name, builder, made, j) for j in range(len(body.outputs))
-    )
+    results = tuple(output_wire(diagram.name, builder, made, j) for j in range(len(body.outputs)))
     return results[0] if len(results) == 1 else results
 
 
-# -- rebuilding: the interface changes, the boxes follow ------------------------------------------
+# -- rebuilding: the interface changes, the boxes follow --------------------------------------
 
 
-def _start(name: str, doc: str, ports: Iterable[tuple[str, ArrayType]]) -> tuple[Builder, list[Wire]]:
+def _start(
+    name: str, doc: str, ports: Iterable[tuple[str, ArrayType]]
+) -> tuple[Builder, list[Wire]]:
     builder = Builder(name, doc)
     return builder, [builder.input(port, type_) for port, type_ in ports]
 
 
-def _finish(builder: Builder, diagram: Diagram, uses: Sequence[Use], first: Sequence[str]) -> Diagram:
+def _finish(
+    builder: Builder, diagram: Diagram, uses: Sequence[Use], first: Sequence[str]
+) -> Diagram:
     """The diagram whose outputs are these uses: the axes `first`, then those declared, in order."""
     ports = []
     for old, (wire, labels) in zip(diagram.outputs, uses, strict=True):
@@ -268,7 +271,8 @@ def over(
         types.append((port.name, known))
     builder, wires_ = _start(diagram.name, diagram.doc, types)
     uses = [
-        (wire.id, _slots(wire, port.axes)) for wire, port in zip(wires_, diagram.inputs, strict=True)
+        (wire.id, _slots(wire, port.axes))
+        for wire, port in zip(wires_, diagram.inputs, strict=True)
     ]
     tubes = {name: tuple(new.axes.items()) for name in chosen}
     return _finish(builder, diagram, _graft_tubes(builder, diagram, uses, tubes), tuple(new))
@@ -309,7 +313,8 @@ def with_tubes(diagram: Diagram, tubes: Sequence[Sequence[str]]) -> Diagram:
     ]
     builder, wires_ = _start(diagram.name, diagram.doc, types)
     uses = [
-        (wire.id, _slots(wire, port.axes)) for wire, port in zip(wires_, diagram.inputs, strict=True)
+        (wire.id, _slots(wire, port.axes))
+        for wire, port in zip(wires_, diagram.inputs, strict=True)
     ]
     outputs = builder.graft(diagram, uses)
     ports = []
@@ -321,7 +326,7 @@ def with_tubes(diagram: Diagram, tubes: Sequence[Sequence[str]]) -> Diagram:
     return builder.finish(ports)
 
 
-# -- composition by hand ----------------------------------------------------------------------------
+# -- composition by hand ----------------------------------------------------------------------
 
 
 def sequential(first: Diagram, second: Diagram) -> Diagram:
@@ -349,7 +354,9 @@ def sequential(first: Diagram, second: Diagram) -> Diagram:
     builder.name, builder.doc = name, ""
     uses: list[Use] = []
     for out, into in zip(first.outputs, second.inputs, strict=True):
-        place_ = {slot: into.axes.index(axis) for axis, slot in zip(out.axes, out.slots, strict=True)}
+        place_ = {
+            slot: into.axes.index(axis) for axis, slot in zip(out.axes, out.slots, strict=True)
+        }
         uses.append((out.wire, tuple(place_[slot] for slot in range(len(place_)))))
     return _finish(builder, second, builder.graft(second, uses), ())
 
@@ -365,7 +372,7 @@ def _end_to_end(name: str, first: Diagram, second: Diagram) -> Diagram | None:
     seam = [port.wire for port in first.outputs]
     count = len(second.inputs)
     if (
-        any(a >= b for a, b in zip(seam, seam[1:], strict=False))
+        any(a >= b for a, b in pairwise(seam))
         or any(port.slots != tuple(range(len(port.slots))) for port in first.outputs)
         or any(o.axes != i.axes for o, i in zip(first.outputs, second.inputs, strict=True))
         or first.symmetries
@@ -436,19 +443,19 @@ def identity(*types: Any, **named: Any) -> Diagram:
     return builder.diagram(**dict(zip(ports, wires_, strict=True)))
 
 
-# -- folding and unfolding -----------------------------------------------------------------------------
+# -- folding and unfolding --------------------------------------------------------------------
 
 
 def closed(diagram: Diagram) -> tuple[Diagram, list[Token]]:
     """The diagram with its parameters and random sources as inputs, and what those were."""
-    tokens = [t for t, _ in diagram.tokens if isinstance(t, (Parameter, Draw))]
+    tokens: list[Token] = [t for t, _ in diagram.tokens if isinstance(t, (Parameter, Draw))]
     if not tokens:
         return diagram, []
     return expose(diagram, tuple(token.name for token in tokens)), tokens
 
 
 def expose(diagram: Diagram, names: Sequence[str]) -> Diagram:
-    """Turn parameters or random sources into inputs, after the others; all parameters by default."""
+    """Turn parameters or random sources into inputs; all parameters when none is named."""
     names = names or tuple(diagram.parameters)
     sources = {**diagram.parameters, **diagram.randoms}
     for name in names:

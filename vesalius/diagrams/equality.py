@@ -80,9 +80,7 @@ def _upward(diagram: Diagram, marks: dict[Token, int]) -> list[int]:
             below.sort()
         attrs = tuple(_attribute(value) for value in box.attrs)
         seen = tuple(marks.get(value, 0) for value in box.attrs if isinstance(value, Token))
-        base = hash(
-            (box.kind.name, attrs, seen, box.inner, len(box.bound), box.new, tuple(below))
-        )
+        base = hash((box.kind.name, attrs, seen, box.inner, len(box.bound), box.new, tuple(below)))
         if k < len(diagram.inputs):
             base = hash((k, box.new))
         found.extend(hash((base, j)) for j in range(len(box.outs)))
@@ -158,9 +156,7 @@ def _lands(a: Diagram, b: Diagram, pairing: dict[Token, Token]) -> bool:
     outputs = builder.graft(b, uses, replace=pairing)
     if len(builder.nodes) != len(a.nodes):
         return False
-    return all(
-        _same_use(a, port, use) for port, use in zip(a.outputs, outputs, strict=True)
-    )
+    return all(_same_use(a, port, use) for port, use in zip(a.outputs, outputs, strict=True))
 
 
 def _same_use(diagram: Diagram, port: Port, use: Use) -> bool:
@@ -170,9 +166,7 @@ def _same_use(diagram: Diagram, port: Port, use: Use) -> bool:
     names = dict(zip(port.slots, port.axes, strict=True))
     wanted = tuple(names[slot] for slot in range(len(names)))
     turns = diagram.symmetries.get(wire, ())
-    return wanted == labels or any(
-        tuple(labels[i] for i in turn) == wanted for turn in turns
-    )
+    return wanted == labels or any(tuple(labels[i] for i in turn) == wanted for turn in turns)
 
 
 def kind_counts(diagram: Diagram) -> Counter[str]:

@@ -12,6 +12,7 @@ its length, depth, degree, numbers and the work that it asks for are bounded.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.sizes import MAX_EXPONENT, ONE, Size, size, variable
@@ -25,6 +26,7 @@ _MAX_WORK = 5000  # terms of one operand times terms of the other, added up
 _TOKEN = re.compile(r"\s*(?:([0-9]+)(?!\w)|([^\W\d]\w*)|(\*\*|//|[-+*/()]))")
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Size:
     """Read a formula such as `"2*d + 1"`, `"n//2"` or `"ceil(n/2)"`.
 
@@ -161,9 +163,7 @@ class _Reader:
         return value
 
     def _error(self) -> FormatError:
-        return FormatError(
-            f"{_short(self.text)} is not a size such as 'n', '2*d + 1' or 'n//2'"
-        )
+        return FormatError(f"{_short(self.text)} is not a size such as 'n', '2*d + 1' or 'n//2'")
 
 
 def _short(text: str) -> str:

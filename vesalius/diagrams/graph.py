@@ -139,7 +139,7 @@ class Diagram:
     def site(self, node: Node) -> Site:
         """The box of a node with its local sizes and the element types of its inputs."""
         box = node.box
-        sizes: list[Size] = [None] * box.inner + list(box.new)  # type: ignore[list-item]
+        sizes: list[Any] = [None] * box.inner + list(box.new)
         for wire, row in zip(node.src, box.maps, strict=True):
             for size, axis in zip(self.types[wire].sizes, row, strict=True):
                 sizes[axis] = size
@@ -204,7 +204,9 @@ class Diagram:
 
     # -- verbs; each stands in a module of its own ------------------------------------------
 
-    def __call__(self, *args: Any, parameters: Mapping[str, Any] | None = None, **named: Any) -> Any:
+    def __call__(
+        self, *args: Any, parameters: Mapping[str, Any] | None = None, **named: Any
+    ) -> Any:
         """Use this diagram inside another one; see `vesalius.diagrams.compose.call`."""
         from vesalius.diagrams.compose import call
 

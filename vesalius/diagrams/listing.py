@@ -88,14 +88,13 @@ def box_name(box: Box) -> str:
     """The kind of a box with its attributes, as a listing shows it."""
     if box.kind.name == "pointwise":
         numbers = ", ".join(str(x) for x in box["numbers"])
-        return box["function"].name + (f"[{numbers}]" if numbers else "")
+        name: str = box["function"].name
+        return f"{name}[{numbers}]" if numbers else name
     if box.kind.name == "named":
         return str(box["name"])
     shown = []
     for (field, _codec), value in zip(box.kind.fields, box.attrs, strict=True):
-        if isinstance(value, Token):
-            shown.append(value.name)
-        elif isinstance(value, Diagram):
+        if isinstance(value, (Token, Diagram)):
             shown.append(value.name)
         elif isinstance(value, tuple):
             shown.append("table")

@@ -69,10 +69,12 @@ class Size:
         kept = [(m, c if type(c) is int else _reduced(c)) for m, c in terms.items() if c]
         if len(kept) > 1:
             kept.sort(key=_term_key)
-        object.__setattr__(self, "terms", tuple(kept))
-        constant = self.constant
-        found = hash(self.terms) if constant is None else hash(constant)
-        object.__setattr__(self, "_hash", found)
+        found = tuple(kept)
+        object.__setattr__(self, "terms", found)
+        if found and (len(found) > 1 or found[0][0]):
+            object.__setattr__(self, "_hash", hash(found))
+        else:  # an integer, and equal to it
+            object.__setattr__(self, "_hash", hash(found[0][1] if found else 0))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Size is immutable")
@@ -311,6 +313,7 @@ def _reduced(coefficient: Coefficient) -> Coefficient:
     return ratio.numerator if ratio.denominator == 1 else ratio
 
 
+@lru_cache(maxsize=1 << 14)
 def _combine(left: Size, right: Size, sign: int) -> Size:
     out = dict(left.terms)
     for monomial, coefficient in right.terms:
@@ -352,6 +355,7 @@ def _integral(value: Size) -> Size:
 # -- quotients ------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1 << 12)
 def _quotient(how: str, top: Size, bottom: Size) -> Size:
     if not bottom.terms:
         raise SizeError(f"the size {top} is divided by zero")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, overload
 
 from vesalius.diagrams.builder import Builder
@@ -69,10 +70,8 @@ def _outputs(name: str, annotation: Any) -> dict[str, ArrayType]:
     if annotation is inspect.Signature.empty:
         raise FormatError(f'{name}: the result has no type; write -> "n e"')
     if isinstance(annotation, str) and annotation.startswith(("'", '"', "(", "{")):
-        try:
+        with suppress(ValueError, SyntaxError):  # "{n, c} float" is a type, not a literal
             annotation = ast.literal_eval(annotation)
-        except (ValueError, SyntaxError):
-            pass  # "{n, c} float" is a type, not a literal
     if isinstance(annotation, Mapping):
         return {key: ArrayType.parse(value) for key, value in annotation.items()}
     if isinstance(annotation, (tuple, list)):
@@ -116,7 +115,7 @@ def _port(builder: Builder, name: str, declared: ArrayType, wire: Wire) -> Port:
     for axis, length in declared.axes.items():
         if axis not in actual:
             raise AxisError(
-                f"{what}: the axis {axis!r} is missing; vs.expand(x, {axis!r}) would repeat along it"
+                f"{what}: the axis {axis!r} is missing; vs.expand(x, {axis!r}) repeats along it"
             )
         if actual[axis] != length:
             raise AxisError(f"{what}: the axis {axis!r} has size {actual[axis]}, not {length}")

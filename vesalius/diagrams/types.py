@@ -9,8 +9,8 @@ tensor has an order); it is no part of the type, and equality ignores it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Union
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from vesalius.diagrams.errors import AxisError, FormatError
 from vesalius.diagrams.sizes import Size, SizeLike, size
@@ -66,9 +66,7 @@ class ArrayType:
 
     def __eq__(self, other: object) -> bool:
         return (
-            isinstance(other, ArrayType)
-            and self.dtype == other.dtype
-            and self.axes == other.axes
+            isinstance(other, ArrayType) and self.dtype == other.dtype and self.axes == other.axes
         )
 
     def __hash__(self) -> int:
@@ -88,10 +86,10 @@ class ArrayType:
         ]
 
 
-TypeLike = Union[ArrayType, str]
+TypeLike: TypeAlias = "ArrayType | str"
 
 
-def axis_names(axes: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+def axis_names(axes: str | Sequence[str]) -> tuple[str, ...]:
     """Read `"b h"` or `("b", "h")` as names of axes; refuses a name that stands twice."""
     names = tuple(axes.replace(",", " ").split()) if isinstance(axes, str) else tuple(axes)
     for name in names:

@@ -6,7 +6,7 @@ here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vesalius.diagrams.errors import AxisError, StructureError
 from vesalius.diagrams.sizes import Size
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vesalius.diagrams.builder import Builder
 
-Operand = Union["Wire", int, float, "Fraction", Size]
+Operand: TypeAlias = "Wire | int | float | Fraction | Size"
 
 
 class Wire:
@@ -85,56 +85,58 @@ class Wire:
     __array_ufunc__ = None  # numpy scalars on the left defer to the operators below
 
     def __add__(self, other: Operand) -> Wire:
-        return _verbs().add(self, other)
+        return _place("add", self, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Operand) -> Wire:
-        return _verbs().add(self, _verbs().negate(other))
+        return _place("add", self, _place("negate", other))
 
     def __rsub__(self, other: Operand) -> Wire:
-        return _verbs().add(_verbs().negate(self), other)
+        return _place("add", _place("negate", self), other)
 
     def __neg__(self) -> Wire:
-        return _verbs().negate(self)
+        return _place("negate", self)
 
     def __mul__(self, other: Operand) -> Wire:
-        return _verbs().contract(self, other)
+        return _place("contract", self, other)
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Operand) -> Wire:
-        return _verbs().divide(self, other)
+        return _place("divide", self, other)
 
     def __rtruediv__(self, other: Operand) -> Wire:
-        return _verbs().divide(other, self)
+        return _place("divide", other, self)
 
     def __pow__(self, exponent: int) -> Wire:
-        return _verbs().power(self, exponent)
+        return _place("power", self, exponent)
 
     def __lt__(self, other: Operand) -> Wire:
-        return _verbs().less(self, other)
+        return _place("less", self, other)
 
     def __le__(self, other: Operand) -> Wire:
-        return _verbs().less_equal(self, other)
+        return _place("less_equal", self, other)
 
     def __gt__(self, other: Operand) -> Wire:
-        return _verbs().less(other, self)
+        return _place("less", other, self)
 
     def __ge__(self, other: Operand) -> Wire:
-        return _verbs().less_equal(other, self)
+        return _place("less_equal", other, self)
 
     def __and__(self, other: Operand) -> Wire:
-        return _verbs().logical_and(self, other)
+        return _place("logical_and", self, other)
 
     def __or__(self, other: Operand) -> Wire:
-        return _verbs().logical_or(self, other)
+        return _place("logical_or", self, other)
 
     def __invert__(self) -> Wire:
-        return _verbs().logical_not(self)
+        return _place("logical_not", self)
 
 
-def _verbs() -> Any:
+def _place(verb: str, *operands: Any) -> Wire:
+    """Call a verb by name; the verbs import this module."""
     from vesalius.diagrams import verbs
 
-    return verbs
+    wire: Wire = getattr(verbs, verb)(*operands)
+    return wire

@@ -75,7 +75,7 @@ def _topk_cost(site: Site) -> Mapping[str, Size]:
 TOPK = declare(
     Kind(
         name="topk",
-        summary="the k largest (or smallest) entries in order, and their positions; first wins ties",
+        summary="the k largest (or smallest) entries in order, and their places; first wins ties",
         formula="y[k], p[k] = sorted x",
         meaning=_topk,
         outs=_topk_outs,

@@ -30,9 +30,8 @@ LEARNER = declare(
         fields=(("token", "token"),),
         look=Look("dark", label=lambda box: box["token"].name),
         derivative="none until it is filled",
-        refusals={
-            name: "a hole has no meaning until it is filled"
-            for name in ("torch", "rational", "field", "sympy")
-        },
+        refusals=dict.fromkeys(
+            ("torch", "rational", "field", "sympy"), "a hole has no meaning until it is filled"
+        ),
     )
 )

@@ -138,9 +138,7 @@ def state_tubes(box: Box) -> tuple[list[Axes], list[Axes]]:
     states = box["states"]
     carried = [set(row) for row in port_tubes(box)]
     masks = dependence(box["body"])
-    reach = [
-        [k for k in range(len(carried)) if masks[j] >> k & 1] for j in range(len(masks))
-    ]
+    reach = [[k for k in range(len(carried)) if masks[j] >> k & 1] for j in range(len(masks))]
     changed = True
     while changed:
         changed = False
@@ -189,8 +187,9 @@ def _scan(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     outputs = []
     lengths = [len(p.axes) for p in box["body"].outputs]
     for j, y in enumerate(carried):
-        block, over = list(range(lengths[j])), [lengths[j] + i for i in range(len(final[j]))]
-        outputs.append(algebra.align(y, [*block, *over], [*over, *block]))
+        block = list(range(lengths[j]))
+        outer = [lengths[j] + i for i in range(len(final[j]))]
+        outputs.append(algebra.align(y, [*block, *outer], [*outer, *block]))
     for j, row in enumerate(collected):
         n, over = lengths[states + j], stacked[j]
         if row:
@@ -235,5 +234,3 @@ SCAN = declare(
         derivative="the scan of the body's derivative, in reverse",
     )
 )
-
-

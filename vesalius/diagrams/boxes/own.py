@@ -110,6 +110,6 @@ def box(
         cost=operations,
         look=Look("box", look or name),
         derivative=derivative,
-        refusals={} if exact else {a: "no exact form" for a in ("rational", "field", "sympy")},
+        refusals={} if exact else dict.fromkeys(("rational", "field", "sympy"), "no exact form"),
     )
     return OwnBox(declare(kind), inputs, outputs)

@@ -114,7 +114,7 @@ def function(
 def _dtypes(box: Box, dtypes: tuple[str, ...]) -> tuple[str, ...]:
     function = box["function"]
     if function.name == "where":
-        if dtypes[0] != "bool" or "bool" in dtypes[1:] and set(dtypes[1:]) != {"bool"}:
+        if dtypes[0] != "bool" or ("bool" in dtypes[1:] and set(dtypes[1:]) != {"bool"}):
             raise TypeClash(f"where takes a truth value and two of one kind, not {dtypes}")
         return ("float" if "float" in dtypes[1:] else dtypes[1],)
     for dtype in dtypes:
@@ -139,17 +139,13 @@ def _cost(site: Site) -> Mapping[str, Size]:
 def _meaning(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     function, numbers = site.box["function"], site.box["numbers"]
     rank = list(range(site.box.inner))
-    aligned = [
-        algebra.align(x, row, rank) for x, row in zip(inputs, site.box.maps, strict=True)
-    ]
+    aligned = [algebra.align(x, row, rank) for x, row in zip(inputs, site.box.maps, strict=True)]
     return [algebra.pointwise(function, numbers, aligned, site.dtypes)]
 
 
 def _label(box: Box) -> str:
     function, numbers = box["function"], box["numbers"]
-    if function.symbol and not numbers:
-        return function.symbol
-    label = function.symbol or function.name
+    label: str = function.symbol or function.name
     return f"{label} {' '.join(f'{float(x):g}' for x in numbers)}" if numbers else label
 
 
@@ -205,8 +201,6 @@ def _sympy(name: str) -> Callable[..., Any]:
     return apply
 
 
-
-
 def _sigmoid(x: Any) -> Any:
     import sympy
 
@@ -258,8 +252,8 @@ for _name, _arity, _torch, _exact, _symbolic, _field, _symbol, _derivative in _D
             _name,
             _arity,
             torch=_torch,
-            exact=_exact,  # type: ignore[arg-type]
-            sympy=_symbolic,  # type: ignore[arg-type]
+            exact=_exact,
+            sympy=_symbolic,
             field=_field,
             symbol=_symbol,
             derivative=_derivative,

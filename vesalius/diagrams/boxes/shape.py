@@ -90,9 +90,7 @@ def _concat(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     tubes = list(box.tubes)
     shape = [site.sizes[a] for a in tubes]
     parts = [
-        algebra.broadcast(
-            algebra.align(x, row, [*tubes, axis]), (*shape, site.sizes[axis])
-        )
+        algebra.broadcast(algebra.align(x, row, [*tubes, axis]), (*shape, site.sizes[axis]))
         for x, row, axis in zip(inputs, box.maps, box.bound, strict=True)
     ]
     return [algebra.concat(parts, len(tubes))]

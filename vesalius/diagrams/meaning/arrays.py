@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import reduce
 from typing import Any
@@ -123,9 +123,7 @@ class ArrayAlgebra(Algebra):
         except OverflowError:
             raise SizeError("gather: an index is far outside any axis") from None
 
-    def pad(
-        self, x: Array, dim: int, before: int, after: int, value: Any, dtype: str
-    ) -> Array:
+    def pad(self, x: Array, dim: int, before: int, after: int, value: Any, dtype: str) -> Array:
         filler = self.constant(value, ())
         if dtype == "float":
             filler = self.floats(filler)
@@ -220,9 +218,7 @@ class ArrayAlgebra(Algebra):
     def _operands(self, site: Site, inputs: Sequence[Array]) -> list[Array]:
         """The inputs with a dimension for each axis of the box, and of one element type."""
         order = range(site.box.inner)
-        aligned = [
-            self.align(x, row, order) for x, row in zip(inputs, site.box.maps, strict=True)
-        ]
+        aligned = [self.align(x, row, order) for x, row in zip(inputs, site.box.maps, strict=True)]
         return [self.floats(x) for x in aligned] if "float" in site.dtypes else aligned
 
     def reduce(self, how: str, x: Array, dims: Sequence[int]) -> Array:
@@ -257,7 +253,8 @@ class ArrayAlgebra(Algebra):
                 for x, dtype in zip(inputs, dtypes, strict=True)
             ]
         if function.name == "where":
-            return self.choose(*inputs)
+            condition, x, y = inputs
+            return self.choose(condition, x, y, dtypes[-1])
         gives = function.gives
         if gives == "same":
             gives = "float" if real else dtypes[-1]
@@ -267,7 +264,7 @@ class ArrayAlgebra(Algebra):
         """Entries of any element type as floats; true is 1."""
         return self.floats(elementwise(int, x) if dtype == "bool" else x)
 
-    def choose(self, condition: Array, x: Array, y: Array) -> Array:
+    def choose(self, condition: Array, x: Array, y: Array, dtype: str) -> Array:
         """The entries of `x` where the condition holds, those of `y` elsewhere."""
         return np.where(condition, x, y)
 
@@ -351,7 +348,7 @@ def exactly(function: Function, numbers: Sequence[Real], inputs: Sequence[Array]
     exact = function.exact
     if exact is None:
         raise Outside(f"{function.name} of a rational need not be rational")
-    fixed = [Fraction(x) if isinstance(x, float) and math.isfinite(x) else x for x in numbers]
+    fixed = [exact_number(x) for x in numbers]
 
     def one(*arguments: Any) -> Any:
         try:
@@ -369,6 +366,11 @@ def exactly(function: Function, numbers: Sequence[Real], inputs: Sequence[Array]
         return value
 
     return elementwise(one, *inputs)
+
+
+def exact_number(x: Real) -> Real:
+    """A finite number as the Fraction that it is; infinities as they are."""
+    return Fraction(x) if finite(x) else x
 
 
 def elementwise(function: Callable[..., Any], *inputs: Array) -> Array:
@@ -393,8 +395,8 @@ def given(value: Any) -> Array:
     if hasattr(value, "detach"):  # a tensor of torch, which need not be imported
         value = value.detach().cpu()
         value = (value.double() if value.is_floating_point() else value).numpy()
-    if isinstance(value, np.ndarray):
-        return value if value.dtype.names else value.astype(object)
+    if isinstance(value, np.ndarray) and value.dtype.names:
+        return value
     entries = np.array(value, dtype=object)
     if any(isinstance(entry, (list, tuple, np.ndarray)) for entry in entries.flat):
         raise SizeError("the rows of a nested list differ in length")
@@ -410,7 +412,7 @@ def is_real(entry: Any) -> bool:
     """Whether an entry is a real number or an infinity; nan is neither."""
     if isinstance(entry, bool):
         return False
-    return isinstance(entry, (int, Fraction)) or isinstance(entry, float) and entry == entry
+    return isinstance(entry, (int, Fraction)) or (isinstance(entry, float) and entry == entry)
 
 
 def is_integer(entry: Any) -> bool:
@@ -429,9 +431,9 @@ def finite(entry: Any) -> bool:
 
 
 def refuse_nan(value: Any, what: str) -> Any:
-    """The value; `Outside` when it is what infinities leave undefined."""
+    """The value; `Outside` when it is not a number, as the sum of both infinities is not."""
     if value != value:
-        raise Outside(f"{what}: infinities of both signs have no sum")
+        raise Outside(f"{what}: the result is not a number")
     return value
 
 
@@ -439,6 +441,3 @@ def digest(*words: object) -> int:
     """An integer of 128 bits that is the same for the same words, in any process."""
     text = "\x1f".join(map(str, words))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
-
-
-Values = Mapping[str, Array]

@@ -71,7 +71,10 @@ def evaluate(
     for name in given:
         if name not in diagram.parameters:
             raise StructureError(f"{diagram.name} has no parameter {name!r}")
-    shapes = [(port.name, diagram.types[port.wire].sizes, chosen.shape(x)) for port, x in zip(diagram.inputs, wires, strict=True)]
+    shapes = [
+        (port.name, diagram.types[port.wire].sizes, chosen.shape(x))
+        for port, x in zip(diagram.inputs, wires, strict=True)
+    ]
     values: dict[str, Any] = {}
     for name, type_ in {**diagram.parameters, **diagram.randoms}.items():
         source = given.get(name, (randoms or {}).get(name))
@@ -117,8 +120,9 @@ def run(diagram: Diagram, algebra: Algebra, inputs: Sequence[Any]) -> list[Any]:
         concrete = Site(site.box, [algebra.integer(size) for size in site.sizes], site.dtypes)
         kind = node.box.kind
         if algebra.name in kind.refusals:
-            raise Outside(f"{kind.name} is outside the algebra {algebra.name}: "
-                          f"{kind.refusals[algebra.name]}")
+            raise Outside(
+                f"{kind.name} is outside the algebra {algebra.name}: {kind.refusals[algebra.name]}"
+            )
         results = kind.meaning(algebra, concrete, [values[wire] for wire in node.src])
         for wire, value in zip(node.wires, results, strict=True):
             values[wire] = value

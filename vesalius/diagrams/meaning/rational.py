@@ -70,11 +70,11 @@ class RationalAlgebra(ArrayAlgebra):
         return self.floats(result) if gives == "float" else result
 
 
-def _fraction(entry: Any) -> Fraction | float:
+def _fraction(entry: Any) -> Any:
     if isinstance(entry, Fraction):
         return entry
-    if isinstance(entry, float) and math.isinf(entry):
-        return entry
+    if isinstance(entry, float) and not math.isfinite(entry):
+        return refuse_nan(entry, "a constant")
     return Fraction(entry)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -140,9 +140,7 @@ class TorchAlgebra(Algebra):
 
     def add(self, site: Site, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         order = list(range(site.box.inner))
-        aligned = [
-            self.align(x, row, order) for x, row in zip(inputs, site.box.maps, strict=True)
-        ]
+        aligned = [self.align(x, row, order) for x, row in zip(inputs, site.box.maps, strict=True)]
         total = aligned[0]
         for x in aligned[1:]:
             total = total + x
@@ -154,7 +152,8 @@ class TorchAlgebra(Algebra):
             operands += [self._float(x, site.dtypes), list(row)]
         if site.box.inner > 52:
             raise SizeError("contract: torch.einsum takes at most 52 axes")
-        return torch.einsum(*operands, list(site.box.outs[0]))
+        product: torch.Tensor = torch.einsum(*operands, list(site.box.outs[0]))
+        return product
 
     def reduce(self, how: str, x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
         if how in ("max", "min") and any(x.shape[d] == 0 for d in dims):
@@ -173,7 +172,9 @@ class TorchAlgebra(Algebra):
         top = torch.where(torch.isinf(top) & (top < 0), torch.zeros_like(top), top)
         e = torch.exp(x - top)
         total = e.sum(tuple(dims), keepdim=True)
-        return torch.where(total == 0, e, e / torch.where(total == 0, torch.ones_like(total), total))
+        return torch.where(
+            total == 0, e, e / torch.where(total == 0, torch.ones_like(total), total)
+        )
 
     def pointwise(
         self,
@@ -185,11 +186,16 @@ class TorchAlgebra(Algebra):
         if function.takes == "float":
             inputs = [x if x.is_floating_point() else x.to(self.dtype) for x in inputs]
         elif function.arity > 1 and "float" in dtypes:
-            inputs = [x if x.dtype in (torch.bool, self.dtype) else x.to(self.dtype) for x in inputs]
+            inputs = [
+                x if x.dtype in (torch.bool, self.dtype) else x.to(self.dtype) for x in inputs
+            ]
+        made: torch.Tensor
         if callable(function.torch):
-            return function.torch(*inputs, *numbers)
+            made = function.torch(*inputs, *numbers)
+            return made
         apply = _compiled(function.torch, function.arity, function.parameters)
-        return apply(*inputs, *(_plain(value) for value in numbers), dtype=self.dtype)
+        made = apply(*inputs, *(_plain(value) for value in numbers), dtype=self.dtype)
+        return made
 
     def topk(self, x: torch.Tensor, k: int, largest: bool) -> tuple[torch.Tensor, torch.Tensor]:
         values, places = torch.sort(x, dim=-1, descending=largest, stable=True)
@@ -228,7 +234,7 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, Fraction) else value
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compiled(template: str, arity: int, parameters: tuple[str, ...]) -> Callable[..., Any]:
     """A function's own template of code, as declared in this package, as a callable."""
     arguments = [f"x{k}" for k in range(arity)]

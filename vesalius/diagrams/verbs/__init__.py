@@ -1,14 +1,9 @@
 """The verbs with which a diagram is written: each places one box, or a few."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from vesalius.diagrams.verbs.arithmetic import (
-    FUNCTION_VERBS,
     add,
     all,
     any,
-    apply,
     contract,
     divide,
     max,
@@ -16,6 +11,42 @@ from vesalius.diagrams.verbs.arithmetic import (
     min,
     softmax,
     sum,
+)
+from vesalius.diagrams.verbs.functions import (
+    abs,
+    apply,
+    cos,
+    elu,
+    equal,
+    erf,
+    exp,
+    floor,
+    floor_divide,
+    gelu,
+    leaky_relu,
+    less,
+    less_equal,
+    log,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    negate,
+    power,
+    reciprocal,
+    relu,
+    remainder,
+    sigmoid,
+    sign,
+    silu,
+    sin,
+    softplus,
+    sqrt,
+    tanh,
+    to_float,
+    to_int,
+    where,
 )
 from vesalius.diagrams.verbs.indexing import fourier, gather, topk
 from vesalius.diagrams.verbs.nested import learner, place_own, scan
@@ -31,17 +62,9 @@ from vesalius.diagrams.verbs.shape import (
     window,
 )
 from vesalius.diagrams.verbs.sources import constant, iota, linear, parameter, random, size
-from vesalius.diagrams.wire import Wire
-
-globals().update(FUNCTION_VERBS)
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Callable[..., Wire]:
-        """The verbs of pointwise functions: made from the table of functions, all of one type."""
-
 
 __all__ = [
+    "abs",
     "add",
     "all",
     "any",
@@ -49,30 +72,61 @@ __all__ = [
     "concat",
     "constant",
     "contract",
+    "cos",
     "diagonal",
     "divide",
+    "elu",
+    "equal",
+    "erf",
+    "exp",
     "expand",
+    "floor",
+    "floor_divide",
     "fourier",
     "gather",
+    "gelu",
     "iota",
+    "leaky_relu",
     "learner",
+    "less",
+    "less_equal",
     "like",
     "linear",
+    "log",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "max",
+    "maximum",
     "mean",
     "merge",
     "min",
+    "minimum",
+    "negate",
     "pad",
     "parameter",
     "place_own",
+    "power",
     "random",
+    "reciprocal",
+    "relu",
+    "remainder",
     "scan",
+    "sigmoid",
+    "sign",
+    "silu",
+    "sin",
     "size",
     "slice",
     "softmax",
+    "softplus",
     "split",
+    "sqrt",
     "sum",
+    "tanh",
+    "to_float",
+    "to_int",
     "topk",
+    "where",
     "window",
-    *FUNCTION_VERBS,
 ]

@@ -10,7 +10,7 @@ from vesalius.diagrams.boxes.learner import LEARNER
 from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.boxes.own import OwnBox
 from vesalius.diagrams.boxes.sources import PARAMETER, RANDOM
-from vesalius.diagrams.builder import Builder, Made
+from vesalius.diagrams.builder import Builder, Label, Made
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
@@ -101,7 +101,7 @@ def scan(
         "scan",
         body,
         given,
-        {k: over for k in range(len(states), len(states) + len(sequences))},
+        dict.fromkeys(range(len(states), len(states) + len(sequences)), over),
     )
     _check_states(body, len(states))
     if body.learners:
@@ -110,7 +110,7 @@ def scan(
     for k, (wire, port) in enumerate(zip(given, body.inputs, strict=True)):
         own = set(port.axes)
         in_time = len(states) <= k < len(states) + len(sequences)
-        labels = []
+        labels: list[Label] = []
         for name in wire.names:
             if name in own:
                 labels.append((k, name))
@@ -129,9 +129,7 @@ def scan(
         new += [((j, axis), length_) for axis, length_ in body.port_type(port).axes.items()]
     attrs = (body, len(states), len(sequences), time, bool(reverse))
     made = place("scan", SCAN, attrs, given, uses, bound, new)
-    return tuple(
-        output_wire("scan", builder, made, j) for j in range(len(body.outputs))
-    )
+    return tuple(output_wire("scan", builder, made, j) for j in range(len(body.outputs)))
 
 
 def _check_states(body: Diagram, states: int) -> None:
@@ -169,6 +167,12 @@ def lifted_wires(
     return found
 
 
+def own_length(length: Size, lengths: Mapping[str, Size]) -> Size:
+    """A declared size in terms of the wires' sizes; a bare axis is looked up, which is quick."""
+    name = length.variable
+    return lengths[name] if name is not None else length.substitute(lengths)
+
+
 def place_own(own: OwnBox, operands: Sequence[Operand], axes: Mapping[str, str]) -> Any:
     """Put a box of the user's on wires; see `OwnBox.__call__`."""
     name = own.kind.name
@@ -196,10 +200,8 @@ def place_own(own: OwnBox, operands: Sequence[Operand], axes: Mapping[str, str])
     new: list[tuple[Any, Size]] = []
     for j, one in enumerate(own.outputs):
         for axis, length in one.axes.items():
-            new.append(((j, host[axis]), length.substitute(lengths)))
+            new.append(((j, host[axis]), own_length(length, lengths)))
     bound = [("bound", axis) for axis in declared]
     made = place(name, own.kind, (), given, uses, bound, new)
-    results = tuple(
-        output_wire(name, given[0].builder, made, j) for j in range(len(own.outputs))
-    )
+    results = tuple(output_wire(name, given[0].builder, made, j) for j in range(len(own.outputs)))
     return results[0] if len(results) == 1 else results

@@ -160,9 +160,7 @@ def pad(
     return handle(x.builder, place("pad", PAD, attrs, [x], [use], [("whole",)], new))
 
 
-def window(
-    x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1
-) -> Wire:
+def window(x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1) -> Wire:
     """The sliding windows of an axis: `window(x, "n", "i d:3")` reads x[i + d] at [i, d].
 
     `into` names the position axis and the offset axis with its width; the number of positions

@@ -1,0 +1,31 @@
+"""Functions that emitted text brings along when it needs them; their source is copied into it."""
+
+from __future__ import annotations
+
+import torch
+
+
+def masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """Softmax, with zeros instead of NaN where all entries are minus infinity."""
+    hidden = torch.isneginf(x).all(dim, keepdim=True)
+    return torch.softmax(x.masked_fill(hidden, 0.0), dim).masked_fill(hidden, 0.0)
+
+
+def windows(x: torch.Tensor, dim: int, count: int, width: int, stride: int = 1, dilation: int = 1):
+    """`count` sliding windows along a dimension: positions stand there, offsets come last."""
+    if count == 0:
+        shape = [*x.shape, width]
+        shape[dim] = 0
+        return x.new_empty(shape)
+    views = x.unfold(dim, dilation * (width - 1) + 1, stride)
+    return views.narrow(dim, 0, count)[..., ::dilation]
+
+
+def fourier(real: torch.Tensor, imaginary: torch.Tensor, dim: int, inverse: bool = False):
+    """The discrete Fourier transform of a pair of real tensors, as such a pair."""
+    if real.shape[dim] == 0:
+        return real, imaginary
+    wide = torch.promote_types(real.dtype, torch.float32)
+    z = torch.complex(real.to(wide), imaginary.to(wide))
+    z = torch.fft.ifft(z, dim=dim) if inverse else torch.fft.fft(z, dim=dim)
+    return z.real.to(real.dtype), z.imag.to(real.dtype)

@@ -1,0 +1,529 @@
+"""What of a diagram is drawn, and as what: glyphs with ports, and the strings between them.
+
+A picture is read, so it says less than a listing. Expressions of numbers and positions alone
+become one word (`1/√c`, `m ≤ n`); a contraction with a parameter, and a bias after it, become
+one dark box with the parameter's name; the parameters of a named box stay inside it. Nothing
+is lost: the title of a glyph tells what it holds.
+
+Axes get *classes*: slots of wires and axes of boxes that are one axis under one name. A use
+that calls an axis by another name starts another class, and is drawn with a tick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vesalius.diagrams.box import Axes, Box, Hole
+from vesalius.diagrams.drawing.formula import closed, expression, number_text
+from vesalius.diagrams.drawing.text import Label, Run, name_label, shortened
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.listing import local_names
+
+LABELS = ("changes", "all", "none")
+# Bound axes of these are local to a body, or one for each input: they say nothing to a reader.
+_SILENT = ("named", "learner", "scan", "concat")
+
+
+@dataclass
+class Port:
+    """An end of a string at a glyph: the axes there, by the names of the glyph's box."""
+
+    string: int
+    names: tuple[str, ...]
+    classes: tuple[int, ...]
+    tick: str = ""
+
+
+@dataclass
+class Glyph:
+    """A thing that is drawn: `look` says how, `through` which axes it is mapped over.
+
+    Looks: `input`, `output`, `box`, `dark`, `folded`, `dot`, `scalar`, and the triangles
+    `parameter`, `constant` and `random`. `free` glyphs take their inputs in any order.
+    `body` is the sketch of a named box that stands open.
+    """
+
+    key: str
+    look: str
+    label: Label
+    title: str
+    ins: list[Port] = field(default_factory=list)
+    outs: list[Port] = field(default_factory=list)
+    free: bool = False
+    bound: frozenset[int] = frozenset()
+    through: frozenset[int] = frozenset()
+    node: int = -1
+    name: str = ""
+    inside: str = ""
+    body: Sketch | None = None
+
+
+@dataclass
+class String:
+    """A wire that is drawn, from the glyph that makes it to the ports that read it."""
+
+    key: str
+    wire: int
+    names: tuple[str, ...]
+    classes: tuple[int, ...]
+    source: tuple[int, int]
+    title: str
+    label: str = ""
+    targets: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass
+class Sketch:
+    """A diagram as glyphs in topological order and strings; `axes[c]` names class c."""
+
+    name: str
+    diagram: Diagram
+    glyphs: list[Glyph] = field(default_factory=list)
+    strings: list[String] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    axes: list[str] = field(default_factory=list)
+    sizes: list[str] = field(default_factory=list)
+
+
+def sketch(
+    diagram: Diagram,
+    depth: int = 0,
+    labels: str = "changes",
+    owned: Mapping[int, str] | None = None,
+    known: Sequence[frozenset[str] | None] = (),
+) -> Sketch:
+    """The sketch of a diagram with named boxes open down to `depth` levels.
+
+    `owned` names the inputs that are parameters of the box that this diagram is the body of;
+    `known[k]` are the axes that the string at input k shows already.
+    """
+    return _Sketcher(diagram, depth, labels, owned or {}, known).run()
+
+
+class _Classes:
+    """Union-find over the axes of strings and boxes."""
+
+    def __init__(self) -> None:
+        self.parent: list[int] = []
+        self.names: list[str] = []
+        self.sizes: list[str] = []
+
+    def new(self, name: str, size: str) -> int:
+        self.parent.append(len(self.parent))
+        self.names.append(name)
+        self.sizes.append(size)
+        return len(self.parent) - 1
+
+    def find(self, a: int) -> int:
+        while self.parent[a] != a:
+            self.parent[a] = self.parent[self.parent[a]]
+            a = self.parent[a]
+        return a
+
+    def union(self, a: int, b: int) -> None:
+        a, b = self.find(a), self.find(b)
+        if a != b:
+            self.parent[max(a, b)] = min(a, b)
+
+
+@dataclass
+class _Plan:
+    """How a node is drawn: which of its ports have strings, and what is folded into it."""
+
+    ports: list[int]
+    node: int
+    out: int  # the node whose outputs the glyph has: another one when a bias is folded in
+    dark: str = ""
+    bias: str = ""
+    scalars: dict[int, str] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)
+
+
+class _Sketcher:
+    def __init__(
+        self,
+        diagram: Diagram,
+        depth: int,
+        labels: str,
+        owned: Mapping[int, str],
+        known: Sequence[frozenset[str] | None],
+    ) -> None:
+        self.diagram = diagram
+        self.depth = depth
+        self.labels = labels
+        self.owned = owned
+        self.known = known
+        self.closed = closed(diagram)
+        self.owner = diagram.owner
+        self.read = [len(found) for found in diagram.consumers]
+        for port in diagram.outputs:
+            self.read[port.wire] += 1
+        self.result = Sketch(diagram.name, diagram)
+        self.classes = _Classes()
+        self.string_of: dict[int, int] = {}
+        self.order: dict[str, int] = {}
+
+    def run(self) -> Sketch:
+        plans = self.plans()
+        out = self.result
+        for k, port in enumerate(self.diagram.inputs):
+            if k not in self.owned:
+                self.input(k, port.name)
+        for k in range(len(self.diagram.inputs), len(self.diagram.nodes)):
+            if k in plans:
+                self.glyph(plans[k])
+        # Parameters of an opened box that more than one linear map reads.
+        self.outputs()
+        out.axes, out.sizes = self.classes.names, self.classes.sizes
+        find = self.classes.find
+        for glyph in out.glyphs:
+            for port_ in (*glyph.ins, *glyph.outs):
+                port_.classes = tuple(find(c) for c in port_.classes)
+            read = {c for port_ in glyph.ins for c in port_.classes}
+            made = {c for port_ in glyph.outs for c in port_.classes}
+            glyph.bound = frozenset(find(c) for c in glyph.bound)
+            glyph.through = frozenset((read & made) - glyph.bound)
+        for string in out.strings:
+            string.classes = tuple(find(c) for c in string.classes)
+        return out
+
+    # -- what is drawn --------------------------------------------------------------------------
+
+    def parameter(self, wire: int) -> str:
+        """The name of the parameter that this wire is, or the empty string."""
+        k = self.owner[wire]
+        if k in self.owned:
+            return self.owned[k]
+        node = self.diagram.nodes[k]
+        return str(node.box["token"].name) if node.box.kind.name == "parameter" else ""
+
+    def scalar(self, wire: int) -> str | None:
+        """The text of a wire that is one number, else None."""
+        if self.diagram.types[wire].sizes or not self.closed[self.owner[wire]]:
+            return None
+        return expression(self.diagram, wire, ())
+
+    def plans(self) -> dict[int, _Plan]:
+        """A plan for each node that is drawn, found from the outputs backwards."""
+        nodes = self.diagram.nodes
+        wanted = bytearray(len(nodes))
+        for port in self.diagram.outputs:
+            wanted[self.owner[port.wire]] = 1
+        plans: dict[int, _Plan] = {}
+        for k in range(len(nodes) - 1, len(self.diagram.inputs) - 1, -1):
+            if not wanted[k]:
+                continue
+            plan = plans[k] = self.plan(k)
+            for p in plan.ports:
+                wanted[self.owner[nodes[plan.node].src[p]]] = 1
+        for k in self.owned:
+            if wanted[k]:
+                plans[k] = _Plan([], k, k)
+        return plans
+
+    def plan(self, k: int) -> _Plan:
+        node = self.diagram.nodes[k]
+        kind = node.box.kind.name
+        if not node.src:
+            return _Plan([], k, k)
+        if self.closed[k]:
+            text = expression(self.diagram, node.first, self.hints(node.first))
+            if text is not None:
+                return _Plan([], k, k, dark="", scalars={-1: text})
+        if kind == "add":
+            merged = self.biased(k)
+            if merged is not None:
+                return merged
+        ports = list(range(len(node.src)))
+        named = [p for p in ports if self.parameter(node.src[p])]
+        if kind == "named":
+            rest = [p for p in ports if p not in named]
+            inside = [self.parameter(node.src[p]) for p in named]
+            return _Plan(rest or ports, k, k, inside=inside if rest else [])
+        if kind in ("contract", "gather"):
+            linear = self.linear(k)
+            if linear is not None:
+                return linear
+        scalars = {}
+        if kind in ("contract", "add", "pointwise"):
+            found = {p: self.scalar(node.src[p]) for p in ports}
+            scalars = {p: text for p, text in found.items() if text is not None}
+            rest = [p for p in ports if p not in scalars]
+            if not rest or (kind == "add" and (len(rest) > 1 or len(scalars) > 1)):
+                scalars = {}
+        return _Plan([p for p in ports if p not in scalars], k, k, scalars=scalars)
+
+    def linear(self, k: int) -> _Plan | None:
+        """The dark box of a contraction with one parameter, or of a reading of its rows."""
+        node = self.diagram.nodes[k]
+        named = [p for p, wire in enumerate(node.src) if self.parameter(wire)]
+        rest = [p for p in range(len(node.src)) if p not in named]
+        if len(named) != 1 or len(rest) != 1 or (node.box.kind.name == "gather" and named != [0]):
+            return None
+        if self.closed[self.owner[node.src[rest[0]]]]:
+            return None
+        return _Plan(rest, k, k, dark=self.parameter(node.src[named[0]]))
+
+    def biased(self, k: int) -> _Plan | None:
+        """The dark box of a linear map and the bias that is added to it and to nothing else."""
+        node = self.diagram.nodes[k]
+        if len(node.src) != 2:
+            return None
+        for p in (0, 1):
+            wire, other = node.src[1 - p], node.src[p]
+            below = self.owner[wire]
+            if not self.parameter(other) or self.read[wire] != 1 or below in self.owned:
+                continue
+            if self.diagram.nodes[below].box.kind.name != "contract":
+                continue
+            plan = self.linear(below)
+            if plan is not None:
+                plan.bias, plan.out = self.parameter(other), k
+                return plan
+        return None
+
+    # -- glyphs ---------------------------------------------------------------------------------
+
+    def hints(self, wire: int) -> tuple[str, ...]:
+        return tuple(name or "a" for name in self.diagram.hints[wire])
+
+    def size(self, wire: int, slot: int) -> str:
+        return str(self.diagram.types[wire].sizes[slot])
+
+    def string(self, wire: int, glyph: int, out: int, shown: bool) -> int:
+        """A new string; `shown` says whether its axes are written beside it."""
+        names = self.hints(wire)
+        classes = tuple(self.classes.new(n, self.size(wire, s)) for s, n in enumerate(names))
+        written = self.labels != "none" and bool(names) and (shown or self.labels == "all")
+        self.string_of[wire] = len(self.result.strings)
+        self.result.strings.append(
+            String(
+                f"wire-{wire}",
+                wire,
+                names,
+                classes,
+                (glyph, out),
+                str(self.diagram.wire_type(wire)),
+                " ".join(shortened(name, 12) for name in self.ordered(names)) if written else "",
+            )
+        )
+        return self.string_of[wire]
+
+    def ordered(self, names: Sequence[str]) -> list[str]:
+        """Axes have no order, a reader wants one: that in which the picture brings them up."""
+        for name in names:
+            self.order.setdefault(name, len(self.order))
+        return sorted(names, key=self.order.__getitem__)
+
+    def add(self, glyph: Glyph) -> int:
+        self.result.glyphs.append(glyph)
+        return len(self.result.glyphs) - 1
+
+    def input(self, k: int, name: str) -> None:
+        wire = self.diagram.inputs[k].wire
+        known = self.known[k] if k < len(self.known) else None
+        type_ = self.diagram.wire_type(wire)
+        glyph = Glyph(f"input-{k}", "input", name_label(name, "italic"), f"{name}: {type_}", name=name)
+        at = self.add(glyph)
+        self.result.inputs.append(at)
+        string = self.string(wire, at, 0, known != frozenset(self.hints(wire)))
+        self.out_port(glyph, string)
+
+    def out_port(self, glyph: Glyph, string: int) -> None:
+        made = self.result.strings[string]
+        glyph.outs.append(Port(string, made.names, made.classes))
+
+    def outputs(self) -> None:
+        for k, port in enumerate(self.diagram.outputs):
+            string = self.result.strings[self.string_of[port.wire]]
+            names = [""] * len(port.axes)
+            for name, slot in zip(port.axes, port.slots, strict=True):
+                names[slot] = name
+            alone = len(self.diagram.outputs) == 1 and port.name == "out"
+            label = () if alone else name_label(port.name, "italic")
+            type_ = self.diagram.port_type(port)
+            glyph = Glyph(f"output-{k}", "output", label, f"{port.name}: {type_}", name=port.name)
+            at = self.add(glyph)
+            self.result.outputs.append(at)
+            local = [self.classes.new(n, self.size(port.wire, s)) for s, n in enumerate(names)]
+            self.in_port(glyph, at, string, tuple(names), tuple(local), frozenset())
+
+    def in_port(
+        self,
+        glyph: Glyph,
+        at: int,
+        string: String,
+        names: tuple[str, ...],
+        classes: tuple[int, ...],
+        quiet: frozenset[int],
+    ) -> None:
+        """An input port; `quiet` are the slots whose other name is nobody's business."""
+        changes = []
+        for s, (old, new) in enumerate(zip(string.names, names, strict=True)):
+            if old == new:
+                self.classes.union(string.classes[s], classes[s])
+            elif s not in quiet:
+                changes.append(f"{shortened(old, 12)}→{shortened(new, 12)}")
+        string.targets.append((at, len(glyph.ins)))
+        tick = ", ".join(changes)
+        glyph.ins.append(Port(self.string_of[string.wire], names, classes, tick))
+
+    def glyph(self, plan: _Plan) -> None:
+        diagram = self.diagram
+        node, last = diagram.nodes[plan.node], diagram.nodes[plan.out]
+        box = node.box
+        names = local_names(diagram, node)
+        sizes = diagram.site(node).sizes
+        local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
+        glyph = self.face(plan, names)
+        at = self.add(glyph)
+        glyph.bound = frozenset(local[a] for a in box.bound)
+        silent = glyph.look in ("dark", "folded") or box.kind.name in _SILENT
+        for p in plan.ports:
+            string = self.result.strings[self.string_of[node.src[p]]]
+            row = box.maps[p]
+            quiet = frozenset(s for s, a in enumerate(row) if silent and a in box.bound)
+            self.in_port(
+                glyph, at, string, tuple(names[a] for a in row), tuple(local[a] for a in row), quiet
+            )
+        read = [frozenset(port.names) for port in glyph.ins]
+        for o, wire in enumerate(last.wires):
+            row = self.out_row(plan, o)
+            shown = frozenset(self.hints(wire)) not in read
+            string_ = self.string(wire, at, o, shown)
+            made = self.result.strings[string_]
+            for s, a in enumerate(row):
+                if made.names[s] == names[a]:
+                    self.classes.union(made.classes[s], local[a])
+            self.out_port(glyph, string_)
+        if box.kind.name == "named" and self.depth > 0:
+            self.open(glyph, plan)
+
+    def out_row(self, plan: _Plan, output: int) -> Axes:
+        """The axes of an output, as axes of the box that the glyph is drawn for."""
+        node, last = self.diagram.nodes[plan.node], self.diagram.nodes[plan.out]
+        if node is last:
+            return node.box.outs[output]
+        port = last.src.index(node.first)
+        through = dict(zip(last.box.maps[port], node.box.outs[0], strict=True))
+        # An axis of the bias alone is none of the box's: it shares nothing.
+        return tuple(through[a] for a in last.box.outs[0] if a in through)
+
+    def open(self, glyph: Glyph, plan: _Plan) -> None:
+        node = self.diagram.nodes[plan.node]
+        owned = {
+            p: self.parameter(wire) for p, wire in enumerate(node.src) if p not in plan.ports
+        }
+        known: list[frozenset[str] | None] = [None] * len(node.src)
+        for p in plan.ports:
+            string = self.result.strings[self.string_of[node.src[p]]]
+            known[p] = frozenset(string.names)
+        glyph.body = sketch(node.box["body"], self.depth - 1, self.labels, owned, known)
+        glyph.look = "frame"
+
+    def face(self, plan: _Plan, names: Sequence[str]) -> Glyph:
+        """Look, label and title of a node's glyph."""
+        node = self.diagram.nodes[plan.node]
+        box = node.box
+        kind = box.kind
+        key = f"box-{plan.out}"
+        title = self.title(plan, names)
+        if plan.node in self.owned:
+            label = name_label(self.owned[plan.node].rpartition(".")[2], "italic")
+            return Glyph(key, "parameter", label, title, node=plan.node)
+        if -1 in plan.scalars:
+            label = (Run(plan.scalars[-1], "italic"),)
+            return Glyph(key, "constant", label, title, node=plan.node)
+        if plan.dark:
+            label = name_label(plan.dark.rpartition(".")[2], "italic")
+            return Glyph(key, "dark", label, title, node=plan.node)
+        if kind.name == "named":
+            dark = bool(plan.inside) or box["token"] is not None
+            glyph = Glyph(key, "folded", name_label(box["name"]), title, node=plan.node)
+            glyph.inside = ", ".join(plan.inside)
+            glyph.name = "learned" if dark else ""
+            return glyph
+        look = {"dot": "dot", "dark": "dark", "triangle": "constant"}.get(kind.look.shape, "box")
+        if kind.name in ("parameter", "random"):
+            look = kind.name
+        label = self.label(plan, names)
+        if kind.name == "contract" and plan.scalars and len(plan.ports) == 1 and not box.bound:
+            look = "scalar"
+        elif kind.name == "add" and plan.scalars:
+            look = "scalar"
+        return Glyph(key, look, label, title, free=self.free(box, plan), node=plan.node)
+
+    def free(self, box: Box, plan: _Plan) -> bool:
+        return box.kind.commutes(box.attrs) and len(plan.ports) > 1
+
+    def label(self, plan: _Plan, names: Sequence[str]) -> Label:
+        node = self.diagram.nodes[plan.node]
+        box = node.box
+        kind = box.kind.name
+        sub = " ".join(names[a] for a in box.bound) if kind not in _SILENT else ""
+        if kind == "expand":
+            sub = " ".join(names[box.inner :])
+        text, face = shortened(box.kind.look(box)), "sans"
+        words = list(plan.scalars.values())
+        if kind in ("parameter", "random", "learner"):
+            return name_label(text.rpartition(".")[2], "italic" if kind == "parameter" else "sans")
+        if kind == "iota":
+            text, face = names[0], "italic"
+        elif kind == "constant":
+            value = box["value"]
+            text = "table" if isinstance(value, tuple) else number_text(value)
+        elif kind == "contract":
+            return self.product_label(plan, words, sub)
+        elif kind == "add" and words:
+            text = f"− {words[0][1:]}" if words[0].startswith("−") else f"+ {words[0]}"
+        elif kind == "pointwise" and plan.scalars:
+            text = self.applied(plan, node)
+        label: Label = (Run(text, face),)
+        return (*label, Run(shortened(sub, 16), "italic", True)) if sub else label
+
+    def product_label(self, plan: _Plan, words: list[str], sub: str) -> Label:
+        text = "·".join(words)
+        if not sub:
+            if not text:
+                return (Run("×"),)
+            return (Run(text if text.startswith(("1/", "−")) else f"× {text}"),)
+        label: Label = (Run("Σ"), Run(shortened(sub, 16), "italic", True))
+        return (Run(f"{text} "), *label) if text else label
+
+    def applied(self, plan: _Plan, node: Node) -> str:
+        """A function with some arguments given: `· ≤ 3`, `where(·, ·, −∞)`."""
+        function = node.box["function"]
+        words = [plan.scalars.get(p, "·") for p in range(len(node.src))]
+        words += [number_text(x) for x in node.box["numbers"]]
+        if len(words) == 2 and function.symbol and not function.symbol.isalpha():
+            return f"{words[0]} {function.symbol} {words[1]}"
+        return shortened(f"{function.symbol or function.name}({', '.join(words)})")
+
+    def title(self, plan: _Plan, names: Sequence[str]) -> str:
+        """Kind, axes, what is folded in, types."""
+        diagram = self.diagram
+        node, last = diagram.nodes[plan.node], diagram.nodes[plan.out]
+        box = node.box
+        if plan.node in self.owned:
+            return f"parameter {self.owned[plan.node]}: {diagram.wire_type(node.first)}"
+        head = box.kind.name
+        if head == "pointwise":
+            head = box["function"].name
+        elif head == "named":
+            head = box["name"]
+        for value in box.attrs:
+            if isinstance(value, Hole) and head == "learner":
+                head = f"learner {value.name}"
+        if box.bound and box.kind.name not in _SILENT:
+            head += " over " + " ".join(names[a] for a in box.bound)
+        lines = [head]
+        if plan.dark:
+            lines.append(f"parameter {plan.dark}" + (f", bias {plan.bias}" if plan.bias else ""))
+        if plan.inside:
+            lines.append("parameters " + ", ".join(plan.inside))
+        took = ", ".join(str(diagram.wire_type(wire)) for wire in node.src)
+        gave = ", ".join(str(diagram.wire_type(wire)) for wire in last.wires)
+        lines.append(f"{took} → {gave}" if took else gave)
+        return "\n".join(lines)
