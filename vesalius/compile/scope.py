@@ -1,24 +1,490 @@
 """What a lowering works with: the text as a whole, one function of it, and one box in that.
 
-`Program` is the text: the classes and functions of named boxes, what they need from elsewhere.
+`Program` is the text: the classes and functions of named boxes, and what they need from elsewhere.
 `Scope` is one function: a diagram with a layout, its statements, and where its sizes come from.
-`Here` is a box where it stands: its operands as terms, its result's order of axes.
+`Here` is a box where it stands: its operands as terms, and the order of axes of its results.
 """
 
 from __future__ import annotations
 
-import math
+import keyword
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from vesalius.compile import names
-from vesalius.compile.folding import Number, fold
+from vesalius.compile.folding import Number, fold, literal_term
 from vesalius.compile.layout import Order, is_within, layout
 from vesalius.compile.lengths import Solution, size_term, solved
-from vesalius.compile.masks import may_hide
-from vesalius.compile.text import ANY, ATOM, PRODUCT, Block, Term, apply, index, method
-from vesalius.diagrams.box import Box, Node as _Node  # noqa: F401
-from vesalius.diagrams.box import Parameter
+from vesalius.compile.masks import NO, may_hide
+from vesalius.compile.text import ATOM, PRODUCT, Block, Term, apply, chain, index, method
+from vesalius.diagrams.box import Box, Site, Token
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size
+
+DTYPES = {"int": "torch.int64", "bool": "torch.bool"}
+Path = tuple[str, ...]
+
+
+class Unit(NamedTuple):
+    """A class or a function of the text: its lines, and what a call of it hands over besides."""
+
+    name: str
+    # Further arguments: what they are called, and the size variable, "dtype" or "device".
+    extras: tuple[tuple[str, str], ...] = ()
+    sizes: tuple[str, ...] = ()  # size variables that the constructor of a class takes
+
+
+class Program:
+    """The text as a whole; `sizes` are the values of size variables that are fixed for good."""
+
+    def __init__(self, diagram: Diagram, sizes: Mapping[str, int]) -> None:
+        self.diagram = diagram
+        self.sizes = dict(sizes)
+        self.taken: set[str] = set(names.RESERVED)
+        self.chunks: list[Scope] = []  # in the order in which they are defined
+        self.units: dict[Any, Unit] = {}
+        self.helpers: dict[str, None] = {}
+        self.registered: dict[str, str] = {}  # name in the text -> where it is found
+        self.letters: dict[str, str] = {}
+        self.blank = False  # whether an empty buffer has to tell dtype and device
+
+    def name(self, wanted: str) -> str:
+        """A global name of the text, which no variable takes."""
+        name = names.fresh(wanted, self.taken)
+        self.taken.add(name)
+        return name
+
+    def helper(self, name: str) -> str:
+        """The name of a function of `helpers`, which the text then brings along."""
+        self.helpers[name] = None
+        self.taken.add(name)
+        return name
+
+    def register(self, name: str, found_at: str) -> str:
+        """The name of something of the user's that is looked up where the text begins."""
+        for known, place in self.registered.items():
+            if place == found_at:
+                return known
+        known = self.name(names.identifier(name))
+        self.registered[known] = found_at
+        return known
+
+
+class Lengths(dict[str, str]):
+    """What size variables are called in one function; remembers which of them are used."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __missing__(self, variable: str) -> str:
+        name = self[variable] = self.scope.find_length(variable)
+        return name
+
+
+class Operand(NamedTuple):
+    """A tensor as a box reads it: `axes` are the box's, dimension by dimension."""
+
+    term: Term
+    axes: Order
+    dtype: str
+
+
+class Scope:
+    """One function of the text: the statements that compute a diagram.
+
+    `attributes[w]` is where wire w is found below `self`: parameters, and the inputs that are
+    parameters of the class of a named box. `axis_names` renames axes for people.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        diagram: Diagram,
+        attributes: Mapping[int, Path],
+        tokens: Mapping[int, Token],
+        orders: tuple[Sequence[Order], Sequence[Order]],
+        *,
+        kind: str,
+        axis_names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.program = program
+        self.diagram = diagram
+        self.kind = kind  # "main", "class" or "function"
+        self.unit = Unit("")
+        self.attributes = dict(attributes)
+        self.tokens = dict(tokens)
+        self.axis_names = dict(axis_names or {})
+        self.parts: dict[str, Unit] = {}  # attribute -> the class of a named box
+        self.static: dict[str, None] = {}  # size variables kept as attributes
+        self.extras: dict[str, None] = {}
+        self.block = Block()
+        self.bases = names.base_names(diagram)
+        self.hidden = may_hide(diagram)
+        self.orders = layout(diagram, *orders)
+        self.ends = orders[1]
+        self.arguments: dict[int, Term] = {}
+        self.argument_names: list[str] = []
+        self.generator = False
+        self.used: dict[str, tuple[int, int, Solution]] = {}
+        self._declare_arguments()
+        self.lengths = Lengths(self)
+        self.values: list[Term | Number | None] = []
+        self.outputs = {port.wire for port in diagram.outputs}
+        self.absorbed: dict[int, tuple[str, Operand]] = {}
+        self.results: list[Term] = []
+
+    def _declare_arguments(self) -> None:
+        taken = set(names.RESERVED)
+        for port in self.diagram.inputs:
+            if port.wire in self.attributes:
+                continue
+            name = names.fresh(names.identifier(port.name), taken)
+            taken.add(name)
+            self.argument_names.append(name)
+            self.arguments[port.wire] = self.block.argument(name)
+
+    # -- sizes ----------------------------------------------------------------------------------
+
+    def find_length(self, variable: str) -> str:
+        """What a size variable is called here, having found where its value comes from."""
+        source = self._length_source(variable)
+        if source is None and variable in self.program.sizes and self.kind != "function":
+            self.static[variable] = None
+            return f"self.{self.static_name(variable)}"
+        if source is None and self.kind == "main":
+            raise SizeError(
+                f"to_torch({self.diagram.name}): no input says what {variable!r} is; "
+                f"pass sizes={{{variable!r}: ...}}"
+            )
+        shown = self.axis_names.get(variable, variable)
+        name = names.fresh(
+            names.identifier(shown), {*names.RESERVED, *self.argument_names, *self.lengths.values()}
+        )
+        if source is not None:
+            self.used[variable] = source
+        else:
+            self.extras[variable] = None
+        return name
+
+    def _length_source(self, variable: str) -> tuple[int, int, Solution] | None:
+        """The argument, its dimension and the solution that give the variable."""
+        best: tuple[int, int, Solution] | None = None
+        for wire in self.arguments:
+            for dim, slot in enumerate(self.orders[wire]):
+                found = solved(self.diagram.types[wire].sizes[slot])
+                if found is not None and found.variable == variable:
+                    if found.factor == 1 and found.offset == 0:
+                        return wire, dim, found
+                    best = best or (wire, dim, found)
+        return best
+
+    def static_name(self, variable: str) -> str:
+        """The attribute that keeps a size; not one that a parameter or a module has."""
+        heads = {path[0] for path in self.attributes.values()}
+        return names.fresh(names.identifier(variable), heads | MODULE_NAMES)
+
+    def length(self, size: Size) -> Term:
+        """A size as a term."""
+        return size_term(size, self.lengths)
+
+    def extra_term(self, extra: str) -> Term:
+        """The value of a further argument, as the caller of a unit hands it over."""
+        if extra == "dtype":
+            return self.dtype()
+        if extra == "device":
+            return self.device()
+        return Term(self.lengths[extra])
+
+    def constructor_sizes(self) -> list[str]:
+        """The size variables that the constructor of this class takes."""
+        found: dict[str, None] = {}
+        for wire in self.attributes:
+            for size in self.diagram.types[wire].sizes:
+                found.update(dict.fromkeys(sorted(size.variables)))
+        for unit in self.parts.values():
+            found.update(dict.fromkeys(unit.sizes))
+        return list({**found, **self.static})
+
+    # -- element type and device ------------------------------------------------------------------
+
+    def dtype(self) -> Term:
+        """The element type of floats: that of the first float that the function gets."""
+        for wire, term in self.arguments.items():
+            if self.diagram.types[wire].dtype == "float":
+                return method(term, "dtype", cost=0)
+        return self._from_attribute("dtype")
+
+    def device(self) -> Term:
+        """The device of the first tensor that the function gets."""
+        for term in self.arguments.values():
+            return method(term, "device", cost=0)
+        return self._from_attribute("device")
+
+    def _from_attribute(self, what: str) -> Term:
+        if self.kind == "function":
+            self.extras[what] = None
+            return Term(what)
+        for path in self.attributes.values():
+            return method(attribute(path), what, cost=0)
+        self.program.blank = True
+        return Term(f"self._blank.{what}")
+
+    def dtype_of(self, dtype: str) -> Term:
+        """An element type of torch as a term."""
+        return Term(DTYPES[dtype]) if dtype in DTYPES else self.dtype()
+
+    def new(self, function: str, *arguments: Term | str, dtype: str | None = None) -> Term:
+        """A call that makes a tensor: with an element type and a device."""
+        given: list[Term | str] = list(arguments)
+        if dtype is not None:
+            given.append(_keyword("dtype", self.dtype_of(dtype)))
+        given.append(_keyword("device", self.device()))
+        return apply(function, *given)
+
+    # -- names ------------------------------------------------------------------------------------
+
+    def axes(self, wire: int) -> list[str]:
+        """The names of the axes of a wire, in the order of its tensor's dimensions."""
+        hints = self.diagram.hints[wire]
+        return [self.axis_names.get(hints[s], hints[s]) or "?" for s in self.orders[wire]]
+
+    def comment(self, wire: int) -> str:
+        """The type of a wire as a comment."""
+        dtype = self.diagram.types[wire].dtype
+        words = [names.clean(axis) for axis in self.axes(wire)]
+        return " ".join(words if dtype == "float" else [*words, dtype])
+
+    # -- lowering -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Lower every box, in order, and then the outputs."""
+        from vesalius.compile.lowerings import lowering
+
+        diagram = self.diagram
+        for wire in range(len(diagram.inputs)):
+            if wire in self.attributes:
+                self.values.append(attribute(self.attributes[wire]))
+            else:
+                self.values.append(self.arguments[wire])
+        for node in diagram.nodes[len(diagram.inputs) :]:
+            here = Here(self, node)
+            number = None
+            if len(node.wires) == 1 and not diagram.types[node.first].sizes:
+                folded = [v if isinstance(v, Number) else None for v in here.values]
+                number = fold(here.site, folded, diagram.types[node.first].dtype)
+            if number is not None:
+                self.values.append(number)
+            elif not self._absorb(here):
+                terms = lowering(node.box.kind).lower(here)
+                self.values += [here.keep(k, term) for k, term in enumerate(terms)]
+        for port, order in zip(diagram.outputs, self.ends, strict=True):
+            term = self.tensor(port.wire)
+            self.results.append(permuted(term, self.orders[port.wire], order))
+
+    def _absorb(self, here: Here) -> bool:
+        """Leave a reciprocal to the one product that divides, a negation to the one sum."""
+        node = here.node
+        if node.box.kind.name != "pointwise":
+            return False
+        taker = {"reciprocal": "contract", "negate": "add"}.get(node.box["function"].name)
+        uses = self.diagram.consumers[node.first]
+        if taker is None or len(uses) != 1 or node.first in self.outputs:
+            return False
+        user, port = self.diagram.nodes[uses[0][0]], uses[0][1]
+        bound = set(user.box.bound) & set(user.box.maps[port])
+        if user.box.kind.name != taker or bound:
+            return False
+        operand = here.operand(0, node.box["function"].name == "reciprocal" and "float" or None)
+        self.absorbed[node.first] = (node.box["function"].name, operand)
+        self.values.append(None)
+        return True
+
+    def nominal(self, size: Size, otherwise: int) -> int:
+        """A length to choose an order of evaluation by; `otherwise` where sizes are open."""
+        known = {v: self.program.sizes.get(v, otherwise) for v in size.variables}
+        try:
+            return size.at(known)
+        except SizeError:  # an exact quotient of made-up lengths
+            return otherwise
+
+    def tensor(self, wire: int) -> Term:
+        """A wire as a tensor, also where it is a number."""
+        value = self.values[wire]
+        assert value is not None, "an absorbed wire is read by its one user only"
+        return self.full(value) if isinstance(value, Number) else value
+
+    def full(self, number: Number) -> Term:
+        """A number as a tensor without axes, filled on the device itself."""
+        made = self.new("torch.full", "()", number.top(self.lengths), dtype=number.dtype)
+        for factor in number.below:
+            made = chain("/", PRODUCT, [made, factor.term(self.lengths)])
+        return made
+
+    def may_hide(self, wire: int) -> bool:
+        """Whether a wire may hold minus infinity."""
+        return self.hidden[wire] != NO
+
+
+class Here:
+    """A box where it stands in a scope."""
+
+    def __init__(self, scope: Scope, node: Node) -> None:
+        self.scope = scope
+        self.node = node
+        self.box: Box = node.box
+        self.site: Site = scope.diagram.site(node)
+
+    @property
+    def values(self) -> Iterator[Term | Number | None]:
+        """What the inputs are: terms, numbers, or None where they are absorbed."""
+        return (self.scope.values[wire] for wire in self.node.src)
+
+    def number(self, port: int) -> Number | None:
+        """The input as a number, if it is one."""
+        value = self.scope.values[self.node.src[port]]
+        return value if isinstance(value, Number) else None
+
+    def axes(self, port: int) -> Order:
+        """The axes of the box at an input, dimension by dimension."""
+        row = self.box.maps[port]
+        return tuple(row[slot] for slot in self.scope.orders[self.node.src[port]])
+
+    def out(self, output: int = 0) -> Order:
+        """The axes of an output, in the order that the layout wants."""
+        row = self.box.outs[output]
+        return tuple(row[slot] for slot in self.scope.orders[self.node.wires[output]])
+
+    def dtype(self, output: int = 0) -> str:
+        """The element type of an output."""
+        return self.scope.diagram.types[self.node.wires[output]].dtype
+
+    def operand(self, port: int, dtype: str | None = None) -> Operand:
+        """An input as a tensor; integers are cast when floats are wanted."""
+        term, given = self.scope.tensor(self.node.src[port]), self.site.dtypes[port]
+        if dtype == "float" and given == "int":
+            term, given = self.cast(term), "float"
+        return Operand(term, self.axes(port), given)
+
+    def absorbed(self, port: int, dtype: str | None = None) -> Operand | None:
+        """What is below the reciprocal, or the negation, that this box has taken over."""
+        found = self.scope.absorbed.get(self.node.src[port])
+        if found is None:
+            return None
+        _, (term, inner, given) = found
+        # A pointwise box numbers its axes as its wire does its slots.
+        row = self.box.maps[port]
+        slots = self.scope.diagram.nodes[self.scope.diagram.owner[self.node.src[port]]].box.outs[0]
+        axes = tuple(row[slots.index(axis)] for axis in inner)
+        if dtype == "float" and given == "int":
+            term, given = self.cast(term), "float"
+        return Operand(term, axes, given)
+
+    def cast(self, term: Term) -> Term:
+        """Integers as floats."""
+        return method(term, f"to({self.scope.dtype().at(0)})")
+
+    def size(self, axis: int) -> Term:
+        """The length of an axis of the box."""
+        return self.scope.length(self.site.sizes[axis])
+
+    def aligned(self, operand: Operand, axes: Sequence[int]) -> Term:
+        """The operand so that it broadcasts over these axes; leading ones may be missing."""
+        order = tuple(a for a in axes if a in operand.axes)
+        return unsqueezed(permuted(operand.term, operand.axes, order), order, axes)
+
+    def full(self, operand: Operand, axes: Sequence[int]) -> Term:
+        """The operand with exactly these axes, repeated along those that it lacks."""
+        order = tuple(a for a in axes if a in operand.axes)
+        term = permuted(operand.term, operand.axes, order)
+        if len(order) == len(axes):
+            return term
+        term = unsqueezed(term, order, axes)
+        lengths = ["-1" if a in order else self.size(a).at(0) for a in axes]
+        return method(term, f"expand({', '.join(lengths)})", cost=0)
+
+    def keep(self, output: int, term: Term) -> Term:
+        """Give a result its name, unless it was one already."""
+        wire = self.node.wires[output]
+        return self.scope.block.let(
+            term,
+            self.scope.bases[wire],
+            self.scope.comment(wire),
+            kept=self.box.kind.name in KEPT,
+        )
+
+    def axis_names(self) -> list[str]:
+        """A name for each axis of the box: as on its outputs, else as on an input."""
+        hints, rename = self.scope.diagram.hints, self.scope.axis_names
+        found = [""] * self.box.rank
+        for wire, row in zip(self.node.wires, self.box.outs, strict=True):
+            for axis, name in zip(row, hints[wire], strict=True):
+                found[axis] = found[axis] or rename.get(name, name)
+        for wire, row in reversed(list(zip(self.node.src, self.box.maps, strict=True))):
+            for axis, name in zip(row, hints[wire], strict=True):
+                if not found[axis] or (found.count(found[axis]) > 1 and axis in self.box.bound):
+                    found[axis] = rename.get(name, name)
+        return found
+
+
+# Statements of these kinds keep a line and a name of their own: a reader looks for them, and
+# draws have to happen in order.
+KEPT = frozenset({"softmax", "random", "named"})
+
+
+def attribute(path: Path) -> Term:
+    """`self.a.b`."""
+    text = "self"
+    for part in path:
+        text = f'getattr({text}, "{part}")' if keyword.iskeyword(part) else f"{text}.{part}"
+    return Term(text)
+
+
+def _keyword(name: str, term: Term) -> Term:
+    return Term(f"{name}={term.at(0)}", ATOM, term.operations)
+
+
+def permuted(term: Term, have: Sequence[int], want: Sequence[int]) -> Term:
+    """A view with its dimensions in another order."""
+    if tuple(have) == tuple(want):
+        return term
+    order = [list(have).index(a) for a in want]
+    moved = [d for d, source in enumerate(order) if d != source]
+    rank = len(order)
+    if len(moved) == 2:
+        a, b = moved
+        if rank == 2:
+            return method(term, "T", cost=0)
+        if (a, b) == (rank - 2, rank - 1):
+            return method(term, "mT", cost=0)
+        return method(term, f"transpose({a}, {b})", cost=0)
+    return method(term, f"permute({', '.join(map(str, order))})", cost=0)
+
+
+def unsqueezed(term: Term, have: Sequence[int], want: Sequence[int]) -> Term:
+    """A view with dimensions of length 1 where an axis is missing behind the first one it has."""
+    assert is_within(have, want)
+    behind = list(want[want.index(have[0]) :]) if have else []
+    items = [":" if a in have else "None" for a in behind]
+    if "None" not in items:
+        return term
+    while items[-1] == ":":
+        items.pop()
+    return index(term, ", ".join(items))
+
+
+def dim(order: Sequence[int], axis: int) -> int:
+    """The dimension of an axis; -1 for the last."""
+    place = list(order).index(axis)
+    return -1 if place == len(order) - 1 else place
+
+
+def _module_names() -> frozenset[str]:
+    from torch import nn
+
+    return frozenset(dir(nn.Module())) | {"diagram", "source", "sizes"}
+
+
+MODULE_NAMES = _module_names()
+
+__all__ = ["Here", "Operand", "Program", "Scope", "Unit", "literal_term"]

@@ -119,6 +119,13 @@ class Block:
         self.statements.append(statement)
         return _hole(variable)
 
+    def forget(self, term: Term) -> None:
+        """Take back the statement that defines a variable, which no other statement reads."""
+        variable = _number(term)
+        place = next(k for k in range(len(self.statements) - 1, -1, -1)
+                     if variable in self.statements[k].targets)  # fmt: skip
+        del self.statements[place]
+
     def let_all(self, term: Term, bases: Sequence[str], comment: str = "") -> list[Term]:
         """`a, b = term`."""
         variables = tuple(self._variable(base) for base in bases)
@@ -145,7 +152,7 @@ class Block:
         """The lines, ending in `return`; `reserved` names are not given to variables."""
         several = len(results) > 1
         ends = Statement((), [", ".join(r.at(ANY) for r in results)], Term(""), "")
-        statements = _inlined([*self.statements, ends], self.bases, several)
+        statements = _inlined(_needed([*self.statements, ends]), self.bases, several)
         last: dict[int, int] = {}
         for place, statement in enumerate(statements):
             for variable in _holes(statement.lines):
@@ -214,6 +221,17 @@ def _written(statement: Statement, names: dict[int, str], last_one: bool) -> lis
     lines = wrapped(head + text)
     lines[-1] += comment
     return lines
+
+
+def _needed(statements: list[Statement]) -> list[Statement]:
+    """The statements without those that define what nothing reads."""
+    used: set[int] = set()
+    kept: list[Statement] = []
+    for statement in reversed(statements):
+        if not statement.plain or not statement.targets or used & set(statement.targets):
+            used.update(_holes(statement.lines))
+            kept.append(statement)
+    return kept[::-1]
 
 
 # -- putting statements into their use --------------------------------------------------------------

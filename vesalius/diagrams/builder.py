@@ -7,29 +7,37 @@ and the order of commutative operands does not matter.
 
 Canonical form. Local axes are numbered by first occurrence. Operands of a commutative box
 are sorted by wire; where one wire stands twice, or where a wire is symmetric (a Gram matrix
-equals its transpose), the candidates are tried and the smallest form wins. Two candidates
-that give the same form are a symmetry of the result, which is remembered on its wires.
+equals its transpose), the smallest spelling wins, and the symmetries of the result are
+remembered on its wires (`vesalius.diagrams.canonical`). Expanding an expanded wire expands what
+that repeats, and an expanded axis is dropped where another operand brings it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from contextvars import Token as Token_
-from itertools import islice, pairwise, permutations, product
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Kind, Site, Token, WireType, box
+from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.boxes.sources import INPUT
+from vesalius.diagrams.canonical import (
+    Label,
+    Spelling,
+    Use,
+    canonical,
+    closure,
+    output_turns,
+    plain,
+    tied,
+)
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, TypeLike
 from vesalius.diagrams.wire import Wire
-
-Label = Hashable
-Use = tuple[int, tuple[Label, ...]]
-CANDIDATES = 720  # how many orders of tied operands are tried before the first is taken
 
 
 # The builder that verbs without operands (constants, parameters, positions) belong to.
@@ -62,7 +70,7 @@ class Builder:
         self.types: list[WireType] = []
         self.hints: list[tuple[str, ...]] = []
         self.inputs: list[Port] = []
-        self.token_names: set[str] = set()
+        self.token_names: dict[str, None] = {}
         self._table: dict[tuple[Box, tuple[int, ...]], Node] = {}
         self._symmetries: dict[int, tuple[Axes, ...]] = {}
         self._expanded: dict[int, tuple[int, Axes]] = {}
@@ -127,38 +135,31 @@ class Builder:
 
         Raises `SizeError` when two axes with one label differ in size.
         """
-        if kind.broadcasts and self._expanded and len(uses) > 1:
+        if kind is EXPAND:
+            uses, new = self._flat_expand(uses[0], new)
+        elif kind.broadcasts and self._expanded and len(uses) > 1:
             uses = self._without_redundant_expands(uses)
         commutes = len(uses) > 1 and kind.commutes(attrs)
         if commutes:
             uses = sorted(uses, key=lambda use: use[0])
-        sizes = tuple(size for _, size in new)
-        best: tuple[tuple[Axes, ...], Axes] | None = None
-        order: list[list[Label]] = []
-        for candidate in self._candidates(commutes, uses):
-            numbers: dict[Label, int] = {}
-            maps = tuple(
-                tuple(numbers.setdefault(label, len(numbers)) for label in labels)
-                for _, labels in candidate
-            )
-            try:
-                local = tuple(numbers[label] for label in bound)
-            except KeyError as error:
-                raise AxisError(f"{kind.name} binds {error.args[0]!r}, no input has it") from None
-            form = (maps, tuple(sorted(local)) if kind.bound_is_set else local)
-            if best is None or form < best:
-                best, order, uses = form, [list(numbers)], candidate
-            elif form == best:
-                order.append(list(numbers))
-        assert best is not None
-        made = self._node(box(kind, attrs, *best, sizes), tuple(wire for wire, _ in uses))
-        names = [*order[0], *(label for label, _ in new)]
-        labels = tuple(tuple(names[a] for a in slots) for slots in made[0].box.outs)
-        if made[1]:
-            self._name(made[0], labels)
-            if len(order) > 1:
-                self._remember_symmetries(made[0], order)
-        return Made(made[0].wires, labels, made[1])
+        turns, is_set = self._symmetries, kind.bound_is_set
+        try:
+            if (commutes and tied(uses)) or (turns and any(use[0] in turns for use in uses)):
+                spelling = canonical(uses, commutes, turns, bound, is_set)
+            else:
+                spelling = plain(uses, bound, is_set)
+        except KeyError as error:
+            raise AxisError(f"{kind.name} binds {error.args[0]!r}, no input has it") from None
+        sizes = tuple([size for _, size in new])
+        made = box(kind, attrs, spelling.maps, spelling.bound, sizes)
+        node, fresh = self._node(made, tuple([wire for wire, _ in spelling.uses]))
+        names = [*spelling.names, *[label for label, _ in new]]
+        labels = tuple([tuple([names[a] for a in slots]) for slots in made.outs])
+        if fresh:
+            self._name(node, labels)
+            if spelling.symmetries or kind is EXPAND:
+                self._remember(node, spelling)
+        return Made(node.wires, labels, fresh)
 
     def unary(self, made: Box, wire: int, names: tuple[str, ...]) -> Wire:
         """Add a box of one input whose output has the type of that input: the fast path."""
@@ -200,59 +201,80 @@ class Builder:
 
     # -- canonical forms ----------------------------------------------------------------------
 
-    def _candidates(self, commutes: bool, uses: Sequence[Use]) -> Iterable[Sequence[Use]]:
-        """All spellings of these uses that mean the same, at most `CANDIDATES` of them."""
-        tied = commutes and any(a[0] == b[0] for a, b in pairwise(uses))
-        symmetric = bool(self._symmetries) and any(use[0] in self._symmetries for use in uses)
-        if not tied and not symmetric:
-            return (uses,)
-        return islice(self._all_candidates(commutes, uses), CANDIDATES)
-
-    def _all_candidates(self, commutes: bool, uses: Sequence[Use]) -> Iterator[Sequence[Use]]:
-        groups: list[list[Use]] = []
-        for use in uses:
-            if commutes and groups and groups[-1][0][0] == use[0]:
-                groups[-1].append(use)
-            else:
-                groups.append([use])
-        for ordered in product(*(permutations(group) for group in groups)):
-            flat = [use for group in ordered for use in group]
-            yield from product(*(self._variants(use) for use in flat))
-
-    def _variants(self, use: Use) -> list[Use]:
-        wire, labels = use
-        turned = self._symmetries.get(wire, ())
-        return [use, *((wire, tuple(labels[i] for i in turn)) for turn in turned)]
-
-    def _remember_symmetries(self, node: Node, order: list[list[Label]]) -> None:
-        for wire, slots in zip(node.wires, node.box.outs, strict=True):
-            first = [order[0][a] if a < node.box.inner else a for a in slots]
-            turns = set()
-            for names in order[1:]:
-                labels = [names[a] if a < node.box.inner else a for a in slots]
-                turn = tuple(labels.index(label) for label in first)
-                if turn != tuple(range(len(slots))):
-                    turns.add(turn)
+    def _remember(self, node: Node, spelling: Spelling) -> None:
+        """Note which slots of each output may be exchanged, and what an expanded wire repeats."""
+        box_ = node.box
+        names = [*spelling.names, *[_New(a) for a in range(box_.inner, box_.rank)]]
+        symmetries = list(spelling.symmetries)
+        if box_.kind is EXPAND:
+            self._expanded[node.first] = (node.src[0], box_.maps[0])
+            for k, (one, other) in enumerate(pairwise(box_.new), box_.inner):
+                if one == other:
+                    symmetries.append({_New(k): _New(k + 1), _New(k + 1): _New(k)})
+        for wire, slots in zip(node.wires, box_.outs, strict=True):
+            turns = closure(output_turns([names[a] for a in slots], symmetries))
             if turns:
-                self._symmetries[wire] = tuple(sorted(turns))
+                self._symmetries[wire] = turns
+
+    def _flat_expand(
+        self, use: Use, new: Sequence[tuple[Label, Size]]
+    ) -> tuple[Sequence[Use], Sequence[tuple[Label, Size]]]:
+        """Expand what an expanded wire repeats, along all axes at once, in one order."""
+        root = self._root(use)
+        if root is not use:
+            named = zip(use[1], self.types[use[0]].sizes, strict=True)
+            new = [*[item for item in named if item[0] not in root[1]], *new]
+        return (root,), sorted(new, key=lambda item: str(item[1]))
+
+    def _root(self, use: Use) -> Use:
+        """The use of what an expanded wire repeats; the use itself for other wires."""
+        wire, labels = use
+        if wire not in self._expanded:
+            return use
+        source, kept = self._expanded[wire]
+        return source, tuple([labels[slot] for slot in kept])
 
     def _without_redundant_expands(self, uses: Sequence[Use]) -> list[Use]:
-        """Drop an expanded axis from an operand when another operand carries its label."""
-        slim = list(uses)
-        for k, (wire, labels) in enumerate(slim):
-            while wire in self._expanded:
-                source, kept = self._expanded[wire]
-                dropped = {labels[s] for s in range(len(labels)) if s not in kept}
-                others = {lab for j, use in enumerate(slim) if j != k for lab in use[1]}
-                if not dropped <= others:
-                    break
-                wire, labels = source, tuple(labels[s] for s in kept)
-                slim[k] = (wire, labels)
+        """Drop an expanded axis from an operand when another operand brings that axis.
+
+        An axis that all operands only repeat stays on all of them, so that their order does
+        not matter. An axis of another size stays, to be refused.
+        """
+        roots = [self._root(use) for use in uses]
+        brought: dict[Label, Size] = {}
+        for wire, labels in roots:
+            brought.update(zip(labels, self.types[wire].sizes, strict=True))
+        slim: list[Use] = []
+        for use, root in zip(uses, roots, strict=True):
+            named = zip(use[1], self.types[use[0]].sizes, strict=True)
+            repeated = [item for item in named if item[0] not in root[1]]
+            left = [(label, size) for label, size in repeated if brought.get(label) != size]
+            if len(left) == len(repeated):
+                slim.append(use)
+            elif not left:
+                slim.append(root)
+            else:
+                made = self.add(EXPAND, (), [root], (), left)
+                slim.append((made.wires.start, made.labels[0]))
         return slim
 
-    def note_expand(self, wire: int, source: int, kept: Axes) -> None:
-        """Remember that slot `kept[i]` of `wire` is slot i of `source`; the rest are new."""
-        self._expanded[wire] = (source, kept)
+    # -- all or nothing -----------------------------------------------------------------------
+
+    def mark(self) -> tuple[int, int, int]:
+        """The state of this builder, to go back to with `undo`."""
+        return len(self.nodes), len(self.types), len(self.token_names)
+
+    def undo(self, mark: tuple[int, int, int]) -> None:
+        """Forget all boxes and names of identities made since the mark."""
+        nodes, types, names = mark
+        while len(self.token_names) > names:
+            self.token_names.popitem()
+        for node in self.nodes[nodes:]:
+            del self._table[(node.box, node.src)]
+        for wire in range(types, len(self.types)):
+            self._symmetries.pop(wire, None)
+            self._expanded.pop(wire, None)
+        del self.nodes[nodes:], self.types[types:], self.hints[types:]
 
     # -- names and identities -----------------------------------------------------------------
 
@@ -263,7 +285,7 @@ class Builder:
     def free_name(self, name: str) -> str:
         """`name`, or `name_1`, `name_2`, … when it is taken by another identity."""
         name = fresh_name(name, self.token_names)
-        self.token_names.add(name)
+        self.token_names[name] = None
         return name
 
     # -- finishing ------------------------------------------------------------------------------
@@ -325,7 +347,7 @@ class Builder:
         builder.types = diagram.types[:]
         builder.hints = diagram.hints[:]
         builder.inputs = list(diagram.inputs)
-        builder.token_names = {token.name for token, _ in diagram.tokens}
+        builder.token_names = dict.fromkeys(token.name for token, _ in diagram.tokens)
         builder._table = {(node.box, node.src): node for node in diagram.nodes}
         builder._symmetries = dict(diagram.symmetries)
         builder._expanded = dict(diagram.expanded)
@@ -344,6 +366,7 @@ class Builder:
         prefix: str = "",
         tubes: Mapping[str, tuple[tuple[str, Size], ...]] | None = None,
         opens: Opens | None = None,
+        replacing: Mapping[int, Replacement] | None = None,
     ) -> list[Use]:
         """Copy the boxes of `diagram` here and return a use for each of its outputs.
 
@@ -351,11 +374,26 @@ class Builder:
         the input that it is (an int) or the label of a tube (a string). `given` does the same
         for parameters and random sources by name. Every identity is made fresh, called
         `prefix + name`, unless `replace` names its stand-in. `tubes` gives sources new axes.
-        `opens` is asked of each node for a diagram to put in its place.
+        `opens` is asked of each node for a diagram to put in its place; `replacing` names
+        wires whose readers get the output of another diagram instead.
         """
         graft = _Graft(self, diagram, sizes or {}, given or {}, replace, prefix, tubes or {}, opens)
+        graft.replacing = replacing or {}
         graft.run(arguments)
         return [graft.output(port) for port in diagram.outputs]
+
+
+class _New(NamedTuple):
+    """Stands for a new axis of a box among the labels of its other axes."""
+
+    axis: int
+
+
+class _Tube(NamedTuple):
+    """The label of a tube of a box that is opened: its local axis there, and a name for it."""
+
+    axis: int
+    name: str
 
 
 class SizeMismatch(SizeError):
@@ -366,7 +404,7 @@ class SizeMismatch(SizeError):
         super().__init__(f"{box.kind.name} gets an axis of size {one} and of size {other}")
 
 
-def fresh_name(name: str, taken: set[str]) -> str:
+def fresh_name(name: str, taken: Container[str]) -> str:
     """`name` when it is free, else its stem with the smallest number that is."""
     if name not in taken:
         return name
@@ -376,6 +414,17 @@ def fresh_name(name: str, taken: set[str]) -> str:
     while f"{stem}_{k}" in taken:
         k += 1
     return f"{stem}_{k}"
+
+
+def _hints(own: Sequence[str], labels: Sequence[Label]) -> tuple[str, ...]:
+    """Names for slots: `own[k]` for label k; a tube's own name, which wins where both agree."""
+    names = [getattr(x, "name", x) for x in labels]
+    taken = {x for x in names if isinstance(x, str)}
+    for k, x in enumerate(names):
+        if isinstance(x, int):
+            names[k] = fresh_name(own[x], taken)
+            taken.add(names[k])
+    return tuple([str(name) for name in names])
 
 
 def _increasing(src: tuple[int, ...]) -> bool:
@@ -397,6 +446,21 @@ class Opening(NamedTuple):
 
 
 Opens = Callable[[Diagram, Node], "Opening | None"]
+
+
+class Replacement(NamedTuple):
+    """What the readers of a wire get instead: an output of `body`.
+
+    `uses[k]` is for input k of the body a wire of the diagram with, for each of its slots, the
+    slot of the input that it is or the label of a tube. `labels` says for each slot of the
+    replaced wire which axis of the output's interface it is, or the label of its tube.
+    """
+
+    body: Diagram
+    uses: tuple[Use, ...]
+    labels: tuple[Label, ...]
+    output: int
+    sizes: Mapping[str, Size]
 
 
 class _Graft:
@@ -421,6 +485,7 @@ class _Graft:
         self.prefix = prefix
         self.tubes = tubes
         self.opens = opens
+        self.replacing: Mapping[int, Replacement] = {}
         # None stands for "the slots are those of the old wire, in order".
         self.seen: list[tuple[int, tuple[Label, ...] | None]] = []
 
@@ -441,6 +506,27 @@ class _Graft:
                 self._open(node, uses, opening)
             else:
                 self._general(node, uses)
+            for wire in node.wires:
+                if wire in self.replacing:
+                    seen[wire] = self._replaced(self.replacing[wire])
+
+    def _replaced(self, other: Replacement) -> tuple[int, tuple[Label, ...] | None]:
+        """Graft what stands for a wire, and read its slots as those of that wire."""
+        arguments: list[Use] = []
+        for wire, labels in other.uses:
+            here, slots = self.seen[wire]
+            order = range(len(labels)) if slots is None else slots
+            arguments.append((here, tuple(labels[x] if isinstance(x, int) else x for x in order)))
+        inner = _Graft(self.builder, other.body, other.sizes, {}, None, self.prefix, {}, None)
+        inner.tokens = self.tokens  # identities that several outputs share are made once
+        inner.run(arguments)
+        port = other.body.outputs[other.output]
+        wire, labels = inner.seen[port.wire]
+        place = {label: slot for slot, label in enumerate(other.labels)}
+        axis = {slot: i for i, slot in enumerate(port.slots)}
+        order = range(len(port.slots)) if labels is None else labels
+        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in order)
+        return wire, None if slots == tuple(range(len(slots))) else slots
 
     def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:
         """The fast path: copy nodes about which nothing changes but the wires that they read.
@@ -456,7 +542,7 @@ class _Graft:
             diagram.types,
             diagram.hints,
         )
-        opens = self.opens is not None
+        opens, replacing = self.opens is not None, self.replacing.keys()
         for node in nodes:
             box_ = node.box
             kind = box_.kind
@@ -466,8 +552,10 @@ class _Graft:
                 not src
                 or len(src) < len(uses)
                 or kind.has_identity
+                or kind is EXPAND
                 or (symmetric and not symmetric.keys().isdisjoint(src))
                 or (opens and kind.fields)
+                or (replacing and not replacing.isdisjoint(node.wires))
                 or (len(src) > 1 and kind.commutes(box_.attrs) and not _increasing(src))
             ):
                 yield node
@@ -496,11 +584,11 @@ class _Graft:
             for (_, codec), value in zip(box_.kind.fields, box_.attrs, strict=True)
         )
         labelled: list[Use] = []
-        for (wire, labels), row in zip(uses, box_.maps, strict=True):
-            if labels is None:
+        for (wire, slots_), row in zip(uses, box_.maps, strict=True):
+            if slots_ is None:
                 labelled.append((wire, row))
             else:
-                turned = tuple(row[x] if isinstance(x, int) else x for x in labels)
+                turned = tuple(row[x] if isinstance(x, int) else x for x in slots_)
                 labelled.append((wire, turned))
         new: list[tuple[Label, Size]] = [
             (box_.inner + k, size.substitute(self.sizes)) for k, size in enumerate(box_.new)
@@ -513,30 +601,30 @@ class _Graft:
             slots = tuple(place[x] if isinstance(x, int) else x for x in labels)
             old = len(self.seen)
             if made.fresh:
-                hints = self.diagram.hints[old]
-                self.builder.hints[wire] = tuple(
-                    hints[x] if isinstance(x, int) else str(x) for x in slots
-                )
+                self.builder.hints[wire] = _hints(self.diagram.hints[old], slots)
             self.seen.append((wire, None if slots == tuple(range(len(slots))) else slots))
-        if box_.kind.name == "expand":
-            self._note_expand(made, labelled[0])
 
     def _open(
         self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]], opening: Opening
     ) -> None:
-        """Graft a diagram in the place of a node; its tubes are labelled by local axis."""
+        """Graft a diagram in the place of a node; its tubes are labelled by local axis.
+
+        The node's type stands: where what it opens to does not depend on a tube, it is
+        repeated along that tube.
+        """
         bound = node.box.bound
+        hints = self.diagram.hints
+        tubes: dict[int, _Tube] = {}
+        for source, row in zip(node.src, node.box.maps, strict=True):
+            for axis, name in zip(row, hints[source], strict=True):
+                tubes.setdefault(axis, _Tube(axis, name))
         arguments: list[Use] = []
         for (wire, labels), row, slots in zip(uses, node.box.maps, opening.slots, strict=True):
             own = [a for a in bound if a in row]
             turned = [row[x] if isinstance(x, int) else x for x in labels or range(len(row))]
             place = dict(zip(own, slots, strict=True))
-            arguments.append(
-                (
-                    wire,
-                    tuple(place.get(a, ("tube", a)) if isinstance(a, int) else a for a in turned),
-                )
-            )
+            here = [place.get(a, tubes[a]) if isinstance(a, int) else a for a in turned]
+            arguments.append((wire, tuple(here)))
         inner = _Graft(
             self.builder,
             opening.body,
@@ -545,7 +633,7 @@ class _Graft:
             None,
             self.prefix + opening.prefix,
             {},
-            self.opens,
+            None,  # what is opened is not looked into again
         )
         inner.run(arguments)
         for port, row, axes in zip(opening.body.outputs, node.box.outs, opening.axes, strict=True):
@@ -556,22 +644,30 @@ class _Graft:
             for x in labels if labels is not None else range(len(port.slots)):
                 if isinstance(x, int):
                     names.append(slot_of[x])
-                elif isinstance(x, tuple):
-                    names.append(row.index(x[1]))
+                elif isinstance(x, _Tube):
+                    names.append(row.index(x.axis))
                 else:
                     names.append(x)
             slots_ = tuple(names)
+            old = self.diagram.types[len(self.seen)].sizes
+            missing: list[tuple[Label, Size]] = [
+                (slot, old[slot].substitute(self.sizes))
+                for slot in range(len(row))
+                if slot not in slots_
+            ]
+            if missing:
+                made = self.builder.add(EXPAND, (), [(wire, slots_)], (), missing)
+                wire, slots_ = made.wires.start, made.labels[0]
+                if made.fresh:
+                    self.builder.hints[wire] = _hints(hints[len(self.seen)], slots_)
             self.seen.append((wire, None if slots_ == tuple(range(len(names))) else slots_))
-
-    def _note_expand(self, made: Made, use: Use) -> None:
-        places = tuple(made.labels[0].index(label) for label in use[1])
-        self.builder.note_expand(made.wires.start, use[0], places)
 
     def _attribute(self, codec: str, value: Any) -> Any:
         if codec == "size":
             return value.substitute(self.sizes)
         if codec == "value" and isinstance(value, Size):
-            return value.substitute(self.sizes)
+            value = value.substitute(self.sizes)
+            return value if value.constant is None else value.constant
         if codec == "diagram" and self.sizes:
             return value.substitute(**self.sizes)
         if codec == "token" and value is not None:

@@ -16,13 +16,14 @@ from vesalius.diagrams.builder import Builder, Label, Opening, Opens, Use, fresh
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.sizes import Size, SizeLike, size
-from vesalius.diagrams.types import ArrayType
-from vesalius.diagrams.verbs.common import place, wires
+from vesalius.diagrams.types import ArrayType, is_axis_name
+from vesalius.diagrams.verbs.common import atomic, place, wires
 from vesalius.diagrams.wire import Wire
 
 # -- calling ----------------------------------------------------------------------------------
 
 
+@atomic
 def call(
     diagram: Diagram,
     args: Sequence[Any],
@@ -64,7 +65,7 @@ def _prefix(builder: Builder, diagram: Diagram) -> str:
     """`name.` for the identities of this call; `name_1.` when the builder has one already."""
     if not diagram.tokens:
         return ""
-    heads = {name.partition(".")[0] for name in builder.token_names if "." in name}
+    heads = {name.partition(".")[0] for name in builder.token_names}
     return fresh_name(diagram.name, heads) + "."
 
 
@@ -148,10 +149,8 @@ def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) 
     from vesalius.diagrams.verbs.nested import lifted_wires, output_wire
 
     body, lifted = closed(diagram)
-    token = None
-    if body.learners:
-        token = Hole(builder.free_name(diagram.name))
     prefix = _prefix(builder, diagram)
+    token = Hole(builder.free_name(prefix[:-1])) if body.learners else None
     given = [*arguments, *lifted_wires(builder, body, lifted, len(arguments), prefix)]
     uses: list[Use] = []
     bound: list[Label] = []
@@ -173,14 +172,14 @@ def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) 
 # -- rebuilding: the interface changes, the boxes follow --------------------------------------
 
 
-def _start(
+def start(
     name: str, doc: str, ports: Iterable[tuple[str, ArrayType]]
 ) -> tuple[Builder, list[Wire]]:
     builder = Builder(name, doc)
     return builder, [builder.input(port, type_) for port, type_ in ports]
 
 
-def _finish(
+def finish_as(
     builder: Builder, diagram: Diagram, uses: Sequence[Use], first: Sequence[str]
 ) -> Diagram:
     """The diagram whose outputs are these uses: the axes `first`, then those declared, in order."""
@@ -194,7 +193,7 @@ def _finish(
     return builder.finish(ports)
 
 
-def _same_tokens(diagram: Diagram) -> dict[Token, Token]:
+def same_tokens(diagram: Diagram) -> dict[Token, Token]:
     return {token: token for token, _ in diagram.tokens}
 
 
@@ -207,17 +206,19 @@ def substitute(diagram: Diagram, sizes: Mapping[str, SizeLike]) -> Diagram:
         (port.name, ArrayType({a: s.substitute(wanted) for a, s in t.axes.items()}, t.dtype))
         for port, t in ((port, diagram.port_type(port)) for port in diagram.inputs)
     ]
-    builder, inputs = _start(diagram.name, diagram.doc, types)
+    builder, inputs = start(diagram.name, diagram.doc, types)
     uses = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
-    return _finish(builder, diagram, builder.graft(diagram, uses, sizes=wanted), ())
+    return finish_as(builder, diagram, builder.graft(diagram, uses, sizes=wanted), ())
 
 
 def rename(diagram: Diagram, names: Mapping[str, str]) -> Diagram:
     """The diagram with other names for the axes of its interface."""
     known = {axis for port in (*diagram.inputs, *diagram.outputs) for axis in port.axes}
-    for old in names:
+    for old, new in names.items():
         if old not in known:
             raise AxisError(f"rename: the interface of {diagram.name} has no axis {old!r}")
+        if not is_axis_name(new):
+            raise AxisError(f"rename: an axis name is an identifier, not {new!r}")
 
     def renamed(port: Port) -> Port:
         axes = tuple(names.get(axis, axis) for axis in port.axes)
@@ -269,13 +270,13 @@ def over(
                     raise AxisError(f"over: the input {port.name!r} has the axis {axis!r} already")
             known = ArrayType({**new.axes, **known.axes}, known.dtype)
         types.append((port.name, known))
-    builder, wires_ = _start(diagram.name, diagram.doc, types)
+    builder, wires_ = start(diagram.name, diagram.doc, types)
     uses = [
         (wire.id, _slots(wire, port.axes))
         for wire, port in zip(wires_, diagram.inputs, strict=True)
     ]
     tubes = {name: tuple(new.axes.items()) for name in chosen}
-    return _finish(builder, diagram, _graft_tubes(builder, diagram, uses, tubes), tuple(new))
+    return finish_as(builder, diagram, _graft_tubes(builder, diagram, uses, tubes), tuple(new))
 
 
 def _graft_tubes(
@@ -311,7 +312,7 @@ def with_tubes(diagram: Diagram, tubes: Sequence[Sequence[str]]) -> Diagram:
             diagram.inputs, diagram.input_types.values(), tubes, strict=True
         )
     ]
-    builder, wires_ = _start(diagram.name, diagram.doc, types)
+    builder, wires_ = start(diagram.name, diagram.doc, types)
     uses = [
         (wire.id, _slots(wire, port.axes))
         for wire, port in zip(wires_, diagram.inputs, strict=True)
@@ -358,16 +359,17 @@ def sequential(first: Diagram, second: Diagram) -> Diagram:
             slot: into.axes.index(axis) for axis, slot in zip(out.axes, out.slots, strict=True)
         }
         uses.append((out.wire, tuple(place_[slot] for slot in range(len(place_)))))
-    return _finish(builder, second, builder.graft(second, uses), ())
+    return finish_as(builder, second, builder.graft(second, uses), ())
 
 
 def _end_to_end(name: str, first: Diagram, second: Diagram) -> Diagram | None:
     """`first >> second` by renumbering alone, where no two boxes can turn out to be one.
 
     A box of the second half can equal one of the first only when both read the same wires. So
-    this serves when no output of the first is read inside it, when the second has no sources,
-    when the seam keeps the order of wires and of axes (else canonical forms would change), and
-    when every wire at the seam is used. None where it does not serve.
+    this serves when no output of the first is read inside it, when the second has no sources
+    and no identities to make fresh, when the seam keeps the order of wires and of axes (else
+    canonical forms would change), and when every wire at the seam is used. None where it does
+    not serve.
     """
     seam = [port.wire for port in first.outputs]
     count = len(second.inputs)
@@ -377,6 +379,7 @@ def _end_to_end(name: str, first: Diagram, second: Diagram) -> Diagram | None:
         or any(o.axes != i.axes for o, i in zip(first.outputs, second.inputs, strict=True))
         or first.symmetries
         or first.expanded
+        or second.tokens
     ):
         return None
     read_before = {wire for node in first.nodes for wire in node.src}
@@ -418,7 +421,7 @@ def parallel(left: Diagram, right: Diagram) -> Diagram:
             name = fresh_name(port.name, taken)
             taken.add(name)
             types.append((name, diagram.port_type(port)))
-    builder, wires_ = _start(f"{left.name}_{right.name}", "", types)
+    builder, wires_ = start(f"{left.name}_{right.name}", "", types)
     ports: list[Port] = []
     names: set[str] = set()
     at = 0
@@ -437,7 +440,7 @@ def parallel(left: Diagram, right: Diagram) -> Diagram:
 def identity(*types: Any, **named: Any) -> Diagram:
     """The diagram that returns its inputs: `identity("n c")` or `identity(x="n c", y="m")`."""
     ports = {f"x{k}" if len(types) > 1 else "x": t for k, t in enumerate(types)} | named
-    builder, wires_ = _start(
+    builder, wires_ = start(
         "identity", "", [(name, ArrayType.parse(type_)) for name, type_ in ports.items()]
     )
     return builder.diagram(**dict(zip(ports, wires_, strict=True)))
@@ -467,16 +470,16 @@ def expose(diagram: Diagram, names: Sequence[str]) -> Diagram:
         plain = fresh_name(re.sub(r"\W", "_", name), taken)
         taken.add(plain)
         types.append((plain, sources[name]))
-    builder, wires_ = _start(diagram.name, diagram.doc, types)
+    builder, wires_ = start(diagram.name, diagram.doc, types)
     count = len(diagram.inputs)
     uses = [(wire.id, tuple(range(len(wire.names)))) for wire in wires_]
     given = dict(zip(names, uses[count:], strict=True))
-    return _finish(builder, diagram, builder.graft(diagram, uses[:count], given=given), ())
+    return finish_as(builder, diagram, builder.graft(diagram, uses[:count], given=given), ())
 
 
 def fold(diagram: Diagram, name: str | None = None) -> Diagram:
     """A diagram of one named box, whose body is this diagram."""
-    builder, inputs = _start(diagram.name, diagram.doc, list(diagram.input_types.items()))
+    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
     inner = diagram
     if name is not None:
         inner = Diagram(
@@ -493,7 +496,7 @@ def fold(diagram: Diagram, name: str | None = None) -> Diagram:
     results = _place_named(builder, inner, inputs)
     results = results if isinstance(results, tuple) else (results,)
     uses = [(wire.id, wire.names) for wire in results]
-    return _finish(builder, diagram, uses, ())
+    return finish_as(builder, diagram, uses, ())
 
 
 def unfold(diagram: Diagram, name: str | None = None, depth: int | None = None) -> Diagram:
@@ -516,7 +519,7 @@ def _opens_named(name: str | None) -> Opens:
             body,
             tuple(tuple(range(len(port.axes))) for port in body.inputs),
             tuple(tuple(range(len(port.axes))) for port in body.outputs),
-            f"{node.box['name']}." if body.learners else "",
+            f"{node.box['token'].name}." if body.learners else "",
         )
 
     return opens
@@ -524,15 +527,12 @@ def _opens_named(name: str | None) -> Opens:
 
 def _reopen(diagram: Diagram, opens: Opens) -> Diagram:
     """One level of openings; what is opened is not looked into again."""
-    builder, inputs = _start(diagram.name, diagram.doc, list(diagram.input_types.items()))
+    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
     uses = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
-    own = {id(node) for node in diagram.nodes}
-
-    def once(host: Diagram, node: Node) -> Opening | None:
-        return opens(host, node) if id(node) in own else None
-
-    outputs = builder.graft(diagram, uses, replace=_same_tokens(diagram), opens=once)
-    return _finish(builder, diagram, outputs, ())
+    kept = same_tokens(diagram)
+    builder.token_names = dict.fromkeys(token.name for token in kept)
+    outputs = builder.graft(diagram, uses, replace=kept, opens=opens)
+    return finish_as(builder, diagram, outputs, ())
 
 
 def fill(diagram: Diagram, fillings: Mapping[str, Diagram]) -> Diagram:

@@ -1,4 +1,4 @@
-"""Formulas: the text of a size, read without running anything, within limits.
+"""Formulas: the text of a size, written, and read without running anything, within limits.
 
     sum     =  term  { (+ | -) term }
     term    =  factor  { (* | / | //) factor }
@@ -12,10 +12,21 @@ its length, depth, degree, numbers and the work that it asks for are bounded.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
+from math import lcm
 
 from vesalius.diagrams.errors import FormatError, SizeError
-from vesalius.diagrams.sizes import MAX_EXPONENT, ONE, Size, size, variable
+from vesalius.diagrams.sizes import (
+    MAX_EXPONENT,
+    ONE,
+    Atom,
+    Monomial,
+    Quotient,
+    Size,
+    size,
+    variable,
+)
 
 MAX_TEXT = 2000
 _MAX_DEPTH = 50
@@ -168,3 +179,74 @@ class _Reader:
 
 def _short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+# -- writing ---------------------------------------------------------------------------------
+
+
+def write(value: Size) -> str:
+    """The formula of a size; `parse` reads it back."""
+    if not value.terms:
+        return "0"
+    constant = dict(value.terms).get((), 0)
+    if type(constant) is not int:  # half an integer is no formula: write one fraction
+        scale = lcm(*(Fraction(c).denominator for _, c in value.terms))
+        return f"({write(Size({m: c * scale for m, c in value.terms}))})/{scale}"
+    text = ""
+    for monomial, coefficient in value.terms:
+        sign = "-" if coefficient < 0 else "+"
+        body = _term_text(monomial, abs(Fraction(coefficient)), bool(text) or sign == "+")
+        text += f" {sign} {body}" if text else (f"-{body}" if sign == "-" else body)
+    return text
+
+
+def _term_text(monomial: Monomial, ratio: Fraction, bare: bool) -> str:
+    """`3*n/(4*h)`; a lone quotient goes without parentheses where it may (`bare`).
+
+    A quotient by a sum is written as a division of its own, `x/y/(a + 1)`, to be read as one.
+    """
+    if bare and ratio == 1 and len(monomial) == 1:
+        atom, power = monomial[0]
+        if power == 1 and isinstance(atom, Quotient):
+            return quotient_text(atom)
+    above = [] if ratio.numerator == 1 else [str(ratio.numerator)]
+    below = [] if ratio.denominator == 1 else [str(ratio.denominator)]
+    sums = ""
+    for atom, power in monomial:
+        if isinstance(atom, Quotient) and atom.how == "exact":
+            sums += f"/{_operand_text(atom.denominator)}" * power
+        else:
+            (above if power > 0 else below).append(_factor_text(atom, abs(power)))
+    top = "*".join(above) or "1"
+    if not below:
+        return f"{top}{sums}"
+    bottom = "*".join(below)
+    closed = len(below) == 1 and (_is_word(bottom) or bottom.endswith(")"))
+    return f"{top}/{bottom}{sums}" if closed else f"{top}/({bottom}){sums}"
+
+
+def _is_word(text: str) -> bool:
+    return text.isdecimal() or text.isidentifier()
+
+
+def _factor_text(atom: Atom, power: int) -> str:
+    if isinstance(atom, str):
+        text = atom
+    else:
+        text = quotient_text(atom)
+        text = text if atom.how == "ceil" else f"({text})"
+    return text if power == 1 else f"{text}**{power}"
+
+
+def _operand_text(value: Size) -> str:
+    text = write(value)
+    return text if _is_word(text) else f"({text})"
+
+
+@lru_cache(maxsize=4096)
+def quotient_text(atom: Quotient) -> str:
+    """An opaque quotient, without parentheses around it."""
+    top, bottom = _operand_text(atom.numerator), _operand_text(atom.denominator)
+    if atom.how == "ceil":
+        return f"ceil({top}/{bottom})"
+    return f"{top}{'//' if atom.how == 'floor' else '/'}{bottom}"

@@ -176,12 +176,17 @@ class Diagram:
 
     @cached_property
     def size_variables(self) -> tuple[str, ...]:
-        """All size variables, in order of first occurrence on the wires."""
+        """All size variables: as they first occur on the wires, then those inside boxes only."""
         seen: dict[str, None] = {}
         for wire_type in {id(t): t for t in self.types}.values():
             for size in wire_type.sizes:
-                for name in sorted(size.variables):
-                    seen.setdefault(name)
+                seen.update(dict.fromkeys(sorted(size.variables)))
+        for box in {id(node.box): node.box for node in self.nodes}.values():
+            for value in box.attrs:
+                if isinstance(value, Size):
+                    seen.update(dict.fromkeys(sorted(value.variables)))
+                elif isinstance(value, Diagram):
+                    seen.update(dict.fromkeys(value.size_variables))
         return tuple(seen)
 
     # -- equality ---------------------------------------------------------------------------

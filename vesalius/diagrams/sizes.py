@@ -17,14 +17,12 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
-from math import gcd, lcm
 from typing import Any, NamedTuple, Union
 
 from vesalius.diagrams.errors import FormatError, SizeError
 
 MAX_EXPONENT = 64
 _MAX_PRODUCTS = 1 << 16  # terms of one factor times terms of the other
-_MAX_DIVISION = 1 << 12  # terms looked at before a quotient by a sum is left opaque
 
 
 class Quotient(NamedTuple):
@@ -35,38 +33,43 @@ class Quotient(NamedTuple):
     denominator: Size
 
 
-Atom = Union[str, Quotient]
+Atom = str | Quotient
 Monomial = tuple[tuple[Atom, int], ...]
-Coefficient = Union[int, Fraction]
+Coefficient = int | Fraction
 SizeLike = Union["Size", int, str]
 
 
 def _atom_key(atom: Atom) -> tuple[int, str]:
-    return (0, atom) if isinstance(atom, str) else (1, _opaque_text(atom))
+    if isinstance(atom, str):
+        return (0, atom)
+    from vesalius.diagrams.formulas import quotient_text
+
+    return (1, quotient_text(atom))
 
 
 def _factor_key(factor: tuple[Atom, int]) -> tuple[int, str]:
     return _atom_key(factor[0])
 
 
-def _monomial_key(monomial: Monomial) -> tuple[Any, ...]:
+def monomial_key(monomial: Monomial) -> tuple[Any, ...]:
     """Graded lexicographic: the order in which terms are written and divided."""
     degree = sum(power for _, power in monomial)
     return (-degree, tuple((_atom_key(atom), -power) for atom, power in monomial))
 
 
 def _term_key(term: tuple[Monomial, Coefficient]) -> tuple[Any, ...]:
-    return _monomial_key(term[0])
+    return monomial_key(term[0])
 
 
 class Size:
     """A polynomial in size variables that stands for an integer; immutable and hashable."""
 
     __slots__ = ("_hash", "terms")
+    _hash: int
     terms: tuple[tuple[Monomial, Coefficient], ...]
 
     def __init__(self, terms: Mapping[Monomial, Coefficient]) -> None:
-        kept = [(m, c if type(c) is int else _reduced(c)) for m, c in terms.items() if c]
+        kept = [(m, c if type(c) is int else reduced(c)) for m, c in terms.items() if c]
         if len(kept) > 1:
             kept.sort(key=_term_key)
         found = tuple(kept)
@@ -92,7 +95,7 @@ class Size:
         return isinstance(other, Size) and self.terms == other.terms
 
     def __hash__(self) -> int:
-        return self._hash  # type: ignore[no-any-return]
+        return self._hash
 
     def __bool__(self) -> bool:
         """False for the size 0 alone."""
@@ -205,6 +208,8 @@ class Size:
         """This size with variables replaced, all at once, by sizes."""
         if not values or self.variables.isdisjoint(values):
             return self
+        from vesalius.diagrams.quotients import exact
+
         wanted = {name: size(value) for name, value in values.items()}
         out: dict[Monomial, Coefficient] = {}
         for monomial, coefficient in self.terms:
@@ -216,7 +221,7 @@ class Size:
                     below = below * base**-power
                 else:
                     above = above * base**power
-            for one, times in _exact(above, below).terms:
+            for one, times in exact(above, below).terms:
                 out[one] = out.get(one, 0) + times
         return _integral(Size(out))
 
@@ -250,7 +255,9 @@ class Size:
         return f"Size({str(self)!r})"
 
     def __str__(self) -> str:
-        return _text(self)
+        from vesalius.diagrams.formulas import write
+
+        return write(self)
 
 
 ZERO = Size({})
@@ -308,7 +315,8 @@ def number(value: object) -> int | float | Fraction:
 # -- sums and products ----------------------------------------------------------------------
 
 
-def _reduced(coefficient: Coefficient) -> Coefficient:
+def reduced(coefficient: Coefficient) -> Coefficient:
+    """The coefficient as an int where it is whole."""
     ratio = Fraction(coefficient)
     return ratio.numerator if ratio.denominator == 1 else ratio
 
@@ -328,12 +336,17 @@ def _multiply(left: Size, right: Size) -> Size:
     out: dict[Monomial, Coefficient] = {}
     for one, a in left.terms:
         for other, b in right.terms:
-            monomial = _times(one, other)
+            monomial = times(one, other)
             out[monomial] = out.get(monomial, 0) + a * b
     return _integral(Size(out))
 
 
-def _times(left: Monomial, right: Monomial, sign: int = 1) -> Monomial:
+def monomial_of(powers: Mapping[Atom, int]) -> Monomial:
+    """The monomial with these powers."""
+    return tuple(sorted((item for item in powers.items() if item[1]), key=_factor_key))
+
+
+def times(left: Monomial, right: Monomial, sign: int = 1) -> Monomial:
     """`left * right`, or `left / right` with the sign -1."""
     if not right:
         return left
@@ -342,7 +355,14 @@ def _times(left: Monomial, right: Monomial, sign: int = 1) -> Monomial:
     powers = dict(left)
     for atom, power in right:
         powers[atom] = powers.get(atom, 0) + sign * power
-    return tuple(sorted((item for item in powers.items() if item[1]), key=_factor_key))
+    return monomial_of(powers)
+
+
+@lru_cache(maxsize=1 << 12)
+def _quotient(how: str, top: Size, bottom: Size) -> Size:
+    from vesalius.diagrams.quotients import quotient
+
+    return _integral(quotient(how, top, bottom))
 
 
 def _integral(value: Size) -> Size:
@@ -350,208 +370,6 @@ def _integral(value: Size) -> Size:
     if len(value.terms) == 1 and not value.terms[0][0] and type(value.terms[0][1]) is not int:
         raise SizeError(f"the exact quotient {value.terms[0][1]} leaves a rest")
     return value
-
-
-# -- quotients ------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1 << 12)
-def _quotient(how: str, top: Size, bottom: Size) -> Size:
-    if not bottom.terms:
-        raise SizeError(f"the size {top} is divided by zero")
-    if bottom == ONE or not top.terms:
-        return top  # a size stands for an integer
-    return _integral(_exact(top, bottom)) if how == "exact" else _rounded(how, top, bottom)
-
-
-def _exact(top: Size, bottom: Size) -> Size:
-    """`top / bottom`, declared to come out even; a constant may be a fraction still."""
-    if not bottom.terms:
-        raise SizeError(f"the size {top} is divided by zero")
-    term = _primitive(bottom)
-    if term.rest == ONE:
-        return _over_term(top, term.monomial, term.content)
-    divided = _polynomial_division(top, term.rest)
-    if divided is None:
-        inverse = Quotient("exact", ONE, term.rest)
-        divided = top * Size({((inverse, 1),): 1})
-    return _over_term(divided, term.monomial, term.content)
-
-
-def _over_term(top: Size, monomial: Monomial, content: Coefficient) -> Size:
-    above = ONE
-    plain = []
-    for atom, power in monomial:
-        if isinstance(atom, Quotient) and atom.how == "exact":
-            above = above * atom.denominator**power
-        else:
-            plain.append((atom, power))
-    top = top * above
-    return Size({_times(m, tuple(plain), -1): Fraction(c) / content for m, c in top.terms})
-
-
-def _rounded(how: str, top: Size, bottom: Size) -> Size:
-    """The floor or the ceiling of `top / bottom`; whole terms are taken out of it."""
-    top, bottom = _cleared(top, bottom)
-    content, monomial, rest = _primitive(bottom)
-    if rest != ONE:
-        divided = _polynomial_division(top, bottom)
-        if divided is not None and all(type(c) is int for _, c in divided.terms):
-            return divided
-        return Size({((Quotient(how, top, bottom), 1),): 1})
-    whole: dict[Monomial, Coefficient] = {}
-    left: dict[Monomial, Coefficient] = {}
-    by = int(content)
-    for one, coefficient in top.terms:
-        many, few = 0, int(coefficient)
-        if _divides(monomial, one):
-            many, few = divmod(few, by)
-        if many:
-            whole[_times(one, monomial, -1)] = many
-        if few:
-            left[one] = few
-    if not left:
-        return Size(whole)
-    if not monomial:
-        how, left, by, carry = _rounded_by_integer(how, left, by)
-        whole[()] = whole.get((), 0) + carry
-    if left:
-        atom = Quotient(how, Size(left), Size({monomial: by}))
-        whole[((atom, 1),)] = 1
-    return Size(whole)
-
-
-def _rounded_by_integer(
-    how: str, terms: dict[Monomial, Coefficient], by: int
-) -> tuple[str, dict[Monomial, Coefficient], int, int]:
-    """One spelling for each floor and ceiling by an integer, and an integer to add to it.
-
-    The constant r satisfies 0 <= r < by. With a common factor g of the other terms and `by`,
-    floor((g·x + r)/(g·b)) is floor((x + floor(r/g))/b). A ceiling has no constant, as
-    ceil((x + r)/b) is floor((x + r - 1)/b) + 1; a floor has none of b - 1.
-    """
-    constant = int(terms.get((), 0))
-    others = {m: int(c) for m, c in terms.items() if m}
-    if not others:
-        return how, {}, by, (constant // by if how == "floor" else -(-constant // by))
-    common = gcd(by, *others.values())
-    others = {m: c // common for m, c in others.items()}
-    by //= common
-    carry = 0
-    if how == "ceil":
-        constant = -(-constant // common) - 1
-        how, carry = "floor", 1
-        if constant < 0:
-            return "ceil", dict(others), by, 0
-    else:
-        constant //= common
-    if constant == by - 1:
-        return "ceil", dict(others), by, carry
-    return how, {**others, (): constant} if constant else dict(others), by, carry
-
-
-class _Primitive(NamedTuple):
-    """`content * monomial * rest`, where the rest has no common factor and begins with +."""
-
-    content: Coefficient
-    monomial: Monomial
-    rest: Size
-
-
-def _primitive(value: Size) -> _Primitive:
-    ratios = [Fraction(c) for _, c in value.terms]
-    below = lcm(*(r.denominator for r in ratios))
-    content = Fraction(gcd(*(int(r * below) for r in ratios)), below)
-    if ratios[0] < 0:
-        content = -content
-    monomial = _common(value.terms)
-    if len(value.terms) == 1:
-        return _Primitive(_reduced(content), monomial, ONE)
-    rest = Size({_times(m, monomial, -1): Fraction(c) / content for m, c in value.terms})
-    return _Primitive(_reduced(content), monomial, rest)
-
-
-def _common(terms: Iterable[tuple[Monomial, Coefficient]]) -> Monomial:
-    """The largest monomial that divides all terms."""
-    powers: dict[Atom, int] | None = None
-    for monomial, _ in terms:
-        own = dict(monomial)
-        if powers is None:
-            powers = own
-        else:
-            atoms = powers.keys() | own.keys()
-            powers = {a: min(powers.get(a, 0), own.get(a, 0)) for a in atoms}
-    items = (item for item in (powers or {}).items() if item[1])
-    return tuple(sorted(items, key=_factor_key))
-
-
-def _cleared(top: Size, bottom: Size) -> tuple[Size, Size]:
-    """The same ratio with integer coefficients, positive powers, and no common factor."""
-    for atom in _inverses(top) | _inverses(bottom):
-        most = max(dict(m).get(atom, 0) for m, _ in (*top.terms, *bottom.terms))
-        top, bottom = _times_inverse(top, atom, most), _times_inverse(bottom, atom, most)
-    above, below = _primitive(top), _primitive(bottom)
-    ratio = Fraction(above.content) / Fraction(below.content)
-    monomial = _times(above.monomial, below.monomial, -1)
-    up = tuple((atom, power) for atom, power in monomial if power > 0)
-    down = tuple((atom, -power) for atom, power in monomial if power < 0)
-    return (
-        above.rest * Size({up: ratio.numerator}),
-        below.rest * Size({down: ratio.denominator}),
-    )
-
-
-def _inverses(value: Size) -> set[Quotient]:
-    return {
-        atom
-        for monomial, _ in value.terms
-        for atom, _power in monomial
-        if isinstance(atom, Quotient) and atom.how == "exact"
-    }
-
-
-def _times_inverse(value: Size, atom: Quotient, most: int) -> Size:
-    """The value times a power of the denominator of an inverse, so that the inverse goes away."""
-    total = ZERO
-    for monomial, coefficient in value.terms:
-        power = dict(monomial).get(atom, 0)
-        rest = tuple(item for item in monomial if item[0] != atom)
-        total = total + Size({rest: coefficient}) * atom.denominator ** (most - power)
-    return total
-
-
-def _divides(small: Monomial, large: Monomial) -> bool:
-    powers = dict(large)
-    return all(powers.get(atom, 0) >= power for atom, power in small)
-
-
-def _polynomial_division(top: Size, bottom: Size) -> Size | None:
-    """The polynomial `q` with `q * bottom == top`, or None; by leading terms.
-
-    Gives up after a bounded amount of work: the quotient is then left opaque.
-    """
-    lead, leading_coefficient = bottom.terms[0]
-    rest = dict(top.terms)
-    quotient: dict[Monomial, Coefficient] = {}
-    work = 0
-    while rest:
-        work += len(rest) + len(bottom.terms)
-        if work > _MAX_DIVISION:
-            return None
-        monomial = min(rest, key=_monomial_key)
-        if not _divides(lead, monomial):
-            return None
-        factor = _times(monomial, lead, -1)
-        coefficient = _reduced(Fraction(rest[monomial]) / leading_coefficient)
-        quotient[factor] = coefficient
-        for one, times in bottom.terms:
-            place = _times(one, factor)
-            left = rest.get(place, 0) - coefficient * times
-            if left:
-                rest[place] = left
-            else:
-                del rest[place]
-    return Size(quotient)
 
 
 # -- atoms ----------------------------------------------------------------------------------
@@ -581,7 +399,7 @@ def _atom_value(atom: Atom, values: Mapping[str, int]) -> Coefficient:
             raise SizeError(f"the size variable {atom!r} has no value") from None
     a, b = atom.numerator.at(values), atom.denominator.at(values)
     if b == 0:
-        raise SizeError(f"the size {_opaque_text(atom)} divides by zero")
+        raise SizeError(f"the size {Size({((atom, 1),): 1})} divides by zero")
     if atom.how == "exact":
         return Fraction(a, b)
     return -(-a // b) if atom.how == "ceil" else a // b
@@ -607,73 +425,3 @@ def _atom_sympy(atom: Atom) -> Any:
         "ceil": sympy.ceiling,
     }
     return rounding[atom.how](ratio)
-
-
-# -- text -----------------------------------------------------------------------------------
-
-
-def _text(value: Size) -> str:
-    if not value.terms:
-        return "0"
-    constant = dict(value.terms).get((), 0)
-    if type(constant) is not int:  # half an integer is no formula: write one fraction
-        scale = lcm(*(Fraction(c).denominator for _, c in value.terms))
-        return f"({_text(Size({m: c * scale for m, c in value.terms}))})/{scale}"
-    text = ""
-    for monomial, coefficient in value.terms:
-        sign = "-" if coefficient < 0 else "+"
-        body = _term_text(monomial, abs(coefficient), bare=bool(text) or sign == "+")
-        text += f" {sign} {body}" if text else (f"-{body}" if sign == "-" else body)
-    return text
-
-
-def _term_text(monomial: Monomial, coefficient: Coefficient, bare: bool) -> str:
-    """`3*n/(4*h)`; a lone quotient goes without parentheses where it may (`bare`).
-
-    A quotient by a sum is written as a division of its own, `x/y/(a + 1)`, to be read as one.
-    """
-    if bare and coefficient == 1 and len(monomial) == 1:
-        atom, power = monomial[0]
-        if power == 1 and isinstance(atom, Quotient):
-            return _opaque_text(atom)
-    ratio = Fraction(coefficient)
-    above = [] if ratio.numerator == 1 else [str(ratio.numerator)]
-    below = [] if ratio.denominator == 1 else [str(ratio.denominator)]
-    sums = ""
-    for atom, power in monomial:
-        if isinstance(atom, Quotient) and atom.how == "exact":
-            sums += f"/{_operand_text(atom.denominator)}" * power
-        else:
-            (above if power > 0 else below).append(_factor_text(atom, abs(power)))
-    top = "*".join(above) or "1"
-    if not below:
-        return f"{top}{sums}"
-    bottom = "*".join(below)
-    closed = len(below) == 1 and (_is_word(bottom) or bottom.endswith(")"))
-    return f"{top}/{bottom}{sums}" if closed else f"{top}/({bottom}){sums}"
-
-
-def _is_word(text: str) -> bool:
-    return text.isdecimal() or text.isidentifier()
-
-
-def _factor_text(atom: Atom, power: int) -> str:
-    if isinstance(atom, str):
-        text = atom
-    else:
-        text = _opaque_text(atom)
-        text = text if atom.how == "ceil" else f"({text})"
-    return text if power == 1 else f"{text}**{power}"
-
-
-def _operand_text(value: Size) -> str:
-    text = _text(value)
-    return text if _is_word(text) else f"({text})"
-
-
-@lru_cache(maxsize=4096)
-def _opaque_text(atom: Quotient) -> str:
-    top, bottom = _operand_text(atom.numerator), _operand_text(atom.denominator)
-    if atom.how == "ceil":
-        return f"ceil({top}/{bottom})"
-    return f"{top}{'//' if atom.how == 'floor' else '/'}{bottom}"

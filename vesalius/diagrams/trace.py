@@ -49,24 +49,25 @@ def _trace(function: Callable[..., Any], name: str | None) -> Diagram:
                 f"{builder.name}: the argument {argument.name!r} has no type; "
                 f'write {argument.name}: "n c"'
             )
-        arguments[argument.name] = builder.input(argument.name, _read(argument.annotation))
-    declared = _outputs(builder.name, signature.return_annotation)
+        arguments[argument.name] = builder.input(argument.name, read_type(argument.annotation))
+    declared = outputs_declared(builder.name, signature.return_annotation)
     with builder:
         result = function(**arguments)
         results = _results(builder, declared, result)
     return builder.finish(
-        [_port(builder, port, type_, results[port]) for port, type_ in declared.items()]
+        [output_port(builder, port, type_, results[port]) for port, type_ in declared.items()]
     )
 
 
-def _read(annotation: Any) -> ArrayType:
+def read_type(annotation: Any) -> ArrayType:
     """A type, also as `from __future__ import annotations` hands it over: quoted twice."""
     if isinstance(annotation, str) and annotation.startswith(("'", '"')):
         annotation = ast.literal_eval(annotation)
     return ArrayType.parse(annotation)
 
 
-def _outputs(name: str, annotation: Any) -> dict[str, ArrayType]:
+def outputs_declared(name: str, annotation: Any) -> dict[str, ArrayType]:
+    """The outputs that a return annotation declares: one type, a tuple, or a dictionary."""
     if annotation is inspect.Signature.empty:
         raise FormatError(f'{name}: the result has no type; write -> "n e"')
     if isinstance(annotation, str) and annotation.startswith(("'", '"', "(", "{")):
@@ -103,7 +104,8 @@ def _results(builder: Builder, declared: Mapping[str, ArrayType], result: Any) -
     return wires
 
 
-def _port(builder: Builder, name: str, declared: ArrayType, wire: Wire) -> Port:
+def output_port(builder: Builder, name: str, declared: ArrayType, wire: Wire) -> Port:
+    """An output of a declared type, or an error with both types in it."""
     what = f"{builder.name}: the output is declared {declared} and is {wire.type}"
     actual = wire.axes
     for axis in actual:

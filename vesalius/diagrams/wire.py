@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vesalius.diagrams.errors import AxisError, StructureError
 from vesalius.diagrams.sizes import Size
-from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.types import ArrayType, is_axis_name
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -59,6 +59,8 @@ class Wire:
         for old in names:
             if old not in self.names:
                 raise AxisError(f"rename: the wire {self.type} has no axis {old!r}")
+            if not is_axis_name(names[old]):
+                raise AxisError(f"rename: an axis name is an identifier, not {names[old]!r}")
         renamed = tuple(names.get(name, name) for name in self.names)
         if len(set(renamed)) != len(renamed):
             twice = next(name for name in renamed if renamed.count(name) > 1)
@@ -66,9 +68,6 @@ class Wire:
                 f"rename: two axes of {self.type} would be called {twice!r}; renaming is "
                 f"injective, write vs.diagonal(x, 'i j', '{twice}') for a diagonal"
             )
-        for name in names.values():
-            if not isinstance(name, str) or not name.isidentifier():
-                raise AxisError(f"rename: {name!r} is not an axis name")
         return Wire(self.builder, self.id, renamed)
 
     def __repr__(self) -> str:
@@ -90,10 +89,10 @@ class Wire:
     __radd__ = __add__
 
     def __sub__(self, other: Operand) -> Wire:
-        return _place("add", self, _place("negate", other))
+        return _place("subtract", self, other)
 
     def __rsub__(self, other: Operand) -> Wire:
-        return _place("add", _place("negate", self), other)
+        return _place("subtract", other, self)
 
     def __neg__(self) -> Wire:
         return _place("negate", self)

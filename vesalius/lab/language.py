@@ -90,9 +90,9 @@ class History:
         return len(self.training)
 
     @property
-    def best(self) -> float:
-        """The lowest held-out loss so far."""
-        return min((loss for _, loss in self.held_out), default=math.inf)
+    def looked(self) -> bool:
+        """Whether the held-out loss has been measured after the last step."""
+        return bool(self.held_out) and self.held_out[-1][0] == self.step
 
     def first_below(self, bar: float) -> int | None:
         """The step after which the held-out loss was first seen below the bar."""

@@ -1,1 +1,1 @@
-
+"""How diagrams change: rules with grades, matching, applying, derivations, checking."""

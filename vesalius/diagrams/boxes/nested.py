@@ -8,7 +8,7 @@ all other axes are tubes. Each output carries the tubes of the inputs that it de
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare
@@ -20,11 +20,37 @@ def dependence(body: Diagram) -> list[int]:
     """For each output, the inputs that it depends on, as a bit mask."""
     masks: list[int] = []
     for k, node in enumerate(body.nodes):
-        mask = 1 << k if k < len(body.inputs) else 0
-        for wire in node.src:
-            mask |= masks[wire]
-        masks.extend([mask] * len(node.box.outs))
+        below = [1 << k] if k < len(body.inputs) else [masks[wire] for wire in node.src]
+        if node.box.kind is NAMED or node.box.kind is SCAN:
+            masks.extend(union(below, ports) for ports in ports_read(node.box))
+        else:
+            masks.extend([union(below, range(len(below)))] * len(node.box.outs))
     return [masks[port.wire] for port in body.outputs]
+
+
+def union(masks: Sequence[int], ports: Iterable[int]) -> int:
+    """The union of some bit masks."""
+    mask = 0
+    for port in ports:
+        mask |= masks[port]
+    return mask
+
+
+def ports_read(box: Box) -> list[list[int]]:
+    """For each output of a nested box, the input ports that it depends on.
+
+    A final state depends on where it started, on all that a step reads to make it, and on all
+    that the states read there depend on: the least fixed point.
+    """
+    masks = dependence(box["body"])
+    if box.kind is SCAN:
+        states = box["states"]
+        masks = [mask | 1 << j if j < states else mask for j, mask in enumerate(masks)]
+        before: list[int] = []
+        while masks != before:
+            before = masks
+            masks = [m | union(before, (k for k in range(states) if m >> k & 1)) for m in before]
+    return [[k for k in range(len(box.maps)) if mask >> k & 1] for mask in masks]
 
 
 def port_tubes(box: Box) -> list[Axes]:
@@ -35,15 +61,8 @@ def port_tubes(box: Box) -> list[Axes]:
 
 def output_tubes(box: Box) -> list[Axes]:
     """The tubes of each output: those of the inputs that it depends on."""
-    tubes = [set(row) for row in port_tubes(box)]
-    found = []
-    for mask in dependence(box["body"]):
-        over: set[int] = set()
-        for k, row in enumerate(tubes):
-            if mask >> k & 1:
-                over |= row
-        found.append(tuple(sorted(over)))
-    return found
+    tubes = port_tubes(box)
+    return [tuple(sorted({a for k in ports for a in tubes[k]})) for ports in ports_read(box)]
 
 
 def _new_blocks(box: Box, lengths: list[int]) -> list[Axes]:
@@ -105,6 +124,18 @@ def _named(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     ]
 
 
+def _widened(
+    algebra: Any, site: Site, y: Any, declared: int, axes: Sequence[str], tubes: Axes
+) -> Any:
+    """A state as the next step reads it: repeated along tubes that this step did not read."""
+    have = [int(name[1:]) for name in axes[declared:]]
+    if have == list(tubes):
+        return y
+    own = [-1 - k for k in range(declared)]
+    shape = [*algebra.shape(y)[:declared], *[site.sizes[a] for a in tubes]]
+    return algebra.broadcast(algebra.align(y, [*own, *have], [*own, *tubes]), shape)
+
+
 def _body_cost(site: Site) -> Mapping[str, Size]:
     from vesalius.diagrams.cost import operations
 
@@ -134,20 +165,9 @@ NAMED = declare(
 
 
 def state_tubes(box: Box) -> tuple[list[Axes], list[Axes]]:
-    """The tubes of each state (the least fixed point) and of each stacked output."""
-    states = box["states"]
-    carried = [set(row) for row in port_tubes(box)]
-    masks = dependence(box["body"])
-    reach = [[k for k in range(len(carried)) if masks[j] >> k & 1] for j in range(len(masks))]
-    changed = True
-    while changed:
-        changed = False
-        for j in range(states):
-            before = len(carried[j])
-            carried[j] |= set().union(*(carried[k] for k in reach[j]))
-            changed |= len(carried[j]) > before
-    stacked = [set().union(*(carried[k] for k in reach[j])) for j in range(states, len(masks))]
-    return [tuple(sorted(s)) for s in carried[:states]], [tuple(sorted(s)) for s in stacked]
+    """The tubes of each state and of each stacked output."""
+    tubes, states = output_tubes(box), box["states"]
+    return tubes[:states], tubes[states:]
 
 
 def _scan_outs(box: Box) -> tuple[Axes, ...]:
@@ -178,7 +198,12 @@ def _scan(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     for t in order:
         now = [algebra.select(x, axis, t) for x, axis in sequences]
         results = algebra.run(body, [*carried, *now, *captured], _tube_sizes(site))
-        carried = results[:states]
+        carried = [
+            _widened(algebra, site, y, len(port.axes), port_.axes, over)
+            for y, port, port_, over in zip(
+                results[:states], box["body"].outputs, body.outputs, final, strict=False
+            )
+        ]
         for row, y in zip(collected, results[states:], strict=True):
             row.append(y)
     if box["reverse"]:

@@ -25,6 +25,7 @@ _INFIX = {
     "remainder": ("mod", _PRODUCT),
     "floor_divide": ("÷", _PRODUCT),
 }
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 Words = tuple[str, int]
 
 
@@ -57,7 +58,11 @@ def number_text(value: object) -> str:
     if isinstance(value, float):
         if value in (float("inf"), float("-inf")):
             return "∞" if value > 0 else "−∞"
-        return f"{value:.4g}".replace("-", "−")
+        head, power, exponent = f"{value:.4g}".partition("e")
+        if power:
+            raised = f"10{str(int(exponent)).translate(RAISED)}"
+            return raised if head == "1" else f"{head.replace('-', '−')}·{raised}"
+        return head.replace("-", "−")
     return str(value).replace("-", "−")
 
 
@@ -133,7 +138,6 @@ _PLAIN: dict[str, Callable[[Words], Words]] = {
     "logical_not": lambda x: (f"¬{_in(x, _TIGHT)}", _TIGHT),
     "to_float": lambda x: x,
 }
-_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _function(node: Node, operands: Sequence[Words]) -> Words:
@@ -146,7 +150,7 @@ def _function(node: Node, operands: Sequence[Words]) -> Words:
     if function.name == "power":
         exponent = number_text(numbers[0])
         if Fraction(numbers[0]).denominator == 1:
-            return f"{_in(operands[0], _TIGHT)}{str(int(numbers[0])).translate(_RAISED)}", _TIGHT
+            return f"{_in(operands[0], _TIGHT)}{str(int(numbers[0])).translate(RAISED)}", _TIGHT
         return f"{_in(operands[0], _TIGHT)}^{exponent}", _TIGHT
     words = [words[0] for words in operands] + [number_text(x) for x in numbers]
     head = function.symbol if function.symbol.isalpha() else function.name

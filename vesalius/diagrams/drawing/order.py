@@ -7,6 +7,7 @@ Glyphs that take their inputs in any order (sums, products) take them as they co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vesalius.diagrams.drawing.layers import Layers
 
@@ -155,8 +156,11 @@ def crossings(graph: Layers) -> int:
     return _Order(graph).crossings(graph.layers, place)
 
 
-def arrange(graph: Layers) -> None:
-    """Put every layer in an order with few crossings."""
+def arrange(graph: Layers) -> dict[int, list[int]]:
+    """Put every layer in an order with few crossings.
+
+    Returns, for items that take their inputs in any order, their old ports in the new order.
+    """
     order = _Order(graph)
     best = order.improve([layer[:] for layer in graph.layers])
     beginnings = 6 if len(graph.items) <= SMALL else 0
@@ -179,20 +183,20 @@ def arrange(graph: Layers) -> None:
         if found[0] < best[0]:
             best = found
     graph.layers = best[1]
-    _ports_in_order(graph)
+    return _ports_in_order(graph)
 
 
-def _ports_in_order(graph: Layers) -> None:
+def _ports_in_order(graph: Layers) -> dict[int, list[int]]:
     """Let glyphs that do not mind take their inputs in the order in which they arrive."""
     place = {item: k for layer in graph.layers for k, item in enumerate(layer)}
     arriving: dict[int, list[int]] = {}
     for k, edge in enumerate(graph.edges):
         if graph.items[edge.b].free and edge.into >= 0:
             arriving.setdefault(edge.b, []).append(k)
-    from dataclasses import replace
-
+    turned = {}
     for item, found in arriving.items():
-        del item
         found.sort(key=lambda k: (place[graph.edges[k].a], graph.edges[k].out, k))
+        turned[item] = [graph.edges[k].into for k in found]
         for port, k in enumerate(found):
             graph.edges[k] = replace(graph.edges[k], into=port)
+    return turned

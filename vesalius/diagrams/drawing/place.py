@@ -6,12 +6,15 @@ and solves for the positions with its network simplex. It sees no text, so no fo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vesalius.diagrams.drawing.layers import Item, Layers
+from vesalius.diagrams.drawing.straighten import straighten
 
 GAP = 6  # between neighbours, beyond their extents
-WAY, MIXED, GLYPHS = 24, 6, 4  # how much straightness is worth: on the way, at its ends, between
+# How much straightness is worth: on the way, from one glyph to the next, elsewhere.
+WAY, CHAIN, REST = 24, 8, 3
 
 
 def positions(graph: Layers, extra: Sequence[tuple[float, float]]) -> list[float]:
@@ -27,7 +30,9 @@ def positions(graph: Layers, extra: Sequence[tuple[float, float]]) -> list[float
         found.append(x - middles[k])
     drawing.close()
     least = min((y + item.lo for y, item in zip(found, graph.items, strict=True)), default=0.0)
-    return [round(2 * (y - least)) / 2 for y in found]
+    place = [float(round(y - least)) for y in found]
+    straighten(graph, place, extra, GAP)
+    return place
 
 
 def _middle(item: Item, room: tuple[float, float]) -> float:
@@ -57,9 +62,12 @@ def _dot(graph: Layers, extra: Sequence[tuple[float, float]], middles: Sequence[
         lines.append(f"{{rank=same; {chain}{' [style=invis]' if len(names) > 1 else ''}}}")
     for left, right in zip(graph.layers, graph.layers[1:], strict=False):
         lines.append(f"n{left[0]} -> n{right[0]} [weight=0, style=invis];")
+    leaving = Counter(edge.a for edge in graph.edges)
+    arriving = Counter(edge.b for edge in graph.edges)
     for edge in graph.edges:
         a, b = graph.items[edge.a], graph.items[edge.b]
-        weight = (GLYPHS, MIXED, WAY)[(a.glyph < 0) + (b.glyph < 0)]
+        alone = leaving[edge.a] == 1 and arriving[edge.b] == 1
+        weight = WAY if a.glyph < 0 and b.glyph < 0 else CHAIN if alone else REST
         tail = _port(edge.a, a, 0 if edge.out < 0 else a.outs[edge.out], middles[edge.a], extra)
         head = _port(edge.b, b, 0 if edge.into < 0 else b.ins[edge.into], middles[edge.b], extra)
         lines.append(f"{tail} -> {head} [weight={weight}];")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from vesalius.diagrams.box import Axes, Box, Hole
 from vesalius.diagrams.drawing.formula import closed, expression, number_text
+from vesalius.diagrams.drawing.inside import joined_axes
 from vesalius.diagrams.drawing.text import Label, Run, name_label, shortened
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.listing import local_names
@@ -329,6 +330,9 @@ class _Sketcher:
         at = self.add(glyph)
         self.result.inputs.append(at)
         string = self.string(wire, at, 0, known != frozenset(self.hints(wire)))
+        made = self.result.strings[string]
+        if made.label:  # an input reads as its author wrote it
+            made.label = " ".join(shortened(name, 12) for name in made.names)
         self.out_port(glyph, string)
 
     def out_port(self, glyph: Glyph, string: int) -> None:
@@ -379,7 +383,12 @@ class _Sketcher:
         local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
         glyph = self.face(plan, names)
         at = self.add(glyph)
-        glyph.bound = frozenset(local[a] for a in box.bound)
+        joined = joined_axes(box) if box.kind.name == "named" else []
+        mapped = {a for a, _ in joined}
+        for a, b in joined:
+            if names[a].rstrip("'") == names[b].rstrip("'"):
+                self.classes.union(local[a], local[b])
+        glyph.bound = frozenset(local[a] for a in box.bound if a not in mapped)
         silent = glyph.look in ("dark", "folded") or box.kind.name in _SILENT
         for p in plan.ports:
             string = self.result.strings[self.string_of[node.src[p]]]

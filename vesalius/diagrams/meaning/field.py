@@ -36,10 +36,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.errors import Outside
@@ -59,16 +58,19 @@ from vesalius.diagrams.meaning.residues import (
     FIELD,
     P,
     Q,
+    Residue,
     Residues,
     mix,
+    no_order,
     pairs,
+    refuse_infinity,
     residues,
     root,
+    spread,
     tables,
 )
 
 _ORDERED = {"abs", "sign", "relu", "floor", "leaky_relu", "maximum", "minimum"}
-_KNOWN = {"exp", "reciprocal", "negate", "power", "sqrt", "tanh", "sigmoid", "silu"}
 
 
 class ZeroDenominator(Outside):
@@ -84,7 +86,7 @@ def acceptance(terms: int, degree: int) -> float:
     """
     if terms == 0:
         return min(1.0, degree / P)
-    return min(1.0, 8 * degree * terms**4 / Q + Q ** (-1 / terms**2))
+    return min(1.0, 8 * degree * terms**4 / Q + math.exp(-math.log(Q) / terms**2))
 
 
 def trials(terms: int, error: float) -> int:
@@ -113,13 +115,13 @@ class FieldAlgebra(ArrayAlgebra):
     def floats(self, x: Array) -> Array:
         if x.dtype == FIELD:
             return x
-        pairs = [residues(entry) for entry in x.flat]
-        return np.array(pairs, dtype=FIELD).reshape(x.shape)
+        entries = [residues(entry) for entry in x.flat]
+        return np.array(entries, dtype=FIELD).reshape(x.shape)
 
     def arbitrary(self, name: str, shape: Sequence[int], seed: int | None = None) -> Array:
         """Pairs drawn uniformly, residues mod p and mod q apart."""
-        generator, shape = self.generator(name, seed), tuple(shape)
-        return pairs(generator.integers(P, size=shape), generator.integers(Q, size=shape))
+        key = _word(self.seed if seed is None else seed, "draw", name)
+        return spread(np.arange(math.prod(shape), dtype=np.uint64) + key).reshape(tuple(shape))
 
     def same(self, x: Array, y: Array) -> bool:
         """Equal modulo p everywhere, and modulo q wherever both know that residue."""
@@ -150,7 +152,7 @@ class FieldAlgebra(ArrayAlgebra):
         p, q = x["p"] * y["p"] % P, x["q"] * y["q"] % Q
         absent = (x["q"] < 0) | (y["q"] < 0)
         if absent.any():
-            _refuse_infinity("a product", x, y)
+            refuse_infinity("a product", x, y)
             q = np.where(absent, ABSENT, q)
         return pairs(p, q)
 
@@ -168,7 +170,7 @@ class FieldAlgebra(ArrayAlgebra):
 
     def inverse(self, x: Array) -> Array:
         """1/x. Raises `ZeroDenominator` where a known residue is 0."""
-        _refuse_infinity("a quotient", x)
+        refuse_infinity("a quotient", x)
         if (x["p"] == 0).any() or (x["q"] == 0).any():
             raise ZeroDenominator(
                 "a denominator is 0 in the finite field: by chance, then draw again with another "
@@ -203,12 +205,12 @@ class FieldAlgebra(ArrayAlgebra):
 
     def extreme(self, how: str, x: Array, dim: int) -> Array:
         if x.dtype == FIELD:
-            _no_order(how)
+            no_order(how)
         return super().extreme(how, x, dim)
 
     def topk(self, x: Array, k: int, largest: bool) -> tuple[Array, Array]:
         if x.dtype == FIELD:
-            _no_order("topk")
+            no_order("topk")
         return super().topk(x, k, largest)
 
     # -- functions ----------------------------------------------------------------------------
@@ -223,45 +225,42 @@ class FieldAlgebra(ArrayAlgebra):
                 return result.astype(bool)
             return self.floats(result) if gives == "float" else result
         if name in _ORDERED or gives != "float":
-            _no_order(name)
+            no_order(name)
         inputs = [self.embed(x, "bool") if x.dtype == bool else self.floats(x) for x in inputs]
         if name in _KNOWN:
-            found: Array = getattr(self, f"_{name}")(*inputs, *numbers)
+            found: Array = _KNOWN[name](self, *inputs, *numbers)
             return found
         if function.field == "rational" and function.exact is not None:
-            objects = [self._objects(x) for x in inputs]
-            fixed = [Residue(self.floats(boxed(x)), self) for x in numbers]
-            exact = function.exact
-            return self._back(elementwise(lambda *entries: exact(*entries, *fixed), *objects))
+            exact, fixed = function.exact, [exact_number(x) for x in numbers]
+
+            def form(*arrays: Array) -> Array:
+                return elementwise(lambda *entries: exact(*entries, *fixed), *arrays)
+
+            return self.floats(self.call(form, inputs))
         return self.hashed(name, numbers, inputs)
 
     def hashed(self, name: str, numbers: Sequence[Real], inputs: Sequence[Array]) -> Array:
         """An unspecified function: a keyed hash of the residues mod p, all that a number is
         known by on either side of an exponential."""
-        _refuse_infinity(name, *inputs)
+        refuse_infinity(name, *inputs)
         self.unspecified.add(name)
-        state = np.array(self._key(name, *map(exact_number, numbers)), dtype=np.uint64)
+        state = np.array(_word(self.seed, "function", name, *map(exact_number, numbers)))
         for x in inputs:
             state = mix(state ^ x["p"].astype(np.uint64))
-        p, q = mix(state) % np.uint64(P), mix(~state) % np.uint64(Q)
-        return pairs(p.astype(np.int64), q.astype(np.int64))
+        return spread(state)
 
-    def _exp(self, x: Array) -> Array:
-        return self.exp(x)
-
-    def _reciprocal(self, x: Array) -> Array:
-        return self.inverse(x)
-
-    def _negate(self, x: Array) -> Array:
+    def negate(self, x: Array) -> Array:
+        """-x."""
         return self.times(x, self.floats(boxed(-1)))
 
-    def _power(self, x: Array, exponent: Real) -> Array:
+    def power(self, x: Array, exponent: Real) -> Array:
+        """x to a constant: exact for an integer; for half of one, as far as the root is."""
         exact = exact_number(exponent)
         if not isinstance(exact, Fraction) or exact.denominator > 2:
             return self.hashed("power", (exact,), [x])
         if exact.denominator == 2:
-            x, exact = self._sqrt(x), 2 * exact
-        _refuse_infinity("power", x)
+            x, exact = self.sqrt(x), 2 * exact
+        refuse_infinity("power", x)
         if exact < 0:
             x, exact = self.inverse(x), -exact
         result = np.broadcast_to(self.floats(boxed(1)), x.shape)
@@ -272,18 +271,19 @@ class FieldAlgebra(ArrayAlgebra):
             x, count = self.times(x, x), count >> 1
         return result
 
-    def _sqrt(self, x: Array) -> Array:
+    def sqrt(self, x: Array) -> Array:
         """Roots of constants; an unspecified function of anything else."""
         roots = [root(p, q) for p, q in x.ravel().tolist()]
         if None not in roots:
             return np.array(roots, dtype=FIELD).reshape(x.shape)
         result = self.hashed("sqrt", (), [x]).ravel()
-        for place, root in enumerate(roots):
-            if root is not None:
-                result[place] = root
+        for place, known in enumerate(roots):
+            if known is not None:
+                result[place] = known
         return result.reshape(x.shape)
 
-    def _tanh(self, x: Array) -> Array:
+    def tanh(self, x: Array) -> Array:
+        """Exact mod p where x mod q is known; unspecified and odd mod q, and elsewhere."""
         # Odd: the hash of the smaller of x and -x, with the sign of x, and 0 at 0.
         negative = x["p"] > P // 2
         positive = pairs(np.where(negative, P - x["p"], x["p"]), np.where(negative, ABSENT, x["q"]))
@@ -297,17 +297,16 @@ class FieldAlgebra(ArrayAlgebra):
             p = np.where(known, (e - 1) * inverse % P, p)
         return pairs(p, q)
 
-    def _sigmoid(self, x: Array) -> Array:
+    def sigmoid(self, x: Array) -> Array:
+        """σ(x) = (1 + tanh(x/2))/2, so known as far as tanh is."""
         half = self.floats(boxed(Fraction(1, 2)))
-        return self.times(half, self.plus(self.floats(boxed(1)), self._tanh(self.times(half, x))))
+        return self.times(half, self.plus(self.floats(boxed(1)), self.tanh(self.times(half, x))))
 
-    def _silu(self, x: Array) -> Array:
-        return self.times(x, self._sigmoid(x))
+    def silu(self, x: Array) -> Array:
+        """x·σ(x)."""
+        return self.times(x, self.sigmoid(x))
 
-    # -- the run's own draws ------------------------------------------------------------------
-
-    def _key(self, *words: object) -> int:
-        return digest(self.seed, "key", *words) & 0xFFFF_FFFF_FFFF_FFFF
+    # -- the powers of ω ----------------------------------------------------------------------
 
     def _exponential(self, exponents: Residues) -> Residues:
         """ω^k mod p for exponents in [0, q), by a table for each digit of k."""
@@ -321,7 +320,7 @@ class FieldAlgebra(ArrayAlgebra):
 
     def _omega(self) -> int:
         """An element of order q: a square other than 0 and 1."""
-        drawn = 2 + self._key("omega") % (P - 3)  # neither 0, 1 nor -1
+        drawn = 2 + digest(self.seed, "omega") % (P - 3)  # neither 0, 1 nor -1
         return drawn * drawn % P
 
     # -- exact forms of a user's own ----------------------------------------------------------
@@ -347,80 +346,17 @@ class FieldAlgebra(ArrayAlgebra):
         return x
 
 
-class Residue:
-    """One number of the field, with the operators of a number and without order.
-
-    What a user's exact form gets in place of a Fraction. `==` is refused too: whether two
-    residues are equal is for the end of a trial to say.
-    """
-
-    __slots__ = ("algebra", "value")
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, value: Any, algebra: FieldAlgebra) -> None:
-        self.value: Array = np.asarray(value, dtype=FIELD)
-        self.algebra = algebra
-
-    def _other(self, other: Any) -> Array:
-        if isinstance(other, Residue):
-            return other.value
-        if isinstance(other, (int, float, Fraction)):
-            return self.algebra.floats(boxed(other))
-        raise TypeError(f"a residue does not combine with {other!r}")
-
-    def _made(self, value: Array) -> Residue:
-        return Residue(value, self.algebra)
-
-    def __add__(self, other: Any) -> Residue:
-        return self._made(self.algebra.plus(self.value, self._other(other)))
-
-    __radd__ = __add__
-
-    def __mul__(self, other: Any) -> Residue:
-        return self._made(self.algebra.times(self.value, self._other(other)))
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> Residue:
-        return self * -1
-
-    def __pos__(self) -> Residue:
-        return self
-
-    def __sub__(self, other: Any) -> Residue:
-        return self + self._made(self._other(other)) * -1
-
-    def __rsub__(self, other: Any) -> Residue:
-        return -self + other
-
-    def __truediv__(self, other: Any) -> Residue:
-        return self * self._made(self.algebra.inverse(self._other(other)))
-
-    def __rtruediv__(self, other: Any) -> Residue:
-        return self._made(self.algebra.inverse(self.value)) * other
-
-    def __pow__(self, exponent: Any) -> Residue:
-        return self._made(self.algebra._power(self.value, exponent))
-
-    def exp(self) -> Residue:
-        """The exponential; numpy's `exp` calls it on arrays of objects."""
-        return self._made(self.algebra.exp(self.value))
-
-    def _refuse(self, other: Any = None) -> NoReturn:
-        _no_order("a comparison")
-
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse  # type: ignore[assignment]
-    __abs__ = __bool__ = __float__ = __int__ = _refuse  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        p, q = self.value.tolist()
-        return f"Residue({p} mod p, {'absent' if q < 0 else f'{q} mod q'})"
+def _word(*words: object) -> np.uint64:
+    return np.uint64(digest(*words) & 0xFFFF_FFFF_FFFF_FFFF)
 
 
-def _refuse_infinity(what: str, *inputs: Array) -> None:
-    if any((x["p"] < 0).any() for x in inputs):
-        raise Outside(f"{what} of minus infinity: it serves sums and exponentials as a mask only")
-
-
-def _no_order(what: str) -> NoReturn:
-    raise Outside(f"{what}: a finite field has no order")
+_KNOWN: dict[str, Callable[..., Array]] = {
+    "exp": FieldAlgebra.exp,
+    "reciprocal": FieldAlgebra.inverse,
+    "negate": FieldAlgebra.negate,
+    "power": FieldAlgebra.power,
+    "sqrt": FieldAlgebra.sqrt,
+    "tanh": FieldAlgebra.tanh,
+    "sigmoid": FieldAlgebra.sigmoid,
+    "silu": FieldAlgebra.silu,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,8 @@ Residues = npt.NDArray[np.int64]
 
 
 def pairs(p: Any, q: Any) -> Array:
-    made = np.empty(np.broadcast_shapes(np.shape(p), np.shape(q)), dtype=FIELD)
+    """An array of pairs from an array of residues mod p, and one of residues mod q."""
+    made = np.empty(np.shape(p), dtype=FIELD)
     made["p"] = p
     made["q"] = q
     return made
@@ -36,6 +37,9 @@ def pairs(p: Any, q: Any) -> Array:
 
 def residues(entry: Any) -> tuple[int, int]:
     """The pair of an exact number. Floats are the binary fractions that they are."""
+    if isinstance(entry, Residue):
+        pair: tuple[int, int] = entry.value.tolist()
+        return pair
     if isinstance(entry, int):
         return entry % P, entry % Q
     if isinstance(entry, float) and not math.isfinite(entry):
@@ -88,14 +92,14 @@ def rational(p: int, q: int) -> Fraction | None:
 
 def tables(omega: int) -> list[Residues]:
     """For each digit d of an exponent, ω^(j·64^d) for j from 0 to 63."""
-    found, base = [], omega
-    for _ in range(-(-Q.bit_length() // DIGIT)):
-        row = [1]
-        for _ in range((1 << DIGIT) - 1):
-            row.append(row[-1] * base % P)
-        found.append(np.array(row, dtype=np.int64))
-        base = row[-1] * base % P
-    return found
+    digits = -(-Q.bit_length() // DIGIT)
+    bases = [pow(omega, 1 << DIGIT * d, P) for d in range(digits)]
+    found = np.ones((digits, 1 << DIGIT), dtype=np.int64)
+    for bit in range(DIGIT):  # twice as many powers each time
+        half = 1 << bit
+        steps = np.array([[pow(base, half, P)] for base in bases])
+        found[:, half : 2 * half] = found[:, :half] * steps % P
+    return list(found)
 
 
 def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -105,3 +109,93 @@ def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
         return x ^ (x >> np.uint64(31))
+
+
+def spread(state: npt.NDArray[np.uint64]) -> Array:
+    """Pairs of residues, spread evenly, that depend on 64 bits each."""
+    p, q = mix(state) % np.uint64(P), mix(~state) % np.uint64(Q)
+    return pairs(p.astype(np.int64), q.astype(np.int64))
+
+
+# -- scalars --------------------------------------------------------------------------------------
+
+
+class Residue:
+    """One number of the field, with the operators of a number and without order.
+
+    What a user's exact form gets in place of a Fraction. `==` is refused too: whether two
+    residues are equal is for the end of a trial to say.
+    """
+
+    __slots__ = ("algebra", "value")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, value: Any, algebra: Any) -> None:
+        self.value: Array = np.asarray(value, dtype=FIELD)
+        self.algebra = algebra
+
+    def _other(self, other: Any) -> Array:
+        if isinstance(other, Residue):
+            return other.value
+        if isinstance(other, (int, float, Fraction)):
+            return np.array(residues(other), dtype=FIELD)
+        raise TypeError(f"a residue does not combine with {other!r}")
+
+    def _made(self, value: Any) -> Residue:
+        return Residue(value, self.algebra)
+
+    def __add__(self, other: Any) -> Residue:
+        return self._made(self.algebra.plus(self.value, self._other(other)))
+
+    __radd__ = __add__
+
+    def __mul__(self, other: Any) -> Residue:
+        return self._made(self.algebra.times(self.value, self._other(other)))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Residue:
+        return self * -1
+
+    def __pos__(self) -> Residue:
+        return self
+
+    def __sub__(self, other: Any) -> Residue:
+        return self + self._made(self._other(other)) * -1
+
+    def __rsub__(self, other: Any) -> Residue:
+        return self._made(self._other(other)) - self
+
+    def __truediv__(self, other: Any) -> Residue:
+        return self * self._made(self.algebra.inverse(self._other(other)))
+
+    def __rtruediv__(self, other: Any) -> Residue:
+        return self._made(self._other(other)) / self
+
+    def __pow__(self, exponent: Any) -> Residue:
+        return self._made(self.algebra.power(self.value, exponent))
+
+    def exp(self) -> Residue:
+        """The exponential; numpy's `exp` calls it on arrays of objects."""
+        return self._made(self.algebra.exp(self.value))
+
+    def _refuse(self, other: Any = None) -> NoReturn:
+        no_order("a comparison")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _refuse
+    __abs__ = __bool__ = __float__ = __int__ = _refuse
+
+    def __repr__(self) -> str:
+        p, q = self.value.tolist()
+        return f"Residue({p} mod p, {'absent' if q < 0 else f'{q} mod q'})"
+
+
+def refuse_infinity(what: str, *inputs: Array) -> None:
+    """Raise `Outside` where an entry is minus infinity."""
+    if any((x["p"] < 0).any() for x in inputs):
+        raise Outside(f"{what} of minus infinity: it serves sums and exponentials as a mask only")
+
+
+def no_order(what: str) -> NoReturn:
+    """Raise `Outside`: an operation needs an order."""
+    raise Outside(f"{what}: a finite field has no order")

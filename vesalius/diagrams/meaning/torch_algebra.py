@@ -141,7 +141,7 @@ class TorchAlgebra(Algebra):
     def add(self, site: Site, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         order = list(range(site.box.inner))
         aligned = [self.align(x, row, order) for x, row in zip(inputs, site.box.maps, strict=True)]
-        total = aligned[0]
+        total: torch.Tensor = aligned[0]
         for x in aligned[1:]:
             total = total + x
         return total

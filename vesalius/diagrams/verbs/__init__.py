@@ -10,6 +10,7 @@ from vesalius.diagrams.verbs.arithmetic import (
     mean,
     min,
     softmax,
+    subtract,
     sum,
 )
 from vesalius.diagrams.verbs.functions import (
@@ -122,6 +123,7 @@ __all__ = [
     "softplus",
     "split",
     "sqrt",
+    "subtract",
     "sum",
     "tanh",
     "to_float",

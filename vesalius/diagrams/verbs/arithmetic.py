@@ -9,10 +9,11 @@ from fractions import Fraction
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.reductions import ALL, ANY, MAX, MIN, SOFTMAX
-from vesalius.diagrams.errors import AxisError
+from vesalius.diagrams.errors import AxisError, SizeError
 from vesalius.diagrams.sizes import product
 from vesalius.diagrams.types import axis_names
 from vesalius.diagrams.verbs.common import (
+    atomic,
     builder_of,
     constant_wire,
     handle,
@@ -21,12 +22,13 @@ from vesalius.diagrams.verbs.common import (
     require_axis,
     wires,
 )
-from vesalius.diagrams.verbs.functions import reciprocal
+from vesalius.diagrams.verbs.functions import negate, reciprocal
 from vesalius.diagrams.wire import Operand, Wire
 
 Axes = str | Sequence[str]
 
 
+@atomic
 def add(*operands: Operand) -> Wire:
     """Add wires and numbers; axes that an operand lacks are broadcast."""
     given = wires("add", *operands)
@@ -36,6 +38,7 @@ def add(*operands: Operand) -> Wire:
     return handle(given[0].builder, made)
 
 
+@atomic
 def contract(*operands: Operand, over: Axes = ()) -> Wire:
     """Multiply all operands and sum over the axes `over`; n-ary, in any order.
 
@@ -53,9 +56,20 @@ def contract(*operands: Operand, over: Axes = ()) -> Wire:
     return handle(given[0].builder, made)
 
 
+@atomic
+def subtract(left: Operand, right: Operand) -> Wire:
+    """`left - right`: the sum with the negative, so that subtraction needs no rules."""
+    builder = builder_of((left, right))
+    taken = right if isinstance(right, Wire) else constant_wire(builder, right, "subtract")
+    return add(left, negate(taken))
+
+
+@atomic
 def divide(top: Operand, bottom: Operand) -> Wire:
     """`top / bottom`: the product with a reciprocal, so that division needs no rules."""
     builder = builder_of((top, bottom))
+    if not isinstance(bottom, Wire) and bottom == 0:
+        raise SizeError(f"divide: {top!r} is divided by zero")
     if not isinstance(bottom, Wire) and isinstance(bottom, (int, Fraction)):
         return contract(top, Fraction(1) / bottom)
     below = bottom if isinstance(bottom, Wire) else constant_wire(builder, bottom, "divide")
@@ -70,6 +84,7 @@ def sum(x: Wire, over: Axes) -> Wire:
     return contract(x, over=over)
 
 
+@atomic
 def mean(x: Wire, over: Axes) -> Wire:
     """The mean over axes."""
     sizes = [require_axis("mean", x, axis) for axis in axis_names(over)]
@@ -79,6 +94,8 @@ def mean(x: Wire, over: Axes) -> Wire:
 def _reduction(kind: Kind) -> Callable[[Wire, Axes], Wire]:
     def verb(x: Wire, over: Axes) -> Wire:
         axes = axis_names(over)
+        if not axes:
+            raise AxisError(f"{kind.name}: name an axis to act on")
         for axis in axes:
             require_axis(kind.name, x, axis)
         made = place(kind.name, kind, (), [x], [named_use(x)], axes)

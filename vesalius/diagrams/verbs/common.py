@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.sources import CONSTANT
@@ -12,7 +13,11 @@ from vesalius.diagrams.builder import CURRENT, Builder, Label, Made, SizeMismatc
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import check_same_builder
 from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import is_axis_name
 from vesalius.diagrams.wire import Wire
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def builder_of(operands: Iterable[Any]) -> Builder:
@@ -30,8 +35,41 @@ def builder_of(operands: Iterable[Any]) -> Builder:
     return current
 
 
+def atomic(verb: Callable[P, R]) -> Callable[P, R]:
+    """Make a verb place all of its boxes or none: when it fails, the builder is as before."""
+
+    @wraps(verb)
+    def guarded(*operands: P.args, **options: P.kwargs) -> R:
+        builder = _builder_among((*operands, *options.values())) or CURRENT.get()
+        if builder is None:
+            return verb(*operands, **options)
+        mark = builder.mark()
+        try:
+            return verb(*operands, **options)
+        except BaseException:
+            builder.undo(mark)
+            raise
+
+    return guarded
+
+
+def _builder_among(values: Iterable[Any]) -> Builder | None:
+    """The builder of the first wire, which may stand in a sequence or a mapping."""
+    for value in values:
+        if isinstance(value, Wire):
+            return value.builder
+        if isinstance(value, (tuple, list, dict)) and value:
+            inside = value.values() if isinstance(value, dict) else value
+            builder = _builder_among(inside)
+            if builder is not None:
+                return builder
+    return None
+
+
 def wires(verb: str, *operands: Any) -> list[Wire]:
     """The operands as wires of one builder; numbers and sizes become constants."""
+    if not operands:
+        raise StructureError(f"{verb} is given nothing")
     builder = builder_of(operands)
     return [x if isinstance(x, Wire) else constant_wire(builder, x, verb) for x in operands]
 
@@ -98,6 +136,8 @@ def handle(builder: Builder, made: Made, output: int = 0) -> Wire:
 
 def require_axis(verb: str, wire: Wire, axis: str) -> Size:
     """The size of an axis of a wire; an error that shows the type when there is none."""
+    if not isinstance(wire, Wire):
+        raise TypeClash(f"{verb} takes a wire, not {type(wire).__name__}: {wire!r}")
     if axis not in wire.names:
         raise AxisError(f"{verb}: the wire {wire.type} has no axis {axis!r}")
     return wire.axes[axis]
@@ -105,7 +145,7 @@ def require_axis(verb: str, wire: Wire, axis: str) -> Size:
 
 def require_free(verb: str, axis: str, taken: Iterable[str]) -> None:
     """Refuse a new axis whose name another axis of the result has."""
-    if not isinstance(axis, str) or not axis.isidentifier():
+    if not is_axis_name(axis):
         raise AxisError(f"{verb}: an axis name is an identifier, not {axis!r}")
     if axis in taken:
         raise AxisError(f"{verb}: the result would have two axes called {axis!r}")

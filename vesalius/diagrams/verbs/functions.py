@@ -10,10 +10,11 @@ from vesalius.diagrams.box import box as make_box
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS, POINTWISE, Function
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.sizes import number
-from vesalius.diagrams.verbs.common import handle, named_use, place, wires
+from vesalius.diagrams.verbs.common import atomic, handle, named_use, place, wires
 from vesalius.diagrams.wire import Operand, Wire
 
 
+@atomic
 def apply(function: Function, *operands: Operand, **parameters: float) -> Wire:
     """Apply a pointwise function to wires and numbers; all axes are tubes."""
     if len(operands) != function.arity:
@@ -63,8 +64,10 @@ def verb(name: str) -> Callable[..., Wire]:
             if wire is not None:
                 return wire
         extra = operands[function.arity :]
+        if len(extra) > len(function.parameters):
+            raise TypeClash(f"{name} takes {function.arity} arguments, not {len(operands)}")
         named = dict(zip(function.parameters, extra, strict=False))
-        return apply(function, *operands[: function.arity], **named, **parameters)
+        return apply(function, *operands[: function.arity], **{**named, **parameters})
 
     place_it.__name__ = place_it.__qualname__ = name
     place_it.__doc__ = f"The pointwise function {function.symbol or function.name}, entry by entry."

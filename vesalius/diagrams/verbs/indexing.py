@@ -6,6 +6,7 @@ from vesalius.diagrams.boxes.indexing import GATHER, TOPK
 from vesalius.diagrams.boxes.spectral import FOURIER
 from vesalius.diagrams.errors import AxisError
 from vesalius.diagrams.verbs.common import (
+    atomic,
     handle,
     named_use,
     place,
@@ -17,6 +18,7 @@ from vesalius.diagrams.verbs.common import (
 from vesalius.diagrams.wire import Operand, Wire
 
 
+@atomic
 def gather(table: Wire, index: Wire, over: str) -> Wire:
     """Read `table` along the axis `over` at the positions in `index` (integers).
 
@@ -50,6 +52,7 @@ def topk(x: Wire, over: str, k: str, *, largest: bool = True) -> tuple[Wire, Wir
     return handle(x.builder, made, 0), handle(x.builder, made, 1)
 
 
+@atomic
 def fourier(
     real: Operand, imaginary: Operand = 0, *, over: str, inverse: bool = False
 ) -> tuple[Wire, Wire]:

@@ -15,10 +15,11 @@ from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeC
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType, axis_names
-from vesalius.diagrams.verbs.common import handle, place, require_axis, wires
+from vesalius.diagrams.verbs.common import atomic, handle, place, require_axis, wires
 from vesalius.diagrams.wire import Operand, Wire
 
 
+@atomic
 def learner(name: str, *inputs: Operand, binds: str = "", into: str = "") -> Wire:
     """A learner: a hole for any function that binds these axes and makes those.
 
@@ -47,6 +48,7 @@ def learner(name: str, *inputs: Operand, binds: str = "", into: str = "") -> Wir
     return handle(builder, made)
 
 
+@atomic
 def scan(
     body: Diagram,
     *,
@@ -173,6 +175,7 @@ def own_length(length: Size, lengths: Mapping[str, Size]) -> Size:
     return lengths[name] if name is not None else length.substitute(lengths)
 
 
+@atomic
 def place_own(own: OwnBox, operands: Sequence[Operand], axes: Mapping[str, str]) -> Any:
     """Put a box of the user's on wires; see `OwnBox.__call__`."""
     name = own.kind.name

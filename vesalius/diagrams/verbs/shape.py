@@ -15,10 +15,12 @@ from vesalius.diagrams.boxes.shape import (
     SPLIT,
     WINDOW,
 )
+from vesalius.diagrams.canonical import Label
 from vesalius.diagrams.errors import AxisError, SizeError
 from vesalius.diagrams.sizes import Size, SizeLike, number, product, size
 from vesalius.diagrams.types import axis_names
 from vesalius.diagrams.verbs.common import (
+    atomic,
     handle,
     named_use,
     place,
@@ -30,25 +32,29 @@ from vesalius.diagrams.verbs.common import (
 from vesalius.diagrams.wire import Wire
 
 
+@atomic
 def expand(x: Any, axes: str) -> Wire:
     """Repeat along new axes: `expand(x, "c:8")`. An axis that `x` has already is an error."""
     (wire,) = wires("expand", x)
+    new: list[tuple[Label, Size]] = []
     for axis, length in sized_axes(axes).items():
         require_free("expand", axis, wire.names)
-        made = place("expand", EXPAND, (), [wire], [named_use(wire)], (), [(axis, length)])
-        kept = tuple(made.labels[0].index(name) for name in wire.names)
-        wire.builder.note_expand(made.wires.start, wire.id, kept)
-        wire = handle(wire.builder, made)
-    return wire
+        new.append((axis, length))
+    if not new:
+        return wire
+    made = place("expand", EXPAND, (), [wire], [named_use(wire)], (), new)
+    return handle(wire.builder, made)
 
 
+@atomic
 def like(x: Any, y: Wire) -> Wire:
     """`x` with every axis of `y`: those that it lacks are expanded."""
     wire, model = wires("like", x, y)
-    for axis, length in model.axes.items():
-        if axis not in wire.names:
-            wire = expand(wire, f"{axis}:{str(length).replace(' ', '')}")
-    return wire
+    new = [item for item in model.axes.items() if item[0] not in wire.names]
+    if not new:
+        return wire
+    made = place("like", EXPAND, (), [wire], [named_use(wire)], (), new)
+    return handle(wire.builder, made)
 
 
 def split(x: Wire, axis: str, into: str) -> Wire:
@@ -86,6 +92,7 @@ def merge(x: Wire, axes: str, into: str) -> Wire:
     return handle(x.builder, made)
 
 
+@atomic
 def concat(*parts: Wire, over: str | Sequence[str], into: str | None = None) -> Wire:
     """Join wires along an axis: `concat(x, y, over="n")`, or `over=("n", "m"), into="k"`.
 
@@ -110,7 +117,7 @@ def concat(*parts: Wire, over: str | Sequence[str], into: str | None = None) -> 
 def slice(
     x: Wire,
     axis: str,
-    start: SizeLike = 0,
+    start: SizeLike | None = None,
     stop: SizeLike | None = None,
     *,
     step: int = 1,
@@ -125,9 +132,7 @@ def slice(
     whole = require_axis("slice", x, axis)
     if not isinstance(step, int) or step == 0:
         raise SizeError(f"slice: a step is an integer other than 0, not {step!r}")
-    first = size(start)
-    if step < 0 and first == 0 and stop is None and length is None:
-        first = whole - 1
+    first = size(start) if start is not None else whole - 1 if step < 0 else size(0)
     if length is not None:
         count = size(length)
     elif step > 0:

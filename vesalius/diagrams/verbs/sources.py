@@ -13,6 +13,7 @@ from vesalius.diagrams.sizes import size as read_size
 from vesalius.diagrams.types import ArrayType, axis_names
 from vesalius.diagrams.verbs.arithmetic import contract
 from vesalius.diagrams.verbs.common import (
+    atomic,
     builder_of,
     constant_wire,
     element_type,
@@ -118,6 +119,7 @@ def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str
     return handle(builder, builder.add(RANDOM, (token,), (), (), list(named.axes.items())))
 
 
+@atomic
 def linear(
     x: Wire, over: str | Sequence[str], into: str, *, name: str = "w", bias: bool = False
 ) -> Wire:
@@ -136,7 +138,8 @@ def linear(
     while set(inner.values()) & ({*x.names, *new.axes} - set(summed)):
         inner = {axis: f"{label}_" for axis, label in inner.items()}
     both = ArrayType({**{inner[axis]: length for axis, length in axes.items()}, **new.axes})
-    weight = parameter(name, " ".join(both.words()), fan=" ".join(inner.values()))
+    with x.builder:
+        weight = parameter(name, " ".join(both.words()), fan=" ".join(inner.values()))
     y = contract(x.rename(**inner), weight, over=tuple(inner.values()))
     if not bias:
         return y

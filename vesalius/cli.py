@@ -1,0 +1,279 @@
+"""The `vesalius` command: each verb is a function, listed in `--help` in the order of this file.
+
+What a verb needs is imported inside it, so that `vesalius --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.graph import Diagram
+
+app = typer.Typer(
+    help="Attention mechanisms as typed string diagrams.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: with rich it takes three times as long to appear
+    pretty_exceptions_enable=False,
+)
+
+Source = Annotated[
+    str, typer.Argument(metavar="NAME|FILE.json", help="A mechanism, or a diagram in a file.")
+]
+Options = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="KEY=VALUE,...",
+        help="Options and sizes of a mechanism: --with causal,heads=8,d=512.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def tour(
+    text: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A text to learn from; one is built in.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("out"),
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in DIR.")] = False,
+) -> None:
+    """Build, check and measure the mechanisms; train a language model of them on a text."""
+    from vesalius.lab.tour import Settings, take
+
+    settings = Settings(text=text, out=out, steps=steps, seed=seed, resume=resume)
+    raise typer.Exit(take(settings))
+
+
+@app.command("list")
+def list_(json: AsJson = False) -> None:
+    """List the mechanisms of the catalogue."""
+    from vesalius import anatomy
+
+    if json:
+        _print_json([_entry(mechanism) for mechanism in anatomy.CATALOGUE])
+        return
+    from rich.table import Table
+
+    table = Table("name", "mechanism", "paper", "causal", "options", box=None, pad_edge=False)
+    for mechanism in anatomy.CATALOGUE:
+        paper = mechanism.paper
+        table.add_row(
+            mechanism.name,
+            mechanism.title,
+            f"{paper.year} {f'arXiv:{paper.arxiv}' if paper.arxiv else ''}".rstrip(),
+            {"request": "on request"}.get(mechanism.causal, mechanism.causal),
+            " ".join(mechanism.options),
+        )
+    _print_table(table)
+
+
+@app.command()
+def show(source: Source, options: Options = "", json: AsJson = False) -> None:
+    """Show a diagram: where it comes from, its parts, boxes, types, parameters and cost."""
+    diagram = _diagram(source, options)
+    mechanism = _mechanism(source)
+    if json:
+        entry = {} if mechanism is None else _entry(mechanism)
+        _print_json({**entry, **_described(diagram)})
+        return
+    if mechanism is not None:
+        paper = mechanism.paper
+        where = f", arXiv:{paper.arxiv}" if paper.arxiv else ""
+        print(mechanism.title)
+        print(f"  {mechanism.formula}")
+        print(f"  {paper.authors}: {paper.title} ({paper.year}{where})\n")
+        for slot, part in mechanism.anatomy.items():
+            print(f"  {slot.replace('_', ' '):13} {part}")
+        print()
+    print(diagram)
+    print("\nparameters")
+    for name, type_ in diagram.parameters.items():
+        print(f"  {name} : {type_}")
+    if not diagram.parameters:
+        print("  none")
+    print(f"\n{diagram.cost()}")
+
+
+@app.command()
+def cost(
+    source: Source,
+    at: Annotated[
+        str, typer.Option(metavar="SIZE=NUMBER,...", help="Sizes: --at n=1024,c=64.")
+    ] = "",
+    options: Options = "",
+    json: AsJson = False,
+) -> None:
+    """Show what a diagram costs, as polynomials in the sizes, or in numbers with --at."""
+    diagram = _diagram(source, options)
+    sizes = {name: _number("--at", name, value) for name, value in _pairs("--at", at).items()}
+    whole = diagram.cost()
+    if json:
+        _print_json(_cost(diagram, sizes))
+        return
+    print(whole.at(**sizes) if sizes else whole)
+
+
+@app.command("json")
+def json_(
+    source: Source,
+    options: Options = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Write a diagram as JSON, which every other verb reads."""
+    document = _diagram(source, options).to_json()
+    if output is None:
+        print(document)
+    else:
+        output.write_text(document + "\n", encoding="utf-8")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from vesalius import __version__
+
+        print(f"vesalius {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# -- reading what a user wrote --------------------------------------------------------------------
+
+
+def _mechanism(source: str) -> Any:
+    """The mechanism of that name; None when `source` is a file."""
+    from vesalius import anatomy
+
+    return None if source.endswith(".json") else anatomy.CATALOGUE[source]
+
+
+def _diagram(source: str, options: str) -> Diagram:
+    mechanism = _mechanism(source)
+    chosen = {name: _value(value) for name, value in _pairs("--with", options).items()}
+    if mechanism is not None:
+        made: Diagram = mechanism(**chosen)
+        return made
+    from vesalius.diagrams.graph import Diagram
+
+    if chosen:
+        raise typer.BadParameter("a diagram in a file takes no options", param_hint="--with")
+    return Diagram.from_json(Path(source).read_text(encoding="utf-8"))
+
+
+def _pairs(option: str, text: str) -> dict[str, str | None]:
+    """Read `a=1,b`; a name without a value has None."""
+    found: dict[str, str | None] = {}
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if not name.isidentifier() or (equals and not value):
+            raise typer.BadParameter(f"{word!r} is not a name=value", param_hint=option)
+        if name in found:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
+        found[name] = value if equals else None
+    return found
+
+
+def _value(text: str | None) -> Any:
+    """A name without a value is true; `true`, `false` and integers are themselves."""
+    known = {None: True, "true": True, "false": False, "none": None}
+    if text in known:
+        return known[text]
+    assert text is not None
+    return int(text) if text.lstrip("-").isdecimal() else text
+
+
+def _number(option: str, name: str, text: str | None) -> int:
+    if text is None or not text.isdecimal():
+        raise typer.BadParameter(f"{name} needs a number: {name}=64", param_hint=option)
+    return int(text)
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def _entry(mechanism: Any) -> dict[str, Any]:
+    paper = mechanism.paper
+    return {
+        "name": mechanism.name,
+        "title": mechanism.title,
+        "formula": mechanism.formula,
+        "paper": {
+            "title": paper.title,
+            "authors": paper.authors,
+            "year": paper.year,
+            "arxiv": paper.arxiv or None,
+        },
+        "parts": mechanism.anatomy,
+        "causal": mechanism.causal,
+        "options": mechanism.options,
+    }
+
+
+def _described(diagram: Diagram) -> dict[str, Any]:
+    def types(of: dict[str, Any]) -> dict[str, str]:
+        return {name: str(type_) for name, type_ in of.items()}
+
+    return {
+        "diagram": {
+            "name": diagram.name,
+            "inputs": types(diagram.input_types),
+            "outputs": types(diagram.output_types),
+            "parameters": types(diagram.parameters),
+            "boxes": len(diagram),
+            "listing": str(diagram),
+            "cost": _cost(diagram, {}),
+        }
+    }
+
+
+def _cost(diagram: Diagram, sizes: dict[str, int]) -> dict[str, Any]:
+    raise NotImplementedError
+
+
+def _print_json(value: Any) -> None:
+    print(json_format.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(table: Any) -> None:
+    from rich.console import Console
+
+    # Into a pipe or a file, lines are as long as they need to be.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)
+
+
+def main() -> None:
+    """Run the command. Errors that are the user's are one message, and the exit status 1."""
+    try:
+        app()
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        from vesalius.diagrams.errors import VesaliusError
+
+        if not isinstance(error, VesaliusError):
+            raise
+        _fail(str(error).partition("\n  at ")[0])  # the line of code is ours, not the user's
+
+
+def _fail(message: str) -> None:
+    print(f"vesalius: {message}", file=sys.stderr)
+    sys.exit(1)

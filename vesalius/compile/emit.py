@@ -1,0 +1,201 @@
+"""The text of a module: imports, functions and classes of named boxes, and the module itself."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+
+from vesalius.compile import helpers, names
+from vesalius.compile.folding import literal_term
+from vesalius.compile.lengths import size_term
+from vesalius.compile.scope import Path, Program, Scope, Unit, attribute
+from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term, wrapped
+from vesalius.diagrams.box import Parameter
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.listing import signature
+
+_FOUND_IN = {"FUNCTIONS": "vesalius.diagrams.boxes.pointwise", "OWN": "vesalius.diagrams.boxes.own"}
+
+
+def lowered(diagram: Diagram, sizes: Mapping[str, int]) -> tuple[Program, Scope]:
+    """The program of a diagram, and the scope of its `forward`; `sizes` are fixed for good."""
+    program = Program(diagram, sizes)
+    attributes: dict[int, Path] = {}
+    tokens = {}
+    for token, node in diagram.tokens:
+        if isinstance(token, Parameter):
+            attributes[node.first] = tuple(token.name.split("."))
+            tokens[node.first] = token
+    orders = (
+        [port.slots for port in diagram.inputs],
+        [port.slots for port in diagram.outputs],
+    )
+    main = Scope(program, diagram, attributes, tokens, orders, kind="main")
+    wanted = names.class_name(diagram.name)
+    main.run()
+    main.unit = Unit(program.name(wanted), (), tuple(main.constructor_sizes()))
+    program.chunks.append(main)
+    return program, main
+
+
+def source(program: Program) -> str:
+    """The whole text, which runs by itself."""
+    pieces = [inspect.getsource(getattr(helpers, name)).rstrip() for name in program.helpers]
+    for scope in program.chunks:
+        pieces.append("\n".join(_function(scope) if scope.kind == "function" else _class(scope)))
+    body = "\n\n\n".join(pieces)
+    head = [f'"""{names.clean(signature(program.diagram))}"""', ""]
+    head += ["import math", ""] if re.search(r"\bmath\.", body) else []
+    head += ["import torch"]
+    head += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
+    head += ["from torch import nn"]
+    tables = {place.partition("[")[0] for place in program.registered.values()}
+    if tables:
+        head += ["", *(f"from {_FOUND_IN[table]} import {table}" for table in sorted(tables))]
+        head += ["", *(f"{name} = {place}" for name, place in program.registered.items())]
+    return "\n".join(head) + "\n\n\n" + body + "\n"
+
+
+# -- classes and functions ------------------------------------------------------------------------
+
+
+def _class(scope: Scope) -> list[str]:
+    lines = [f"class {scope.unit.name}(nn.Module):"]
+    documentation = _documentation(scope)
+    lines += [f"    {line}" for line in documentation]
+    built = _constructor(scope)
+    if built:
+        lines += ["" if documentation else None, *(f"    {line}" for line in built)]  # type: ignore[list-item]
+    if documentation or built:
+        lines.append("")
+    lines += [f"    {line}".rstrip() for line in _body(scope, "forward", ["self"])]
+    return [line for line in lines if line is not None]
+
+
+def _function(scope: Scope) -> list[str]:
+    return _body(scope, scope.unit.name, [], _documentation(scope))
+
+
+def _documentation(scope: Scope) -> list[str]:
+    if not scope.diagram.doc:
+        return []
+    paragraphs = scope.diagram.doc.strip().split("\n\n")
+    lines = wrapped_words(names.clean(paragraphs[0]))
+    if len(lines) == 1:
+        return [f'"""{lines[0]}"""']
+    return [f'"""{lines[0]}', *lines[1:], '"""']
+
+
+def wrapped_words(text: str, width: int = 88) -> list[str]:
+    """The words of a text in lines."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and len(lines[-1]) + len(word) + 1 > width:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _body(
+    scope: Scope, name: str, first: Sequence[str], documentation: Sequence[str] = ()
+) -> list[str]:
+    program = scope.program
+    reserved = program.taken | set(scope.lengths.values())
+    statements = scope.block.render(scope.results, reserved)
+    arguments = [*first, *scope.argument_names, *(known for known, _ in scope.unit.extras)]
+    if scope.generator:
+        arguments += ["*", "generator=None"]
+    lines = wrapped(f"def {name}({', '.join(arguments)}):")
+    inside = [*documentation, *_preamble(scope), *statements]
+    return [*lines, *(f"    {line}" for line in inside)]
+
+
+def _preamble(scope: Scope) -> list[str]:
+    """`n, c = q.shape`: where the sizes that are used come from."""
+    lines: list[str] = []
+    for wire, name in zip(scope.arguments, scope.argument_names, strict=True):
+        here = {d: (v, s) for v, (w, d, s) in scope.used.items() if w == wire}
+        plain = {d: scope.lengths[v] for d, (v, s) in here.items() if (s.factor, s.offset) == (1, 0)}
+        rank = len(scope.orders[wire])
+        if len(plain) > 1:
+            left = ", ".join(plain.get(d, "_") for d in range(rank))
+            lines.append(f"{left} = {name}.shape")
+        for d, (variable, solution) in here.items():
+            if len(plain) > 1 and d in plain:
+                continue
+            place = -1 if d == rank - 1 and rank > 1 else d
+            term = solution.term(Term(f"{name}.shape[{place}]"))
+            lines.append(f"{scope.lengths[variable]} = {term.text}")
+    return lines
+
+
+# -- parameters -----------------------------------------------------------------------------------
+
+
+def _constructor(scope: Scope) -> list[str]:
+    """`__init__`: parameters, the modules of named boxes, and sizes that no input tells."""
+    sizes = {v: names.identifier(v) for v in scope.unit.sizes}
+    lines: list[str] = []
+    made: set[Path] = set()
+    for wire, path in scope.attributes.items():
+        if path[0] in scope.parts:
+            if path[:1] not in made:
+                unit = scope.parts[path[0]]
+                given = ", ".join(sizes[v] for v in unit.sizes)
+                lines.append(f"self.{path[0]} = {unit.name}({given})")
+                made.add(path[:1])
+            continue
+        for depth in range(1, len(path)):
+            if path[:depth] not in made:
+                lines.append(_assigned(path[:depth], "nn.Module()"))
+                made.add(path[:depth])
+        if path not in made:
+            lines += wrapped(_parameter(scope, wire, path, sizes))
+            made.add(path)
+    for variable in scope.static:
+        lines.append(f"self.{scope.static_name(variable)} = {sizes[variable]}")
+    if scope.kind == "main" and scope.program.blank:
+        lines.append('self.register_buffer("_blank", torch.empty(0), persistent=False)')
+    if not lines:
+        return []
+    arguments = ", ".join(["self", *sizes.values()])
+    return [*wrapped(f"def __init__({arguments}):"),
+            *(f"    {line}" for line in ["super().__init__()", *lines])]  # fmt: skip
+
+
+def _assigned(path: Path, value: str) -> str:
+    term = attribute(path).text
+    if term.startswith("getattr"):
+        return f'setattr({attribute(path[:-1]).text}, "{path[-1]}", {value})'
+    return f"{term} = {value}"
+
+
+def _parameter(scope: Scope, wire: int, path: Path, sizes: Mapping[str, str]) -> str:
+    token = scope.tokens[wire]
+    assert isinstance(token, Parameter)
+    lengths = [size_term(s, sizes).at(0) for s in scope.diagram.types[wire].sizes]
+    shape = ", ".join(lengths) or "()"
+    value = _initial(token, shape, sizes).text
+    if not token.trainable:
+        return f'{attribute(path[:-1]).text}.register_buffer("{path[-1]}", {value})'
+    return _assigned(path, f"nn.Parameter({value})")
+
+
+def _initial(token: Parameter, shape: str, sizes: Mapping[str, str]) -> Term:
+    """The initial value of a parameter, as it is declared."""
+    if token.init in ("zeros", "ones"):
+        return Term(f"torch.{token.init}({shape})")
+    scale = literal_term(token.scale).at(SIGN)
+    if token.init == "normal":
+        drawn = Term(f"torch.randn({shape})")
+        return drawn if token.scale == 1 else Term(f"{scale} * {drawn.at(PRODUCT)}", PRODUCT)
+    if token.init == "uniform":
+        return Term(f"torch.empty({shape}).uniform_(-{scale}, {scale})")
+    text = f"torch.empty({shape}).uniform_(-1, 1)"
+    text = text if token.scale == 1 else f"{scale} * {text}"
+    if token.fan is None or token.fan == 1:
+        return Term(text, PRODUCT)
+    root = Term(f"{size_term(token.fan, sizes).at(ATOM)}**0.5", POWER)
+    return Term(f"{text} / {root.at(PRODUCT + 1)}", PRODUCT)

@@ -1,0 +1,56 @@
+"""How boxes without inputs are written: parameters, draws, constants, positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vesalius.compile.folding import Number, literal_term
+from vesalius.compile.scope import Here, attribute, permuted
+from vesalius.compile.text import ANY, COMPARE, SUM, Term, method
+
+
+def parameter(here: Here) -> list[Term]:
+    """An attribute of the module, with the name of the parameter."""
+    return [attribute(here.scope.attributes[here.node.first])]
+
+
+def random(here: Here) -> list[Term]:
+    """A fresh draw at each call, from `generator` when one is given."""
+    scope, token = here.scope, here.box["token"]
+    scope.generator = True
+    lengths = [here.size(a).at(ANY) for a in here.box.outs[0]] or ["()"]
+    arguments = [*lengths, "generator=generator"]
+    if token.distribution == "bernoulli":
+        drawn = scope.new("torch.rand", *arguments)
+        term = Term(f"{drawn.at(SUM)} < {literal_term(token.p).text}", COMPARE, 2)
+    else:
+        function = "torch.randn" if token.distribution == "normal" else "torch.rand"
+        term = scope.new(function, *arguments, dtype="float")
+    return [permuted(term, here.box.outs[0], here.out())]
+
+
+def constant(here: Here) -> list[Term]:
+    """A small table, entry by entry; numbers and sizes are folded into what reads them."""
+    value, dtype = here.box["value"], here.box["dtype"]
+    if not isinstance(value, tuple):
+        made = here.scope.full(Number(value, dtype))
+        return [made]
+    lengths = [size.constant or 0 for size in here.site.new_sizes]
+    term = here.scope.new("torch.tensor", _nested(list(value), lengths), dtype=dtype)
+    if 0 in lengths[:-1]:  # nested lists cannot say how long what is empty would be
+        term = method(term, f"reshape({', '.join(map(str, lengths))})")
+    return [permuted(term, here.box.outs[0], here.out())]
+
+
+def _nested(flat: list[Any], lengths: list[int]) -> str:
+    if not lengths:
+        return literal_term(flat[0]).text
+    step = len(flat) // lengths[0] if lengths[0] else 0
+    rows = [_nested(flat[k * step : (k + 1) * step], lengths[1:]) for k in range(lengths[0])]
+    return f"[{', '.join(rows)}]"
+
+
+def iota(here: Here) -> list[Term]:
+    """`torch.arange(n)`."""
+    return [here.scope.new("torch.arange", here.size(0))]
+

@@ -1,0 +1,129 @@
+"""Applying a rule at matches: the right side takes the place of the left side's outputs.
+
+The host is copied in order; the readers of each matched output get the right side, grafted on
+the wires at the boundary of the match. Each output is replaced by itself: in a category with
+copying and deleting it is a function of the inputs alone, so several outputs need no common
+place. Boxes of the left side that others still read stay, those that nobody reads go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.builder import Label, Replacement, Use
+from vesalius.diagrams.compose import finish_as, same_tokens, start
+from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.types import ArrayType
+from vesalius.rewrite.match import Match
+from vesalius.rewrite.rule import Rule
+
+
+class Overlap(StructureError):
+    """Two matches want to replace one wire, or one reads what another takes away."""
+
+
+def apply(host: Diagram, *found: Match) -> Diagram:
+    """The host with each of these matches rewritten; they must not overlap.
+
+    The host is left as it is. Raises `Overlap` when two matches share a box.
+    """
+    replacing: dict[int, Replacement] = {}
+    taken: set[int] = set()
+    for match in found:
+        boxes = set(match.nodes.values())
+        if not taken.isdisjoint(boxes):
+            raise Overlap(f"two matches of {match.rule.name} share a box")
+        taken |= boxes
+        for j, (wire, labels) in enumerate(match.outputs):
+            body, uses = instance(match)
+            replacing[wire] = Replacement(body, uses, labels, j, match.sizes)
+    builder, inputs = start(host.name, host.doc, list(host.input_types.items()))
+    own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
+    outputs = builder.graft(host, own, replace=same_tokens(host), replacing=replacing)
+    return finish_as(builder, host, outputs, ())
+
+
+def instance(match: Match) -> tuple[Diagram, tuple[Use, ...]]:
+    """The right side for a match: as many operands, and the functions, that the host has."""
+    counts = tuple(len(uses) for uses in match.inputs)
+    functions = tuple(sorted(match.functions.items(), key=lambda item: item[0]))
+    body = _instance(match.rule, counts, functions)
+    return body, tuple(use for uses in match.inputs for use in uses)
+
+
+@lru_cache(maxsize=4096)
+def _instance(rule: Rule, counts: tuple[int, ...], functions: tuple[Any, ...]) -> Diagram:
+    right = rule.right
+    if not rule.many and not functions:
+        return right
+    return _Instance(rule, counts, dict(functions)).build()
+
+
+class _Spread(NamedTuple):
+    """What a wire of the rule is in an instance: one use, or the operands of a `many`."""
+
+    uses: tuple[Use, ...]
+
+
+class _Instance:
+    """Builds a right side with each `many` spelled out and each stand-in replaced."""
+
+    def __init__(self, rule: Rule, counts: Sequence[int], functions: dict[str, Any]) -> None:
+        self.right = rule.right
+        self.functions = {
+            id(stand_in): functions[name] for name, stand_in in rule.functions.items()
+        }
+        ports: list[tuple[str, ArrayType]] = []
+        for port, count in zip(self.right.inputs, counts, strict=True):
+            type_ = self.right.port_type(port)
+            several = port.name in rule.many
+            names = [f"{port.name}_{i}" for i in range(count)] if several else [port.name]
+            ports += [(name, type_) for name in names]
+        self.builder, wires = start(self.right.name, "", ports)
+        self.seen: list[_Spread] = []
+        at = 0
+        for count in counts:
+            group = wires[at : at + count]
+            at += count
+            self.seen.append(_Spread(tuple((w.id, tuple(range(len(w.names)))) for w in group)))
+
+    def build(self) -> Diagram:
+        right = self.right
+        for node in right.nodes[len(right.inputs) :]:
+            self._place(node)
+        outputs = []
+        for port in right.outputs:
+            spread = self.seen[port.wire].uses
+            if len(spread) != 1:
+                raise StructureError(f"{right.name}: a `many` stands alone on the right side")
+            wire, labels = spread[0]
+            names = {slot: name for name, slot in zip(port.axes, port.slots, strict=True)}
+            outputs.append((wire, tuple(names[x] for x in labels)))
+        return finish_as(self.builder, right, outputs, ())
+
+    def _place(self, node: Node) -> None:
+        box = node.box
+        uses: list[Use] = []
+        for wire, row in zip(node.src, box.maps, strict=True):
+            for here, labels in self.seen[wire].uses:
+                uses.append((here, tuple(row[x] for x in labels)))
+        if box.kind in (CONTRACT, ADD) and len(uses) == 1 and not box.bound:
+            (only,) = uses
+            labels = only[1]
+            slots = tuple(box.outs[0].index(x) for x in labels)
+            self.seen.append(_Spread(((only[0], slots),)))
+            return
+        attrs = box.attrs
+        if box.kind is POINTWISE and id(box["function"]) in self.functions:
+            attrs = self.functions[id(box["function"])]
+        if not uses and node.src:
+            raise StructureError(f"{self.right.name}: {box.kind.name} of no operands at this match")
+        new: list[tuple[Label, Any]] = [(box.inner + k, size) for k, size in enumerate(box.new)]
+        made = self.builder.add(box.kind, attrs, uses, box.bound, new)
+        for wire, row, labels in zip(made.wires, box.outs, made.labels, strict=True):
+            self.seen.append(_Spread(((wire, tuple(row.index(x) for x in labels)),)))

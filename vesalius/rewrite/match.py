@@ -1,0 +1,500 @@
+"""Matching: where the left side of a rule stands in a diagram, modulo tubes, names and order.
+
+A match sends each box of the pattern to a box of the host of the same kind, and each local
+axis of the pattern's box to a local axis of the host's box, injectively. Exactness with
+respect to declared axes: an axis of the pattern is at a port exactly when its image is. All
+other host axes are tubes. A tube is an axis of the host that runs through the whole match; it
+is found by joining, along the wires inside the match, the local axes that meet.
+
+Interior wires may escape (the host's other readers keep the old box), and a wire of the
+pattern's boundary may stand at several places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from vesalius.diagrams.box import Axes, Box
+from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.builder import Use
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.listing import local_names
+from vesalius.diagrams.sizes import Size
+from vesalius.rewrite.rule import Rule
+
+ORDERS = 5040  # how many orders of operands are tried at one box
+
+
+class Tube(NamedTuple):
+    """The label of a tube of a match; `name` is what people call the axis."""
+
+    place: tuple[int, int]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Match(NamedTuple):
+    """Where a rule's left side stands.
+
+    `nodes` sends pattern nodes to host nodes. `inputs[k]` holds the uses for input k (one, or
+    any number for a `many`): a host wire and a label for each of its slots, an int for a slot
+    of the input's type and `("tube", i)` for a tube. `outputs[j]` is the host wire of output j
+    with labels in the same manner, ints being places among the interface axes.
+    """
+
+    rule: Rule
+    nodes: dict[int, int]
+    inputs: tuple[tuple[Use, ...], ...]
+    outputs: tuple[Use, ...]
+    sizes: dict[str, Size]
+    functions: dict[str, Any]
+
+
+class Pattern:
+    """The left side of a rule, prepared: the order in which its boxes are looked for."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.left = rule.left
+        self.inputs = len(rule.left.inputs)
+        self.many = frozenset(
+            k for k, port in enumerate(rule.left.inputs) if port.name in rule.many
+        )
+        self.stand_ins = {id(f): name for name, f in rule.functions.items()}
+        self.root = rule.left.owner[rule.left.outputs[-1].wire]
+
+    def kind_key(self) -> tuple[Any, ...]:
+        """What a host node must have to be worth a look."""
+        return head(self.left.nodes[self.root].box, self.stand_ins)
+
+
+def head(box: Box, stand_ins: Mapping[int, str] | None = None) -> tuple[Any, ...]:
+    """The kind of a box, with its function where that is known."""
+    if box.kind is POINTWISE and not (stand_ins and id(box["function"]) in stand_ins):
+        return (box.kind, box["function"])
+    return (box.kind, None)
+
+
+class _State(NamedTuple):
+    """A partial match; never changed in place.
+
+    `nodes` pattern node → host node; `ports` (pattern node, port) → host ports; `axes`
+    (pattern node, local axis) → host local axis; `wires` pattern wire → host wire; `binds`
+    sizes and functions.
+    """
+
+    nodes: dict[int, int]
+    ports: dict[tuple[int, int], tuple[int, ...]]
+    axes: dict[tuple[int, int], int]
+    wires: dict[int, int]
+    sizes: dict[str, Size]
+    functions: dict[str, Any]
+
+
+class Matcher:
+    """Finds a rule in one host."""
+
+    def __init__(self, rule: Rule, host: Diagram) -> None:
+        self.rule = rule
+        self.pattern = Pattern(rule)
+        self.left = rule.left
+        self.host = host
+
+    def all(self) -> Iterator[Match]:
+        """All matches, in the order of their root in the host."""
+        wanted = self.pattern.kind_key()
+        stand_ins = None
+        for k, node in enumerate(self.host.nodes):
+            if wanted[1] is None:
+                found = node.box.kind is wanted[0]
+            else:
+                found = head(node.box, stand_ins) == wanted
+            if found:
+                yield from self.at(k)
+
+    def at(self, root: int) -> Iterator[Match]:
+        """All matches whose last box is this node of the host."""
+        start = _State({}, {}, {}, {}, {}, {})
+        seen = set()
+        for state in self._boxes(start, [(self.pattern.root, root)]):
+            for full in self._axes(state):
+                match = self._finish(full)
+                if match is None:
+                    continue
+                key = (tuple(sorted(match.nodes.items())), match.inputs, match.outputs)
+                if key not in seen:
+                    seen.add(key)
+                    yield match
+
+    # -- boxes ------------------------------------------------------------------------------------
+
+    def _boxes(self, state: _State, todo: list[tuple[int, int]]) -> Iterator[_State]:
+        """Send pattern nodes to host nodes, from the root down."""
+        if not todo:
+            yield state
+            return
+        (pattern, host), rest = todo[0], todo[1:]
+        known = state.nodes.get(pattern)
+        if known is not None:
+            if known == host:
+                yield from self._boxes(state, rest)
+            return
+        if host in state.nodes.values():
+            return
+        ours, theirs = self.left.nodes[pattern], self.host.nodes[host]
+        binds = self._attributes(state, ours.box, theirs.box)
+        if binds is None:
+            return
+        state = state._replace(
+            nodes={**state.nodes, pattern: host}, sizes=binds[0], functions=binds[1]
+        )
+        for ports in self._operands(pattern, ours, theirs):
+            below = self._wires(state, pattern, ours, theirs, ports)
+            if below is None:
+                continue
+            wired, more = below
+            for bound in self._bound(ours.box, theirs.box):
+                axes = {**wired.axes, **{(pattern, a): b for a, b in bound.items()}}
+                yield from self._boxes(wired._replace(axes=axes), more + rest)
+
+    def _attributes(
+        self, state: _State, ours: Box, theirs: Box
+    ) -> tuple[dict[str, Size], dict[str, Any]] | None:
+        if (
+            ours.kind is not theirs.kind
+            or len(ours.bound) != len(theirs.bound)
+            or len(ours.new) != len(theirs.new)
+            or len(ours.outs) != len(theirs.outs)
+        ):
+            return None
+        sizes, functions = state.sizes, state.functions
+        for (_, codec), mine, other in zip(ours.kind.fields, ours.attrs, theirs.attrs, strict=True):
+            name = self.pattern.stand_ins.get(id(mine)) if codec == "function" else None
+            if name is not None:
+                if other.arity != mine.arity:
+                    return None
+                bound = (other, theirs["numbers"])
+                if functions.get(name, bound) != bound:
+                    return None
+                functions = {**functions, name: bound}
+            elif codec == "numbers" and self.pattern.stand_ins.get(id(ours.attrs[0])):
+                continue
+            elif isinstance(mine, Size) and isinstance(other, (Size, int)):
+                grown = _bind(sizes, mine, other)
+                if grown is None:
+                    return None
+                sizes = grown
+            elif mine != other:
+                return None
+        return sizes, functions
+
+    def _operands(
+        self, pattern: int, ours: Node, theirs: Node
+    ) -> Iterator[tuple[tuple[int, ...], ...]]:
+        """For each port of the pattern, the ports of the host that it may stand for."""
+        single = [p for p, wire in enumerate(ours.src) if wire not in self.pattern.many]
+        multi = [p for p, wire in enumerate(ours.src) if wire in self.pattern.many]
+        have = len(theirs.src)
+        if not multi:
+            if len(single) != have:
+                return
+            if not ours.box.kind.commutes(ours.box.attrs):
+                yield tuple((p,) for p in range(have))
+                return
+        elif len(single) > have:
+            return
+        for count, chosen in enumerate(permutations(range(have), len(single))):
+            if count >= ORDERS:
+                return
+            row: list[tuple[int, ...]] = [()] * len(ours.src)
+            for p, q in zip(single, chosen, strict=True):
+                row[p] = (q,)
+            left = [q for q in range(have) if q not in chosen]
+            if not multi:
+                yield tuple(row)
+            elif len(multi) == 1:
+                row[multi[0]] = tuple(left)
+                yield tuple(row)
+            else:
+                yield from _shares(row, multi, left)
+
+    def _wires(
+        self,
+        state: _State,
+        pattern: int,
+        ours: Node,
+        theirs: Node,
+        ports: tuple[tuple[int, ...], ...],
+    ) -> tuple[_State, list[tuple[int, int]]] | None:
+        """Send pattern wires to host wires; what hangs below comes next."""
+        wires, known = dict(state.wires), dict(state.ports)
+        more: list[tuple[int, int]] = []
+        for p, chosen in enumerate(ports):
+            known[pattern, p] = chosen
+            wire = ours.src[p]
+            if wire in self.pattern.many:
+                continue
+            other = theirs.src[chosen[0]]
+            if wires.setdefault(wire, other) != other:
+                return None
+            if wire < self.pattern.inputs:
+                if self.left.types[wire].dtype != self.host.types[other].dtype:
+                    return None
+                continue
+            mine, its = self.left.owner[wire], self.host.owner[other]
+            if wire - self.left.nodes[mine].first != other - self.host.nodes[its].first:
+                return None
+            more.append((mine, its))
+        return state._replace(wires=wires, ports=known), more
+
+    def _bound(self, ours: Box, theirs: Box) -> Iterator[dict[int, int]]:
+        new = {ours.inner + k: theirs.inner + k for k in range(len(ours.new))}
+        if not ours.kind.bound_is_set or len(ours.bound) < 2:
+            yield {**dict(zip(ours.bound, theirs.bound, strict=True)), **new}
+            return
+        for turn in permutations(theirs.bound):
+            yield {**dict(zip(ours.bound, turn, strict=True)), **new}
+
+    # -- axes ---------------------------------------------------------------------------------------
+
+    def _axes(self, state: _State) -> Iterator[_State]:
+        """Send every local axis of the pattern to the host; guess only what nothing tells."""
+        axes = self._spread(state)
+        if axes is None:
+            return
+        for pattern, host in state.nodes.items():
+            box = self.left.nodes[pattern].box
+            for axis in range(box.rank):
+                if (pattern, axis) not in axes:
+                    taken = {b for (k, _), b in axes.items() if k == pattern}
+                    other = self.host.nodes[host].box
+                    for guess in range(other.inner):
+                        if guess not in taken and guess not in other.bound:
+                            grown = {**axes, (pattern, axis): guess}
+                            yield from self._axes(state._replace(axes=grown))
+                    return
+        yield state._replace(axes=axes)
+
+    def _spread(self, state: _State) -> dict[tuple[int, int], int] | None:
+        """What the axes known so far say about the others, along wires."""
+        axes = dict(state.axes)
+        slots: dict[tuple[int, int], int] = {}
+        changed = True
+        while changed:
+            changed = False
+            for wire, row, node, other_row in self._edges(state):
+                for s, axis in enumerate(row):
+                    known, slot = axes.get((node, axis)), slots.get((wire, s))
+                    if known is not None:
+                        if known not in other_row:
+                            return None
+                        place = other_row.index(known)
+                        if slot is None:
+                            slots[wire, s] = place
+                            changed = True
+                        elif slot != place:
+                            return None
+                    elif slot is not None:
+                        axes[node, axis] = other_row[slot]
+                        changed = True
+        for node in state.nodes:
+            images = [b for (k, _), b in axes.items() if k == node]
+            if len(set(images)) != len(images):
+                return None
+        return axes
+
+    def _edges(self, state: _State) -> Iterator[tuple[int, Axes, int, Axes]]:
+        """(pattern wire, its axes in the pattern's box, pattern node, its axes in the host's)."""
+        for node, host in state.nodes.items():
+            ours, theirs = self.left.nodes[node], self.host.nodes[host]
+            for p, wire in enumerate(ours.src):
+                if wire not in self.pattern.many:
+                    (q,) = state.ports[node, p]
+                    yield wire, ours.box.maps[p], node, theirs.box.maps[q]
+            for wire, row, other in zip(ours.wires, ours.box.outs, theirs.box.outs, strict=True):
+                yield wire, row, node, other
+
+    # -- exactness and tubes ------------------------------------------------------------------------
+
+    def _finish(self, state: _State) -> Match | None:
+        if not self._exact(state):
+            return None
+        sizes = self._sizes(state)
+        if sizes is None:
+            return None
+        tubes = _Tubes(self, state)
+        if not tubes.sound():
+            return None
+        inputs = tubes.inputs()
+        if inputs is None:
+            return None
+        return Match(
+            self.rule, state.nodes, inputs, tubes.outputs(), sizes, state.functions
+        )
+
+    def _exact(self, state: _State) -> bool:
+        """A declared axis is at a port exactly when its image is."""
+        for node, host in state.nodes.items():
+            ours, theirs = self.left.nodes[node].box, self.host.nodes[host].box
+            image = {a: state.axes[node, a] for a in range(ours.inner)}
+            declared = set(image.values())
+            for p, row in enumerate(ours.maps):
+                wanted = {image[a] for a in row}
+                for q in state.ports[node, p]:
+                    if set(theirs.maps[q]) & declared != wanted:
+                        return False
+        return True
+
+    def _sizes(self, state: _State) -> dict[str, Size] | None:
+        sizes: dict[str, Size] | None = dict(state.sizes)
+        later: list[tuple[Size, Size]] = []
+        for node, host in state.nodes.items():
+            ours = self.left.site(self.left.nodes[node]).sizes
+            theirs = self.host.site(self.host.nodes[host]).sizes
+            for axis, wanted in enumerate(ours):
+                actual = theirs[state.axes[node, axis]]
+                if wanted.variable is None:
+                    later.append((wanted, actual))
+                else:
+                    sizes = _bind(sizes, wanted, actual) if sizes is not None else None
+        if sizes is None:
+            return None
+        if any(wanted.substitute(sizes) != actual for wanted, actual in later):
+            return None
+        return sizes
+
+
+class _Tubes:
+    """The tubes of a match: host axes that are no image, joined along the wires inside."""
+
+    def __init__(self, matcher: Matcher, state: _State) -> None:
+        self.left, self.host, self.state = matcher.left, matcher.host, state
+        self.pattern = matcher.pattern
+        self.images: dict[int, set[int]] = {node: set() for node in state.nodes}
+        for (node, _), axis in state.axes.items():
+            self.images[node].add(axis)
+        self.parent: dict[tuple[int, int], tuple[int, int]] = {}
+        self.names: dict[tuple[int, int], str] = {}
+        for wire, row, node, other in matcher._edges(state):
+            declared = {state.axes[node, a] for a in row}
+            for slot, axis in enumerate(other):
+                if axis not in declared:
+                    self._join((node, axis), (-1 - wire, slot))
+
+    def _find(self, item: tuple[int, int]) -> tuple[int, int]:
+        while self.parent.get(item, item) != item:
+            item = self.parent[item]
+        return item
+
+    def _join(self, one: tuple[int, int], other: tuple[int, int]) -> None:
+        a, b = self._find(one), self._find(other)
+        if a != b:
+            self.parent[max(a, b)] = min(a, b)
+            self.parent.setdefault(min(a, b), min(a, b))
+
+    def label(self, node: int, axis: int) -> Tube:
+        """A tube by the least place that it runs through, and by what the host calls it."""
+        place = self._find((node, axis))
+        if place not in self.names:
+            host = self.host.nodes[self.state.nodes[node]]
+            self.names[place] = local_names(self.host, host)[axis]
+        return Tube(place, self.names[place])
+
+    def sound(self) -> bool:
+        """No tube runs through an image, and none through two axes of one box."""
+        for node, host in self.state.nodes.items():
+            box = self.host.nodes[host].box
+            seen = set()
+            for axis in range(box.rank):
+                if axis in self.images[node]:
+                    continue
+                if axis in box.bound or axis >= box.inner:
+                    return False
+                found = self._find((node, axis))
+                if found in seen:
+                    return False
+                seen.add(found)
+        return True
+
+    def inputs(self) -> tuple[tuple[Use, ...], ...] | None:
+        """The uses for the rule's inputs; None when two places disagree about one."""
+        found: list[list[Use]] = [[] for _ in self.left.inputs]
+        for node, host in self.state.nodes.items():
+            ours, theirs = self.left.nodes[node], self.host.nodes[host]
+            for p, wire in enumerate(ours.src):
+                if wire >= self.pattern.inputs:
+                    continue
+                row = ours.box.maps[p]
+                place = {self.state.axes[node, a]: s for s, a in enumerate(row)}
+                uses = [
+                    (
+                        theirs.src[q],
+                        tuple(
+                            place[b] if b in place else self.label(node, b)
+                            for b in theirs.box.maps[q]
+                        ),
+                    )
+                    for q in self.state.ports[node, p]
+                ]
+                if wire in self.pattern.many:
+                    if found[wire] and sorted(found[wire], key=repr) != sorted(uses, key=repr):
+                        return None
+                    found[wire] = uses
+                elif found[wire] and found[wire] != uses:
+                    return None
+                else:
+                    found[wire] = uses
+        return tuple(tuple(uses) for uses in found)
+
+    def outputs(self) -> tuple[Use, ...]:
+        """The host wires of the rule's outputs, with labels."""
+        uses = []
+        for port in self.left.outputs:
+            node = self.left.owner[port.wire]
+            ours = self.left.nodes[node]
+            theirs = self.host.nodes[self.state.nodes[node]]
+            offset = port.wire - ours.first
+            row, other = ours.box.outs[offset], theirs.box.outs[offset]
+            place = {
+                self.state.axes[node, row[slot]]: i for i, slot in enumerate(port.slots)
+            }
+            labels = tuple(place[b] if b in place else self.label(node, b) for b in other)
+            uses.append((theirs.first + offset, labels))
+        return tuple(uses)
+
+
+def _bind(sizes: Mapping[str, Size], wanted: Size, actual: Size | int) -> dict[str, Size] | None:
+    """Let a size variable of the pattern stand for a size of the host."""
+    name = wanted.variable
+    if name is None:
+        return dict(sizes) if wanted.substitute(sizes) == actual else None
+    if isinstance(actual, int):
+        from vesalius.diagrams.sizes import size
+
+        actual = size(actual)
+    known = sizes.get(name)
+    if known is None:
+        return {**sizes, name: actual}
+    return dict(sizes) if known == actual else None
+
+
+def _shares(
+    row: list[tuple[int, ...]], multi: list[int], left: list[int]
+) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Deal the remaining operands to several `many`; types decide later which deal is right."""
+    from itertools import product
+
+    for deal in product(multi, repeat=len(left)):
+        full = list(row)
+        for p in multi:
+            full[p] = tuple(q for q, to in zip(left, deal, strict=True) if to == p)
+        yield tuple(full)
+
+
+def matches(rule: Rule, host: Diagram) -> Iterator[Match]:
+    """All matches of a rule's left side in a diagram, in a deterministic order."""
+    yield from Matcher(rule, host).all()
