@@ -30,6 +30,7 @@ _PUBLIC = {
     "box": "vesalius.diagrams.boxes.own",
     "evaluate": "vesalius.diagrams.meaning",
     "cost": "vesalius.diagrams.cost",
+    "draw": "vesalius.diagrams.drawing.picture",
     "to_torch": "vesalius.compile",
     "VesaliusError": "vesalius.diagrams.errors",
     "AxisError": "vesalius.diagrams.errors",

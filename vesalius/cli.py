@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,7 @@ def tour(
     seed: Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in DIR.")] = False,
 ) -> None:
-    """Build, check and measure the mechanisms; train a language model of them on a text."""
+    """Build, check, measure and train, on a text."""
     from vesalius.lab.tour import Settings, take
 
     settings = Settings(text=text, out=out, steps=steps, seed=seed, resume=resume)
@@ -78,7 +79,7 @@ def list_(json: AsJson = False) -> None:
 
 @app.command()
 def show(source: Source, options: Options = "", json: AsJson = False) -> None:
-    """Show a diagram: where it comes from, its parts, boxes, types, parameters and cost."""
+    """Show a diagram: boxes, types, cost."""
     diagram = _diagram(source, options)
     mechanism = _mechanism(source)
     if json:
@@ -112,14 +113,18 @@ def cost(
     options: Options = "",
     json: AsJson = False,
 ) -> None:
-    """Show what a diagram costs, as polynomials in the sizes, or in numbers with --at."""
+    """Show what a diagram costs.
+
+    As polynomials in the sizes, or as numbers with --at.
+    """
     diagram = _diagram(source, options)
     sizes = {name: _number("--at", name, value) for name, value in _pairs("--at", at).items()}
-    whole = diagram.cost()
     if json:
-        _print_json(_cost(diagram, sizes))
-        return
-    print(whole.at(**sizes) if sizes else whole)
+        _print_json({"sizes": sizes, "cost": _cost(diagram, sizes)})
+    elif sizes:
+        print(_numbers(_cost(diagram, sizes)))
+    else:
+        print(diagram.cost())
 
 
 @app.command("json")
@@ -130,7 +135,10 @@ def json_(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
     ] = None,
 ) -> None:
-    """Write a diagram as JSON, which every other verb reads."""
+    """Write a diagram as JSON.
+
+    The other verbs read it: vesalius show FILE.json
+    """
     document = _diagram(source, options).to_json()
     if output is None:
         print(document)
@@ -245,7 +253,40 @@ def _described(diagram: Diagram) -> dict[str, Any]:
 
 
 def _cost(diagram: Diagram, sizes: dict[str, int]) -> dict[str, Any]:
-    raise NotImplementedError
+    """The cost as formulas, or as numbers where sizes are given."""
+    formulas = diagram.cost()
+    if sizes:
+        _check_sizes(diagram, sizes)
+        return asdict(formulas.at(**sizes))
+    peak = [str(candidate) for candidate in formulas.peak]
+    return {
+        "flops": str(formulas.flops),
+        "bytes_moved": str(formulas.bytes_moved),
+        "peak_bytes": peak[0] if len(peak) == 1 else f"max({', '.join(peak)})",
+        "parameters": str(formulas.parameters),
+        "operations": {name: str(count) for name, count in formulas.operations.items()},
+    }
+
+
+def _check_sizes(diagram: Diagram, sizes: dict[str, int]) -> None:
+    from vesalius.diagrams.errors import SizeError
+
+    known = diagram.size_variables
+    for name in sizes:
+        if name not in known:
+            raise SizeError(f"{diagram.name} has no size {name!r}; it has {', '.join(known)}")
+    missing = [name for name in known if name not in sizes]
+    if missing:
+        wanted = ",".join(f"{name}=..." for name in missing)
+        raise SizeError(f"{diagram.name} has more sizes: add {wanted} to --at")
+
+
+def _numbers(cost: dict[str, Any]) -> str:
+    """Numbers with their names, the operations last."""
+    rows = [(name.replace("_", " "), count) for name, count in cost.items()]
+    rows = [*rows[:-1], *((f"  {name}", count) for name, count in cost["operations"].items())]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:{width}}  {count:>20,}" for name, count in rows)
 
 
 def _print_json(value: Any) -> None:

@@ -45,7 +45,10 @@ def source(program: Program) -> str:
     for scope in program.chunks:
         pieces.append("\n".join(_function(scope) if scope.kind == "function" else _class(scope)))
     body = "\n\n\n".join(pieces)
-    head = [f'"""{names.clean(signature(program.diagram))}"""', ""]
+    title = wrapped_words(names.clean(signature(program.diagram)))
+    title[0] = f'"""{title[0]}'
+    title[-1] += '"""'
+    head = [*title, ""]
     head += ["import math", ""] if re.search(r"\bmath\.", body) else []
     head += ["import torch"]
     head += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
@@ -61,16 +64,10 @@ def source(program: Program) -> str:
 
 
 def _class(scope: Scope) -> list[str]:
-    lines = [f"class {scope.unit.name}(nn.Module):"]
-    documentation = _documentation(scope)
-    lines += [f"    {line}" for line in documentation]
-    built = _constructor(scope)
-    if built:
-        lines += ["" if documentation else None, *(f"    {line}" for line in built)]  # type: ignore[list-item]
-    if documentation or built:
-        lines.append("")
-    lines += [f"    {line}".rstrip() for line in _body(scope, "forward", ["self"])]
-    return [line for line in lines if line is not None]
+    parts = [_documentation(scope), _constructor(scope), _body(scope, "forward", ["self"])]
+    inside = "\n\n".join("\n".join(part) for part in parts if part).split("\n")
+    head = f"class {scope.unit.name}(nn.Module):"
+    return [head, *(f"    {line}".rstrip() for line in inside)]
 
 
 def _function(scope: Scope) -> list[str]:

@@ -74,7 +74,7 @@ def literal_term(value: Real) -> Term:
     if isinstance(value, float) and not math.isfinite(value):
         text = "math.nan" if math.isnan(value) else "math.inf"
         return Term(f"-{text}", SIGN) if value < 0 else Term(text)
-    text = repr(value)
+    text = repr(value).replace("e-0", "e-")  # 1e-5
     return Term(text, SIGN if text.startswith("-") else ATOM)
 
 

@@ -16,7 +16,7 @@ from vesalius.diagrams.boxes.nested import port_tubes
 from vesalius.diagrams.graph import Diagram, Node
 
 Order = tuple[int, ...]
-Gives = Callable[[Box, list[Order], list[Order | None]], list[Order]]
+Gives = Callable[[Box, list[Order], list["Order | None"]], list[Order]]
 Asks = Callable[[Box, list[Order], list[Order]], list[Order | None]]
 
 
@@ -31,7 +31,8 @@ def layout(
     it is then permuted at the end.
     """
     rules = [_rules(node) for node in diagram.nodes]
-    known = _forward(diagram, rules, inputs, [None] * len(diagram.types))
+    written = _as_written(diagram)
+    known = _forward(diagram, rules, inputs, [None] * len(diagram.types), written)
     wishes: list[Order | None] = [None] * len(diagram.types)
     for port, order in zip(diagram.outputs, outputs, strict=True):
         wishes[port.wire] = wishes[port.wire] or order
@@ -49,7 +50,12 @@ def layout(
         ):
             if liked is not None and wishes[wire] is None:
                 wishes[wire] = _slots(row, liked)
-    return _forward(diagram, rules, inputs, wishes)
+    return _forward(diagram, rules, inputs, wishes, written)
+
+
+def _as_written(diagram: Diagram) -> dict[str, int]:
+    """The names of axes in the order in which they first occur: how a person would order them."""
+    return {name: k for k, name in enumerate(dict.fromkeys(n for row in diagram.hints for n in row))}
 
 
 def _forward(
@@ -57,6 +63,7 @@ def _forward(
     rules: list[tuple[Gives, Asks]],
     inputs: Sequence[Order],
     wishes: list[Order | None],
+    written: dict[str, int],
 ) -> list[Order]:
     orders: list[Order] = list(inputs)
     for k in range(len(diagram.inputs), len(diagram.nodes)):
@@ -66,6 +73,8 @@ def _forward(
             None if (wish := wishes[w]) is None else _local(slots, wish)
             for w, slots in zip(node.wires, node.box.outs, strict=True)
         ]
+        if node.box.kind.name == "contract" and liked[0] is None:
+            liked = [_by_name(node, have, diagram.hints[node.first], written)]
         given = rules[k][0](node.box, have, liked)
         orders += [_slots(row, order) for row, order in zip(node.box.outs, given, strict=True)]
     return orders
@@ -165,13 +174,14 @@ def _contract(box: Box, have: list[Order], wish: list[Order | None]) -> list[Ord
         return _entrywise(box, have, wish)
     if len(operands) == 1:
         return [_without(operands[0], *box.bound)]
-    if wish[0] is not None:
-        return [wish[0]]
-    # What several operands share comes first, then what each brings.
-    free = [_without(order, *box.bound) for order in operands]
-    shared = [a for a in (merged(free) or sum(free, ())) if sum(a in o for o in free) > 1]
-    first = list(dict.fromkeys(shared))
-    return [tuple(dict.fromkeys([*first, *(a for order in free for a in order)]))]
+    return [wish[0] or box.outs[0]]
+
+
+def _by_name(node: Node, have: list[Order], hints: Sequence[str], written: dict[str, int]) -> Order:
+    """What several operands share, then what one brings; each in the order of the names."""
+    axes = node.box.outs[0]
+    place = {axis: written[name] for axis, name in zip(axes, hints, strict=True)}
+    return tuple(sorted(axes, key=lambda a: (sum(a in order for order in have) < 2, place[a])))
 
 
 def _asks_contract(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:

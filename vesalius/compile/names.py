@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from vesalius.diagrams.graph import Diagram, Node
 
@@ -70,98 +70,93 @@ def letters(names: Sequence[str], known: dict[str, str]) -> list[str]:
 # -- what a variable would be called ----------------------------------------------------------------
 
 _KEEP = frozenset({"split", "merge", "expand", "slice", "pad", "window", "diagonal", "concat"})
-_REDUCED = {"max": "largest", "min": "smallest", "all": "mask", "any": "mask"}
+_COUNTED = frozenset({"positions", "table", "number"})
+_FIXED = {
+    "softmax": ["weights"],
+    "max": ["largest"],
+    "min": ["smallest"],
+    "all": ["mask"],
+    "any": ["mask"],
+    "iota": ["positions"],
+    "constant": ["table"],
+    "topk": ["values", "places"],
+    "fourier": ["real", "imaginary"],
+}
 
 
-def base_names(diagram: Diagram) -> list[str]:
-    """For each wire, the name that its variable would like to have."""
-    scores = _feeds_softmax(diagram)
-    names: list[str] = [identifier(port.name) for port in diagram.inputs]
-    ends = {port.wire: port.name for port in diagram.outputs if not port.name.startswith("out")}
-    for node in diagram.nodes[len(names) :]:
-        found = _names_of(diagram, node, names, scores)
-        for wire, name in zip(node.wires, found, strict=True):
-            names.append(identifier(ends.get(wire, name)))
-    return names
+def base_names(diagram: Diagram, weights: Mapping[int, str]) -> list[str]:
+    """For each wire, the name that its variable would like to have.
+
+    `weights` are the wires that are parameters, with their names.
+    """
+    return _Guess(diagram, weights).names
 
 
-def _names_of(diagram: Diagram, node: Node, names: list[str], scores: set[int]) -> list[str]:
-    kind = node.box.kind.name
-    wire = node.first
-    if kind in ("parameter", "random"):
-        return [node.box["token"].name.rpartition(".")[2]]
-    if kind == "contract":
-        return [_contracted(diagram, node, names, scores)]
-    if kind == "softmax":
-        return ["weights"]
-    if kind in _REDUCED:
-        return [_REDUCED[kind]]
-    if kind == "iota":
-        return ["positions"]
-    if kind == "constant":
-        return ["table" if diagram.types[wire].sizes else "number"]
-    if kind == "topk":
-        return ["values", "places"]
-    if kind == "fourier":
-        return ["real", "imaginary"]
-    if kind in ("named", "scan"):
-        return _of_body(diagram, node, names)
-    if diagram.types[wire].dtype == "bool":
-        return ["mask"] * len(node.wires)
-    if wire in scores and kind != "gather":
-        return ["scores"]
-    if kind in ("add", "pointwise", *_KEEP):
-        return [_inherited(diagram, node, names)]
-    if kind == "gather":
-        table = _parameter_name(diagram, node.src[0])
-        return ["x" if table else names[node.src[0]]]
-    return ["y"] * len(node.wires)
+class _Guess:
+    def __init__(self, diagram: Diagram, weights: Mapping[int, str]) -> None:
+        self.diagram = diagram
+        self.weights = weights
+        self.scores = _feeds_softmax(diagram)
+        self.names = [identifier(port.name) for port in diagram.inputs]
+        # What has no better name; not that of an input.
+        self.plain = next((x for x in ("y", "z", "h") if x not in self.names), "y")
+        ends = {p.wire: p.name for p in diagram.outputs if not p.name.startswith("out")}
+        for node in diagram.nodes[len(self.names) :]:
+            for wire, name in zip(node.wires, self._names_of(node), strict=True):
+                self.names.append(identifier(ends.get(wire, name)))
 
+    def _names_of(self, node: Node) -> list[str]:
+        kind, wire = node.box.kind.name, node.first
+        wire_type = self.diagram.types[wire]
+        if kind in ("parameter", "random"):
+            return [node.box["token"].name.rpartition(".")[2]]
+        if kind in _FIXED:
+            return _FIXED[kind]
+        if kind in ("named", "scan"):
+            return self._of_body(node)
+        if wire_type.dtype == "bool":
+            return ["mask"] * len(node.wires)
+        if wire in self.scores and kind != "gather":
+            return ["scores"]
+        if kind == "contract":
+            return [self._contracted(node)]
+        if kind == "gather":
+            return ["x" if node.src[0] in self.weights else self.names[node.src[0]]]
+        if kind in ("add", "pointwise", *_KEEP):
+            return [self._inherited(node)]
+        return [self.plain] * len(node.wires)
 
-def _contracted(diagram: Diagram, node: Node, names: list[str], scores: set[int]) -> str:
-    weights = [name for wire in node.src if (name := _parameter_name(diagram, wire))]
-    if not node.box.bound:
-        return "scores" if node.first in scores else _inherited(diagram, node, names)
-    if len(weights) == 1 and len(node.src) == 2:
-        return _projected(weights[0])
-    if node.first in scores:
-        return "scores"
-    if len(node.src) == 1:
-        return "total"
-    return "out" if any(names[wire] == "weights" for wire in node.src) else "y"
+    def _contracted(self, node: Node) -> str:
+        """`q` for a contraction with `wq`."""
+        if not node.box.bound:
+            return self._inherited(node)
+        weights = [self.weights[wire] for wire in node.src if wire in self.weights]
+        if len(weights) == 1 and len(node.src) == 2:
+            name = re.sub(r"^[wW]_?", "", weights[0])
+            if name[:1].isalpha() and name != weights[0]:
+                return name
+            return weights[0] if len(weights[0]) > 1 else self.plain
+        if len(node.src) == 1:
+            return "total"
+        return "out" if any(self.names[wire] == "weights" for wire in node.src) else self.plain
 
+    def _inherited(self, node: Node) -> str:
+        """The name of the operand that has the shape of the result, the first computed first."""
+        types = self.diagram.types
+        for wire in node.src:
+            same = len(types[wire].sizes) == len(types[node.first].sizes)
+            if same and types[wire].dtype != "bool" and wire not in self.weights:
+                return "x" if self.names[wire] in _COUNTED else self.names[wire]
+        return self.plain
 
-def _projected(weight: str) -> str:
-    """`q` for `wq`, `up` for `w_up`; `y` when nothing is left."""
-    rest = re.sub(r"^[wW]_?", "", weight)
-    return rest if rest[:1].isalpha() and rest != weight else weight if len(weight) > 1 else "y"
-
-
-def _parameter_name(diagram: Diagram, wire: int) -> str:
-    box = diagram.nodes[diagram.owner[wire]].box
-    if box.kind.name == "parameter":
-        return str(box["token"].name.rpartition(".")[2])
-    return ""
-
-
-def _inherited(diagram: Diagram, node: Node, names: list[str]) -> str:
-    """The name of the operand that has the shape of the result, the earliest computed first."""
-    rank = len(diagram.types[node.first].sizes)
-    for wire in node.src:
-        size, dtype = len(diagram.types[wire].sizes), diagram.types[wire].dtype
-        if size == rank and dtype != "bool" and not _parameter_name(diagram, wire):
-            return names[wire] if names[wire] not in ("positions", "table", "number") else "x"
-    return "y"
-
-
-def _of_body(diagram: Diagram, node: Node, names: list[str]) -> list[str]:
-    """The body's own names for its outputs; a lone output is called as what it was made from."""
-    ports = [port.name for port in node.box["body"].outputs]
-    if len(ports) == 1 and ports[0] == "out" and node.src:
-        source = node.src[0]
-        same = len(diagram.types[source].sizes) == len(diagram.types[node.first].sizes)
-        return [names[source] if same else "y"]
-    return [identifier(port) for port in ports]
+    def _of_body(self, node: Node) -> list[str]:
+        """The body's names for its outputs; a lone one is called as what it was made from."""
+        ports = [port.name for port in node.box["body"].outputs]
+        if ports == ["out"] and node.src:
+            source, types = node.src[0], self.diagram.types
+            same = len(types[source].sizes) == len(types[node.first].sizes)
+            return [self.names[source] if same else self.plain]
+        return [identifier(port) for port in ports]
 
 
 def _feeds_softmax(diagram: Diagram) -> set[int]:

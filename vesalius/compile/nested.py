@@ -38,7 +38,7 @@ class Call(NamedTuple):
 
     def term(self, arguments: Sequence[Term]) -> Term:
         """The call with these arguments, one for each of `ports`."""
-        return apply(self.function, *arguments, *self.extras, heavy=True)
+        return apply(self.function, *arguments, *self.extras)
 
 
 # -- units: the class or the function of a body -------------------------------------------------

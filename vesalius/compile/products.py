@@ -271,6 +271,7 @@ def add(here: Here) -> list[Term]:
             operands.append((negated or here.operand(port, dtype), negated is not None))
     if not operands:  # numbers of which the sum is none: one of them becomes a tensor
         operands = [(Operand(here.scope.full(numbers.pop(0)), (), dtype), False)]
+    operands.sort(key=lambda one: one[0].term.text.startswith("self."))  # x + self.bias
     for operand, negative in operands:
         (minus if negative else plus).append(here.aligned(operand, out))
     for number in numbers:

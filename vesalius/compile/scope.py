@@ -16,7 +16,17 @@ from vesalius.compile.folding import Number, fold, literal_term
 from vesalius.compile.layout import Order, is_within, layout
 from vesalius.compile.lengths import Solution, size_term, solved
 from vesalius.compile.masks import NO, may_hide
-from vesalius.compile.text import ATOM, PRODUCT, Block, Term, apply, chain, index, method
+from vesalius.compile.text import (
+    ATOM,
+    PRODUCT,
+    Block,
+    Term,
+    apply,
+    chain,
+    index,
+    kept_dimension,
+    method,
+)
 from vesalius.diagrams.box import Box, Site, Token
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
@@ -119,7 +129,7 @@ class Scope:
         self.static: dict[str, None] = {}  # size variables kept as attributes
         self.extras: dict[str, None] = {}
         self.block = Block()
-        self.bases = names.base_names(diagram)
+        self.bases = names.base_names(diagram, {w: path[-1] for w, path in attributes.items()})
         self.hidden = may_hide(diagram)
         self.orders = layout(diagram, *orders)
         self.ends = orders[1]
@@ -429,7 +439,7 @@ class Here:
 
 # Statements of these kinds keep a line and a name of their own: a reader looks for them, and
 # draws have to happen in order.
-KEPT = frozenset({"softmax", "random", "named"})
+KEPT = frozenset({"softmax", "random"})
 
 
 def attribute(path: Path) -> Term:
@@ -468,6 +478,8 @@ def unsqueezed(term: Term, have: Sequence[int], want: Sequence[int]) -> Term:
     items = [":" if a in have else "None" for a in behind]
     if "None" not in items:
         return term
+    if items.index("None") == len(items) - 1:
+        return kept_dimension(term, "..., None" if len(items) > 2 else ":, None")
     while items[-1] == ":":
         items.pop()
     return index(term, ", ".join(items))

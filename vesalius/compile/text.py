@@ -20,6 +20,8 @@ INLINE_WIDTH = 72  # a term is put into its one use when the result is not longe
 INLINE_OPERATIONS = 3  # and has not more operations than this
 
 _HOLE = re.compile("\x01(\\d+)(?:\\|(\\d))?\x02")
+_KEPT = re.compile("\x03([^\x04]*)\x04")
+_REDUCTION = re.compile(r"\.(mean|sum|amax|amin|all|any)\(-1\)$")
 
 
 class Term(NamedTuple):
@@ -67,6 +69,11 @@ def method(term: Term, call: str, *, heavy: bool = False, cost: int = 1) -> Term
 def index(term: Term, items: str) -> Term:
     """`term[items]`."""
     return Term(f"{term.at(ATOM)}[{items}]", ATOM, term.operations, term.heavy)
+
+
+def kept_dimension(term: Term, items: str) -> Term:
+    """`term[..., None]`; written `x.mean(-1, keepdim=True)` if the term ends up as `x.mean(-1)`."""
+    return Term(f"{term.at(ATOM)}\x03[{items}]\x04", ATOM, term.operations, term.heavy)
 
 
 def chain(operator: str, level: int, terms: Sequence[Term], *, heavy: bool = False) -> Term:
@@ -205,7 +212,7 @@ def _holes(lines: Iterable[str]) -> Iterator[int]:
 
 
 def _filled(line: str, names: dict[int, str]) -> str:
-    return _HOLE.sub(lambda found: names[int(found[1])], line)
+    return _KEPT.sub(r"\1", _HOLE.sub(lambda found: names[int(found[1])], line))
 
 
 def _written(statement: Statement, names: dict[int, str], last_one: bool) -> list[str]:
@@ -281,12 +288,17 @@ def _fits(
 
 
 def _put(line: str, variable: int, inner: Statement) -> str:
+    text = inner.lines[0]
+
     def replace(found: re.Match[str]) -> str:
         if int(found[1]) != variable:
             return found[0]
         needed = int(found[2]) if found[2] else ANY
-        return f"({inner.lines[0]})" if inner.level < needed else inner.lines[0]
+        return f"({text})" if inner.level < needed else text
 
+    if _REDUCTION.search(text):
+        kept = re.compile(f"\x01{variable}\\|{ATOM}\x02\x03[^\x04]*\x04")
+        line = kept.sub(lambda _: f"{text[:-1]}, keepdim=True)", line)
     return _HOLE.sub(replace, line)
 
 

@@ -21,24 +21,23 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Kind, Site, Token, WireType, box
-from vesalius.diagrams.boxes.shape import EXPAND
+from vesalius.diagrams.boxes.shape import EXPAND, LIKE
 from vesalius.diagrams.boxes.sources import INPUT
+from vesalius.diagrams.canonical import Label as Label
 from vesalius.diagrams.canonical import (
-    Label,
     Spelling,
-    Use,
     canonical,
     closure,
     output_turns,
     plain,
     tied,
 )
+from vesalius.diagrams.canonical import Use as Use
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, TypeLike
 from vesalius.diagrams.wire import Wire
-
 
 # The builder that verbs without operands (constants, parameters, positions) belong to.
 CURRENT: ContextVar[Builder | None] = ContextVar("vesalius_builder", default=None)
@@ -71,6 +70,10 @@ class Builder:
         self.hints: list[tuple[str, ...]] = []
         self.inputs: list[Port] = []
         self.token_names: dict[str, None] = {}
+        # In a rule: `like` stays a box, since tubes are not known yet, and the wires `several`
+        # stand for any number of operands.
+        self.pattern = False
+        self.several: set[int] = set()
         self._table: dict[tuple[Box, tuple[int, ...]], Node] = {}
         self._symmetries: dict[int, tuple[Axes, ...]] = {}
         self._expanded: dict[int, tuple[int, Axes]] = {}
@@ -135,6 +138,8 @@ class Builder:
 
         Raises `SizeError` when two axes with one label differ in size.
         """
+        if kind is LIKE and not self.pattern:
+            return self._add_like(uses)
         if kind is EXPAND:
             uses, new = self._flat_expand(uses[0], new)
         elif kind.broadcasts and self._expanded and len(uses) > 1:
@@ -160,6 +165,15 @@ class Builder:
             if spelling.symmetries or kind is EXPAND:
                 self._remember(node, spelling)
         return Made(node.wires, labels, fresh)
+
+    def _add_like(self, uses: Sequence[Use]) -> Made:
+        """`like` once axes are known: the first operand, expanded to the axes of the second."""
+        (wire, labels), (model, axes) = uses
+        sizes = zip(axes, self.types[model].sizes, strict=True)
+        missing = [(label, size) for label, size in sizes if label not in labels]
+        if not missing:
+            return Made(range(wire, wire + 1), (labels,), False)
+        return self.add(EXPAND, (), [(wire, labels)], (), missing)
 
     def unary(self, made: Box, wire: int, names: tuple[str, ...]) -> Wire:
         """Add a box of one input whose output has the type of that input: the fast path."""
@@ -553,6 +567,7 @@ class _Graft:
                 or len(src) < len(uses)
                 or kind.has_identity
                 or kind is EXPAND
+                or kind is LIKE
                 or (symmetric and not symmetric.keys().isdisjoint(src))
                 or (opens and kind.fields)
                 or (replacing and not replacing.isdisjoint(node.wires))

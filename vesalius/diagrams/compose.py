@@ -17,7 +17,7 @@ from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeC
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType, is_axis_name
-from vesalius.diagrams.verbs.common import atomic, place, wires
+from vesalius.diagrams.verbs.common import atomic, builder_of, place, wires
 from vesalius.diagrams.wire import Wire
 
 # -- calling ----------------------------------------------------------------------------------
@@ -38,8 +38,9 @@ def call(
     `parameters={"wq": wire}` hands one over. Returns a wire, or a tuple for several outputs.
     """
     verb = diagram.name
-    given = wires(verb, *_bind(diagram, args, named), *parameters.values())
-    builder = given[0].builder if given else wires(verb, 0)[0].builder
+    values = [*_bind(diagram, args, named), *parameters.values()]
+    given = wires(verb, *values) if values else []
+    builder = builder_of(given)
     arguments = given[: len(diagram.inputs)]
     shared = dict(zip(parameters, given[len(diagram.inputs) :], strict=True))
     if shared:
@@ -47,7 +48,7 @@ def call(
         if unknown:
             raise StructureError(f"{verb} has no parameter {sorted(unknown)[0]!r}")
         diagram = expose(diagram, tuple(shared))
-        arguments = [*arguments, *(shared[p.name] for p in diagram.inputs[len(arguments) :])]
+        arguments = [*arguments, *shared.values()]
     arguments = promoted(diagram, arguments)
     diagram = unify(verb, diagram, arguments, {})
     if boxed:
@@ -194,6 +195,7 @@ def finish_as(
 
 
 def same_tokens(diagram: Diagram) -> dict[Token, Token]:
+    """Every identity of a diagram as its own stand-in."""
     return {token: token for token, _ in diagram.tokens}
 
 
@@ -576,17 +578,24 @@ def _filling(host: Diagram, node: Node, token: Hole, filling: Diagram) -> Openin
     actual = host.site(node).sizes
     slots: list[Axes] = []
     checks: list[tuple[str, Size, Size]] = []
-    for port, names, row in zip(filling.inputs, token.ports, node.box.maps, strict=True):
+    reads = host.site(node).dtypes
+    for port, names, row, dtype in zip(
+        filling.inputs, token.ports, node.box.maps, reads, strict=True
+    ):
+        wanted = filling.port_type(port)
+        if wanted.dtype != dtype:
+            raise TypeClash(f"{what} reads {dtype} at input {port.name!r}, not {wanted.dtype}")
         if set(port.axes) != set(names):
             raise TypeClash(f"{what} binds {names} at input {port.name!r}, not {port.axes}")
         slots.append(tuple(port.axes.index(name) for name in names))
         own = [a for a in node.box.bound if a in row]
-        declared = filling.port_type(port).axes
         for name, axis in zip(names, own, strict=True):
-            checks.append((name, declared[name], actual[axis]))
+            checks.append((name, wanted.axes[name], actual[axis]))
     out = filling.outputs[0]
     if set(out.axes) != set(token.into):
         raise TypeClash(f"{what} makes {token.into}, {filling.name} makes {out.axes}")
+    if filling.port_type(out).dtype != "float":
+        raise TypeClash(f"{what} makes float, {filling.name} makes {filling.port_type(out).dtype}")
     declared = filling.port_type(out).axes
     for name, length in zip(token.into, node.box.new, strict=True):
         checks.append((name, declared[name], length))

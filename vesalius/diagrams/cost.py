@@ -32,7 +32,16 @@ from vesalius.diagrams.boxes.nested import NAMED, SCAN, port_tubes, state_tubes,
 from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
-from vesalius.diagrams.sizes import ONE, ZERO, Coefficient, Monomial, Quotient, Size, product
+from vesalius.diagrams.sizes import (
+    ONE,
+    ZERO,
+    Coefficient,
+    Monomial,
+    Quotient,
+    Size,
+    monomial_key,
+    product,
+)
 
 # Operations that are no arithmetic on numbers; every other counts one FLOP.
 FLOPS_PER_OPERATION: Mapping[str, int] = {
@@ -103,7 +112,7 @@ class Cost:
             {name: count.leading(variable) for name, count in self.operations.items()},
             self.flops.leading(variable),
             self.bytes_moved.leading(variable),
-            tuple(map(Size, _undominated(dict(c.terms) for c in highest))),
+            _in_order(map(Size, _undominated(dict(c.terms) for c in highest))),
             self.parameters.leading(variable),
             self.learners,
             self.peak_is_bound,
@@ -169,7 +178,7 @@ def cost(
         done,
         Size(flops),
         moved,
-        tuple(held.resident + Size(candidate) for candidate in held.transient),
+        _in_order(held.resident + Size(candidate) for candidate in held.transient),
         Size(learned),
         tuple(diagram.learners),
         held.is_bound,
@@ -310,9 +319,7 @@ def _freed(diagram: Diagram) -> dict[int, list[int]]:
     return found
 
 
-def _traffic(
-    diagram: Diagram, k: int, weights: Weights, bytes_of: Mapping[str, int]
-) -> _Traffic:
+def _traffic(diagram: Diagram, k: int, weights: Weights, bytes_of: Mapping[str, int]) -> _Traffic:
     node = diagram.nodes[k]
     kind = node.box.kind
     outputs = [_bytes(diagram.types[wire], bytes_of) for wire in node.wires]
@@ -423,6 +430,13 @@ def _is_natural_atom(atom: str | Quotient) -> bool:
         return True
     parts = (atom.numerator, atom.denominator)
     return all(c > 0 and _is_natural(m) for part in parts for m, c in part.terms)
+
+
+def _in_order(candidates: Iterable[Size]) -> tuple[Size, ...]:
+    """One order for equal sets, the highest powers first."""
+    return tuple(
+        sorted(candidates, key=lambda size: [(monomial_key(m), -c) for m, c in size.terms])
+    )
 
 
 def _undominated(candidates: Iterable[Terms]) -> list[Terms]:

@@ -3,21 +3,22 @@
 Diagrams are maximally shared, so equality is this: copy one into a builder that holds the
 other, with inputs and identities (parameters, draws, learners) identified; the two are equal
 exactly when nothing new is made and the outputs land on the same wires. Which identity stands
-for which is guessed by name, then searched among those that look alike, boundedly.
+for which is guessed by name, then searched among those that look alike, boundedly
+(`vesalius.diagrams.pairing`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import islice, permutations, product
+from itertools import islice
 from typing import Any
 
 from vesalius.diagrams.box import Token
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.pairing import pairings
 
-ASSIGNMENTS = 5040  # how many ways to pair identities are tried before giving up
+ASSIGNMENTS = 120  # how many ways to pair identities are tried before giving up
 
 
 def equal(a: Diagram, b: Diagram) -> bool:
@@ -28,7 +29,7 @@ def equal(a: Diagram, b: Diagram) -> bool:
         return True
     if hash(a) != hash(b):
         return False
-    return any(_lands(a, b, pairing) for pairing in islice(_pairings(a, b), ASSIGNMENTS))
+    return any(_lands(a, b, pairing) for pairing in islice(pairings(a, b), ASSIGNMENTS))
 
 
 def _same_interface(a: Diagram, b: Diagram) -> bool:
@@ -46,6 +47,8 @@ def _same_as_written(a: Diagram, b: Diagram) -> bool:
             return False
         if x.box is not y.box and x.box != y.box and not _same_but_tokens(x, y, pairs):
             return False
+    if len(set(pairs.values())) < len(pairs):
+        return False
     ends = zip(a.outputs, b.outputs, strict=True)
     return all((p.wire, p.slots) == (q.wire, q.slots) for p, q in ends)
 
@@ -70,7 +73,7 @@ def _attribute(value: Any) -> Any:
     return value.describe() if isinstance(value, Token) else value
 
 
-def _upward(diagram: Diagram, marks: dict[Token, int]) -> list[int]:
+def _upward(diagram: Diagram) -> list[int]:
     """A hash of each wire from what it is computed from; blind to names, slots and order."""
     found: list[int] = []
     for k, node in enumerate(diagram.nodes):
@@ -79,75 +82,18 @@ def _upward(diagram: Diagram, marks: dict[Token, int]) -> list[int]:
         if len(below) > 1 and box.kind.commutes(box.attrs):
             below.sort()
         attrs = tuple(_attribute(value) for value in box.attrs)
-        seen = tuple(marks.get(value, 0) for value in box.attrs if isinstance(value, Token))
-        base = hash((box.kind.name, attrs, seen, box.inner, len(box.bound), box.new, tuple(below)))
+        base = hash((box.kind.name, attrs, box.inner, len(box.bound), box.new, tuple(below)))
         if k < len(diagram.inputs):
             base = hash((k, box.new))
         found.extend(hash((base, j)) for j in range(len(box.outs)))
     return found
 
 
-def _downward(diagram: Diagram, up: list[int]) -> list[int]:
-    """A hash of each wire from how it is used."""
-    found = [0] * len(diagram.types)
-    for j, port in enumerate(diagram.outputs):
-        found[port.wire] += hash(("output", j))
-    for node in reversed(diagram.nodes):
-        box = node.box
-        here = hash((up[node.first], *(found[wire] for wire in node.wires)))
-        ordered = not box.kind.commutes(box.attrs)
-        for p, wire in enumerate(node.src):
-            found[wire] += hash((here, p if ordered else -1))
-    return found
-
-
 def invariant(diagram: Diagram) -> int:
     """A hash that equal diagrams share; different diagrams may share it too."""
-    up = _upward(diagram, {})
+    up = _upward(diagram)
     ends = tuple((p.name, p.axes, up[p.wire]) for p in diagram.outputs)
     return hash((tuple((p.name, p.axes) for p in diagram.inputs), ends))
-
-
-# -- the search ------------------------------------------------------------------------------------
-
-
-def _pairings(a: Diagram, b: Diagram) -> Iterator[dict[Token, Token]]:
-    """Ways to let the identities of `b` stand for those of `a`, likeliest first."""
-    classes_a, classes_b = _classes(a), _classes(b)
-    if {key: len(row) for key, row in classes_a.items()} != {
-        key: len(row) for key, row in classes_b.items()
-    }:
-        return
-    choices = []
-    for key, row in classes_a.items():
-        names = [token.name for token in row]
-        others = sorted(
-            classes_b[key],
-            key=lambda t: names.index(t.name) if t.name in names else len(names),
-        )
-        choices.append([list(zip(others, turn, strict=True)) for turn in _turns(row)])
-    for combination in product(*choices):
-        yield {other: token for pairs in combination for other, token in pairs}
-
-
-def _turns(row: list[Token]) -> list[tuple[Token, ...]]:
-    return list(islice(permutations(row), ASSIGNMENTS))
-
-
-def _classes(diagram: Diagram) -> dict[int, list[Token]]:
-    """The identities by a hash of where they stand, refined until it settles."""
-    marks: dict[Token, int] = {}
-    while True:
-        up = _upward(diagram, marks)
-        down = _downward(diagram, up)
-        new = {token: hash((up[n.first], down[n.first])) for token, n in diagram.tokens}
-        if len(set(new.values())) == len(set(marks.values())):
-            break
-        marks = new
-    classes: dict[int, list[Token]] = {}
-    for token, mark in new.items():
-        classes.setdefault(mark, []).append(token)
-    return classes
 
 
 def _lands(a: Diagram, b: Diagram, pairing: dict[Token, Token]) -> bool:

@@ -22,6 +22,7 @@ from vesalius.diagrams.types import ArrayType
 
 if TYPE_CHECKING:
     from vesalius.diagrams.cost import Cost
+    from vesalius.diagrams.drawing.picture import Picture
 
 SOURCES = ("input", "parameter", "random", "constant", "iota")
 
@@ -312,6 +313,31 @@ class Diagram:
         from vesalius.diagrams.interchange import to_networkx
 
         return to_networkx(self)
+
+    def draw(self, file: Any = None, **options: Any) -> Picture:
+        """A picture; see `vesalius.diagrams.drawing.picture.draw` for the options."""
+        from vesalius.diagrams.drawing.picture import draw
+
+        return draw(self, file, **options)
+
+    def svg(self, **options: Any) -> str:
+        """This diagram drawn as one SVG document."""
+        return self.draw(**options).svg()
+
+    def html(self, **options: Any) -> str:
+        """This diagram drawn as one interactive page, which needs no network."""
+        return self.draw(**options).html()
+
+    def tikz(self, *, standalone: bool = True, **options: Any) -> str:
+        """This diagram drawn in TikZ: a LaTeX document, or the picture alone."""
+        return self.draw(**options).tikz(standalone=standalone)
+
+    def dot(self, **options: Any) -> str:
+        """This diagram in the language of Graphviz."""
+        return self.draw(**options).dot()
+
+    def _repr_html_(self) -> str:
+        return self.draw()._repr_html_()
 
     def __repr__(self) -> str:
         from vesalius.diagrams.listing import signature

@@ -307,7 +307,7 @@ def product(sizes: Iterable[Size]) -> Size:
 
 def number(value: object) -> int | float | Fraction:
     """Check that a value is a real number that a constant may hold."""
-    if isinstance(value, (int, float, Fraction)):
+    if isinstance(value, (int, float, Fraction)) and value == value:
         return value
     raise FormatError(f"a constant is a number, not {value!r}")
 

@@ -44,6 +44,8 @@ def _trace(function: Callable[..., Any], name: str | None) -> Diagram:
     signature = inspect.signature(function)
     arguments = {}
     for argument in signature.parameters.values():
+        if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            raise FormatError(f"{builder.name}: name each input; {argument} stands for many")
         if argument.annotation is inspect.Parameter.empty:
             raise FormatError(
                 f"{builder.name}: the argument {argument.name!r} has no type; "

@@ -77,7 +77,14 @@ class Exhibit:
     def time(self, inputs: Sequence[Tensor], machine: measure.Machine) -> None:
         """Measure the module in float32 on these inputs, and predict what it should take."""
         self.seconds = measure.seconds(lambda: self.single(*inputs))
-        self.predicted = machine.predict(self.diagram, self._sizes(inputs))
+        ports = zip(self.diagram.input_types.values(), inputs, strict=True)
+        sizes = {
+            size.variable: length
+            for type_, x in ports
+            for size, length in zip(type_.axes.values(), x.shape, strict=True)
+            if size.variable is not None
+        }
+        self.predicted = machine.predict(self.diagram.cost().at(**sizes), self.boxes)
 
     def check(self, on: str, inputs: Sequence[Tensor]) -> measure.Agreement:
         """Compare the modules with the reference on these inputs, and remember it as `on`."""

@@ -1,13 +1,13 @@
 """What a machine does in a second, what a diagram should take on it, and what its module takes.
 
 The prediction is the simplest that can be wrong in an instructive way: each box costs a call, each
-multiply-add, each function value and each byte moved costs its share, and nothing overlaps.
+product, each value of a function and each byte moved costs its share, and nothing overlaps.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -15,33 +15,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vesalius.diagrams.graph import SOURCES, Diagram
+from vesalius.diagrams.cost import CostNumbers
+from vesalius.diagrams.graph import Diagram
 
-CHEAP = {"add", "compare", "negate", "abs", "sign", "relu", "leaky_relu", "floor", "where"}
-"""Operations that cost no more than moving the numbers; all but multiply-adds and these are
-function values."""
+MOVES = frozenset(
+    "add compare negate abs sign relu leaky_relu floor where less less_equal equal maximum minimum "
+    "logical_and logical_or logical_not".split()
+)
+"""Operations that take no longer than moving the numbers does."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How much a machine does in a second, on arrays that fit its caches; `call` is in seconds."""
+    """How much a machine does in a second, on arrays that fit its caches; `call` is in seconds.
 
-    multiply_adds: float
+    `products` are multiplications and additions of contractions, `functions` are values of
+    functions such as exp.
+    """
+
+    products: float
     functions: float
     bytes: float
     call: float
     threads: int
 
-    def predict(self, operations: Mapping[str, int], moved: int, boxes: int) -> float:
-        """Seconds for these operations by kind, bytes moved and number of boxes."""
+    def predict(self, cost: CostNumbers, boxes: int) -> float:
+        """Seconds for a diagram of this cost and so many boxes."""
+        products = cost.operations.get("multiply-add", 0)
         functions = sum(
-            count for kind, count in operations.items() if kind not in {*CHEAP, "multiply-add"}
+            count
+            for kind, count in cost.operations.items()
+            if kind != "multiply-add" and kind not in MOVES
         )
         return (
             boxes * self.call
-            + operations.get("multiply-add", 0) / self.multiply_adds
+            + products / self.products
             + functions / self.functions
-            + moved / self.bytes
+            + cost.bytes_moved / self.bytes
         )
 
 
@@ -53,7 +63,7 @@ def calibrate() -> Machine:
     flat = torch.randn(1 << 18, generator=generator)
     one = torch.ones(1)
     return Machine(
-        multiply_adds=32 * 64 * 96 * 64 / seconds(lambda: torch.bmm(left, right)),
+        products=2 * 32 * 64 * 96 * 64 / seconds(lambda: torch.bmm(left, right)),
         functions=flat.numel() / seconds(lambda: torch.exp(flat)),
         bytes=12 * flat.numel() / seconds(lambda: torch.add(flat, flat)),
         call=seconds(lambda: torch.add(one, one)),

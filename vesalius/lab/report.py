@@ -84,7 +84,7 @@ def figures(tour: Tour) -> dict[str, Any]:
             "bigram_entropy": reading.bigram,
         },
         "machine": {
-            "multiply_adds_per_second": tour.machine.multiply_adds,
+            "products_per_second": tour.machine.products,
             "function_values_per_second": tour.machine.functions,
             "bytes_per_second": tour.machine.bytes,
             "seconds_per_call": tour.machine.call,
@@ -212,8 +212,8 @@ def _mechanisms(tour: Tour) -> str:
         ),
         page.paragraph(
             "The prediction adds, for the whole diagram as it is written, "
-            f"{duration(machine.call)} a box, multiply-adds at "
-            f"{machine.multiply_adds / 1e9:.1f} G/s, values of other functions at "
+            f"{duration(machine.call)} a box, products and sums of contractions at "
+            f"{machine.products / 1e9:.1f} G/s, values of functions at "
             f"{machine.functions / 1e9:.2f} G/s, and bytes at {machine.bytes / 1e9:.1f} GB/s, "
             "as just measured on this machine; nothing is taken to overlap."
         ),

@@ -85,6 +85,7 @@ class _Instance:
             names = [f"{port.name}_{i}" for i in range(count)] if several else [port.name]
             ports += [(name, type_) for name in names]
         self.builder, wires = start(self.right.name, "", ports)
+        self.builder.pattern = True
         self.seen: list[_Spread] = []
         at = 0
         for count in counts:

@@ -119,6 +119,7 @@ def _trace(
 ) -> Rule:
     name = function.__name__
     builder = Builder(name, inspect.getdoc(function) or "")
+    builder.pattern = True
     signature = inspect.signature(function)
     arguments: dict[str, Any] = {}
     several, functions = set(), {}
@@ -132,7 +133,9 @@ def _trace(
             wanted = wanted.type
         elif wanted is inspect.Parameter.empty:
             raise FormatError(f"{name}: the argument {argument.name!r} has no type")
-        arguments[argument.name] = builder.input(argument.name, read_type(wanted))
+        wire = arguments[argument.name] = builder.input(argument.name, read_type(wanted))
+        if argument.name in several:
+            builder.several.add(wire.id)
     declared = outputs_declared(name, signature.return_annotation)
     with builder:
         sides = function(**arguments)

@@ -12,12 +12,24 @@ from vesalius.diagrams.types import ArrayType
 
 
 class OwnBox:
-    """A box of a user's own; call it on wires. Made by `vs.box`."""
+    """A box of a user's own; call it on wires. Made by `vs.box`.
 
-    def __init__(self, kind: Kind, inputs: list[ArrayType], outputs: list[ArrayType]) -> None:
+    `axes` are the axes that it binds, in the order of its boxes; `torch` is what it does.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        inputs: list[ArrayType],
+        outputs: list[ArrayType],
+        axes: list[str],
+        torch: Callable[..., Any],
+    ) -> None:
         self.kind = kind
         self.inputs = inputs
         self.outputs = outputs
+        self.axes = axes
+        self.torch = torch
 
     def __repr__(self) -> str:
         return f"<box {self.kind.name}: {self.kind.formula}>"
@@ -31,6 +43,9 @@ class OwnBox:
         from vesalius.diagrams.verbs import place_own
 
         return place_own(self, wires, axes)
+
+
+OWN: dict[str, OwnBox] = {}  # by name of the kind
 
 
 def box(
@@ -112,4 +127,5 @@ def box(
         derivative=derivative,
         refusals={} if exact else dict.fromkeys(("rational", "field", "sympy"), "no exact form"),
     )
-    return OwnBox(declare(kind), inputs, outputs)
+    own = OWN[name] = OwnBox(declare(kind), inputs, outputs, names, torch)
+    return own

@@ -21,6 +21,25 @@ EXPAND = declare(
 )
 
 
+def _like(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
+    order = list(range(site.box.inner))
+    y = algebra.align(inputs[0], site.box.maps[0], order)
+    return [algebra.broadcast(y, site.sizes)]
+
+
+LIKE = declare(
+    Kind(
+        name="like",
+        summary="repeat along whatever axes another wire has; stands in rules only",
+        formula="y[c] = x, for every axis c of z",
+        meaning=_like,
+        outs=tubes_and_new,
+        look=Look("box", "like"),
+        derivative="∂x = Σ over the axes that x lacks of ∂y; zero for z",
+    )
+)
+
+
 def _split_check(site: Site) -> None:
     (whole,) = site.bound_sizes
     parts = product(site.new_sizes)

@@ -15,14 +15,16 @@ from vesalius.diagrams.drawing.layers import Edge, Item, Layers, layered
 from vesalius.diagrams.drawing.order import arrange
 from vesalius.diagrams.drawing.place import positions
 from vesalius.diagrams.drawing.sketch import Glyph, Sketch
-from vesalius.diagrams.drawing.text import SIZE, Label, Run, label_width, run_size, width
+from vesalius.diagrams.drawing.text import SIZE, Label, Run, label_width, run_size, shortened
 
 AXES = 12.0  # the font size of axes beside wires
 TICK = 11.0
 PITCH, DOT_PITCH = 20.0, 12.0  # between ports
 HIGH, ROUND = 28.0, 24.0  # the height of a box, the diameter of a circle
+SIDE = 10.0  # from the middle of a sum to where a string comes in from the side
 PAD, TRIANGLE = 10.0, 13.0
 MARGIN = 10.0
+STUB = 6.0  # from the border of a frame to what is inside
 FRAME, TITLE = 12.0, 20.0  # the room inside a frame, and for its name
 CLEAR = 6.0  # between the border of a tube and what is not in it
 ABOVE = 17.0  # what a label takes above its wire
@@ -85,6 +87,7 @@ class Wire:
     ends: tuple[tuple[Point, Point], ...]  # bars at strings that nobody reads
     wire: int
     around: tuple[str, ...]  # keys of the glyphs at its ends
+    sleeve: tuple[int, ...] = ()  # axes whose tube is drawn around this string alone
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Scene:
     sizes: list[str] = field(default_factory=list)
     ins: list[float] = field(default_factory=list)  # where inputs enter, across
     outs: list[float] = field(default_factory=list)
+    lines: list[Text] = field(default_factory=list)  # under the picture
     offset: Point = (0.0, 0.0)
     down: bool = False
 
@@ -125,6 +129,7 @@ class Scene:
         for region in self.regions:
             if region.text is not None:
                 yield region.text
+        yield from self.lines
 
 
 @dataclass
@@ -137,9 +142,51 @@ class _Column:
     right: float = 0.0
 
 
-def scene(sketch: Sketch, *, down: bool = False, tubes: bool = True, framed: bool = False) -> Scene:
+def scene(
+    sketch: Sketch,
+    *,
+    down: bool = False,
+    tubes: bool = True,
+    framed: bool = False,
+    legend: bool = False,
+    note: str = "",
+) -> Scene:
     """Lay a sketch out. `down` turns the flow; `framed` leaves out the interface's names."""
-    return _Layout(sketch, down, tubes, framed).run()
+    made = _Layout(sketch, down, tubes, framed).run()
+    if note:
+        _add_lines(made, [(Run(note),)])
+    if legend:
+        _add_lines(made, _legend(made))
+    return made
+
+
+def _add_lines(made: Scene, labels: Sequence[Label]) -> None:
+    """Lines of text under a picture, each a row of its own when the next would not fit."""
+    wide, high = made.size
+    wide = max(wide, max(label_width(label, AXES) for label in labels) + 2 * MARGIN)
+    x, y = MARGIN, high + 8.0
+    for label in labels:
+        long = label_width(label, AXES)
+        if x > MARGIN and x + long > wide - MARGIN:
+            x, y = MARGIN, y + 18.0
+        made.lines.append(Text((_round(x), y), "start", label, AXES, "legend"))
+        x += long + 18.0
+    made.size = (_round(wide), y + MARGIN)
+
+
+def _legend(made: Scene) -> list[Label]:
+    """The axes with their sizes, in the order in which the picture brings them up."""
+    found: dict[tuple[str, str], None] = {}
+    scenes = [made]
+    for one in scenes:
+        for wire in one.wires:
+            for c in wire.axes:
+                found.setdefault((one.axes[c], one.sizes[c]))
+        scenes += [shape.inner for shape in one.shapes if shape.inner is not None]
+    return [
+        (Run(shortened(name, 20), "italic"), Run(f" has size {shortened(size, 24)}"))
+        for name, size in found
+    ] or [(Run("no axes"),)]
 
 
 class _Layout:
@@ -154,6 +201,7 @@ class _Layout:
         self.columns: list[_Column] = []
         self.place: list[float] = []
         self.tubes: list[tubes_.Tube] = []
+        self.sleeves: set[int] = set()
         self.borders: list[dict[Side, Span]] = []  # of each tube, on both sides of its items
 
     def run(self) -> Scene:
@@ -169,6 +217,7 @@ class _Layout:
             self.read[self.graph.items[k].glyph] = [
                 self.sketch.glyphs[self.graph.items[k].glyph].ins[p] for p in order
             ]
+        self.straight_through()
         self.after: list[list[int]] = [[] for _ in self.graph.items]
         for e, edge in enumerate(self.graph.edges):
             self.after[edge.a].append(e)
@@ -176,6 +225,9 @@ class _Layout:
             self.extent(item)
         if self.with_tubes:
             self.tubes = tubes_.chosen(self.sketch, self.graph)
+            shown = {c for tube in self.tubes for c in tube.classes}
+            for tube in tubes_.candidates(self.sketch, self.graph):
+                self.sleeves.update(c for c in tube.classes if c not in shown)
             named = [
                 label_width(self.tube_label(t), TICK) + 8 if self.down else tubes_.BEFORE
                 for t in self.tubes
@@ -237,6 +289,24 @@ class _Layout:
         labels = [label_width(self.axes_label(port.string), AXES) for port in glyph.outs]
         out_pitch = max(pitch, max(labels) + 14) if self.down and len(labels) > 1 else pitch
         item.outs = _spread(len(glyph.outs), out_pitch)
+
+    def straight_through(self) -> None:
+        """A string that comes a long way to a sum or product goes straight through it.
+
+        So a residual stream is one line, and what is added to it comes in from the side.
+        """
+        arriving: dict[int, list[Edge]] = {}
+        for edge in self.graph.edges:
+            if edge.into >= 0:
+                arriving.setdefault(edge.b, []).append(edge)
+        for k, edges in arriving.items():
+            item = self.graph.items[k]
+            glyph = self.sketch.glyphs[item.glyph]
+            if glyph.look != "dot" or len(edges) != 2 or self.pitch(glyph) > DOT_PITCH:
+                continue
+            long = [edge for edge in edges if self.graph.items[edge.a].glyph < 0]
+            if len(long) == 1:
+                item.ins = [0.0, SIDE] if long[0].into == 0 else [-SIDE, 0.0]
 
     def axes_label(self, string: int) -> Label:
         text = self.sketch.strings[string].label
@@ -347,6 +417,10 @@ class _Layout:
         """Where a string meets the outline of item k, along the flow."""
         start, end = self.node_span(k)
         item = self.graph.items[k]
+        if self.framed and item.glyph >= 0:
+            look = self.sketch.glyphs[item.glyph].look
+            if look in ("input", "output"):
+                return end - STUB if look == "input" else start + STUB
         if item.glyph >= 0 and self.sketch.glyphs[item.glyph].look in ("dot", "scalar"):
             across = self.spans[item.glyph][1]
             radius = min(across, end - start) / 2
@@ -391,8 +465,8 @@ class _Layout:
                 lo, hi = min(lo, a0, a1), max(hi, b0, b1)
         edge = FRAME if self.framed else MARGIN
         lo, hi = lo - edge, hi + edge
-        if not self.framed:
-            start, end = start - edge, end + edge
+        edge = STUB if self.framed else MARGIN
+        start, end = start - edge, end + edge
         return lo, hi, start, end
 
     def turn(self, point: Point) -> Point:
@@ -438,7 +512,7 @@ class _Layout:
             low = 3.5 if any(run.sub for run in glyph.label) else 4.5
             at = (middle[0], middle[1] + low)
             texts.append(Text(at, "middle", glyph.label, SIZE, "label"))
-        learned = glyph.look in ("dark", "parameter") or glyph.name == "learned"
+        learned = glyph.look == "parameter" or (glyph.look == "folded" and glyph.name == "learned")
         return Shape(
             glyph.key, glyph.look, box, tuple(texts), glyph.title, glyph.node, learned, inner, points
         )
@@ -529,6 +603,7 @@ class _Layout:
             tuple(bars),
             string.wire,
             tuple(around),
+            tuple(c for c in string.classes if c in self.sleeves),
         )
 
     def tick_of(self, edge: Edge) -> str:
@@ -695,9 +770,11 @@ class _Layout:
             edge = self.graph.edges[e]
             if (edge.a, True) in runs and (edge.b, False) in runs:
                 bands.setdefault((runs[edge.a, True], runs[edge.b, False]), []).append(edge)
+        used = {(e.a, True) for es in bands.values() for e in es}
+        used |= {(e.b, False) for es in bands.values() for e in es}
         for edges in bands.values():
-            start = [sides[e.a, True] for e in edges]
-            end = [sides[e.b, False] for e in edges]
+            start = self.idle({e.a for e in edges}, True, sides, used)
+            end = self.idle({e.b for e in edges}, False, sides, used)
             slabs.append(
                 (
                     self.columns[self.graph.items[edges[0].a].layer].right,
@@ -708,6 +785,23 @@ class _Layout:
                     max(span[1] for span in end),
                 )
             )
+
+    def idle(
+        self, ends: set[int], after: bool, sides: dict[Side, Span], used: set[Side]
+    ) -> list[Span]:
+        """What a band covers at one of its sides: its ends, and neighbours that no band has."""
+        layer = self.graph.layers[self.graph.items[min(ends)].layer]
+        places = [k for k, item in enumerate(layer) if item in ends]
+        first, last = places[0], places[-1]
+        for step, start in ((-1, first), (1, last)):
+            at = start + step
+            while 0 <= at < len(layer):
+                side = (layer[at], after)
+                if side not in sides or side in used:
+                    break
+                first, last = min(first, at), max(last, at)
+                at += step
+        return [sides[layer[k], after] for k in range(first, last + 1) if (layer[k], after) in sides]
 
     def finished(self, t: int, slabs: list[tuple[float, ...]], at: Point) -> Region:
         tube = self.tubes[t]
@@ -767,6 +861,3 @@ def _merged(pieces: Sequence[Piece]) -> list[Piece]:
                 continue
         found.append((command, numbers))
     return found
-
-
-__all__ = ["Region", "Scene", "Shape", "Text", "Wire", "scene", "width"]

@@ -379,6 +379,8 @@ class _Sketcher:
         node, last = diagram.nodes[plan.node], diagram.nodes[plan.out]
         box = node.box
         names = local_names(diagram, node)
+        if box.kind.name in _SILENT:
+            names = [name.rstrip("'") for name in names]  # each input has axes of its own
         sizes = diagram.site(node).sizes
         local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
         glyph = self.face(plan, names)
@@ -386,7 +388,7 @@ class _Sketcher:
         joined = joined_axes(box) if box.kind.name == "named" else []
         mapped = {a for a, _ in joined}
         for a, b in joined:
-            if names[a].rstrip("'") == names[b].rstrip("'"):
+            if names[a] == names[b]:
                 self.classes.union(local[a], local[b])
         glyph.bound = frozenset(local[a] for a in box.bound if a not in mapped)
         silent = glyph.look in ("dark", "folded") or box.kind.name in _SILENT
@@ -404,8 +406,7 @@ class _Sketcher:
             string_ = self.string(wire, at, o, shown)
             made = self.result.strings[string_]
             for s, a in enumerate(row):
-                if made.names[s] == names[a]:
-                    self.classes.union(made.classes[s], local[a])
+                self.classes.union(made.classes[s], local[a])
             self.out_port(glyph, string_)
         if box.kind.name == "named" and self.depth > 0:
             self.open(glyph, plan)

@@ -42,8 +42,13 @@ def straighten(
         for e, edge in enumerate(graph.edges):
             if not bends[e]:
                 continue
-            for start, shift in ((edge.a, bends[e]), (edge.b, -bends[e])):
-                block = _block(start, e, graph, touching, bends)
+            for start, shift, long in (
+                (edge.a, bends[e], False),
+                (edge.b, -bends[e], False),
+                (edge.a, bends[e], True),
+                (edge.b, -bends[e], True),
+            ):
+                block = _block(start, e, graph, touching, bends, long)
                 if block is None or not _fits(block, shift, place, before, after, least):
                     continue
                 if _gain(block, shift, graph, touching, bends) <= 1e-6:
@@ -71,14 +76,18 @@ def _block(
     graph: Layers,
     touching: Sequence[Sequence[int]],
     bends: Sequence[float],
+    long: bool,
 ) -> set[int] | None:
-    """What straight strings tie to an item; None when that is most of the picture."""
+    """What straight strings (or only the long ones) tie to an item; None when that is too much."""
     found, stack = {start}, [start]
     while stack:
         for e in touching[stack.pop()]:
             if e == without or bends[e]:
                 continue
-            for k in (graph.edges[e].a, graph.edges[e].b):
+            ends = (graph.edges[e].a, graph.edges[e].b)
+            if long and all(graph.items[k].glyph >= 0 for k in ends):
+                continue
+            for k in ends:
                 if k not in found:
                     found.add(k)
                     stack.append(k)
@@ -110,7 +119,7 @@ def _price(graph: Layers, edge: Edge, bend: float) -> float:
     if not bend:
         return 0.0
     a, b = graph.items[edge.a], graph.items[edge.b]
-    weight = 3.0 if a.glyph < 0 and b.glyph < 0 else 1.0
+    weight = 1.0 + (a.glyph < 0) + (b.glyph < 0)  # a long string stays level, what is short bends
     return weight * (BEND + min(abs(bend), 200.0))
 
 

@@ -49,13 +49,14 @@ def style(theme: str) -> str:
         "text": f"font:13px {SANS};{c('ink')}",
         ".i": f"font-family:{SERIF};font-style:italic",
         ".s": "font-size:74%",
-        ".axes,.tick": f"font-size:12px;{c('axis')}",
+        ".axes,.tick,.legend": f"font-size:12px;{c('axis')}",
         ".tick": "font-size:11px",
         ".tube text": f"font-size:11px;{c('tube-text')}",
         ".frame>text": f"font-size:12px;{c('axis')}",
         ".paper": c("paper"),
         ".wire path": f"fill:none;stroke-width:1.4;{c('wire', 'stroke')}",
         ".wire circle": c("wire"),
+        ".wire .sleeve": f"stroke-width:8;{c('sleeve', 'stroke')}",
         ".box>rect,.scalar>rect,.dot>rect": f"{c('box')};{c('ink', 'stroke')};stroke-width:1.2",
         ".folded>rect": f"{c('fold')};{c('ink', 'stroke')};stroke-width:1.2",
         ".frame>rect": f"fill:none;{c('frame', 'stroke')};stroke-dasharray:5 3",
@@ -100,6 +101,8 @@ class _Writer:
             self.wire(wire, scene, path)
         for shape in scene.shapes:
             self.shape(shape, path)
+        for line in scene.lines:
+            self.text(line)
 
     def open(self, key: str, classes: Sequence[str], title: str, path: str) -> None:
         lit = " lit" if path + key in self.lit else ""
@@ -124,6 +127,8 @@ class _Writer:
         data = path_data(wire.path)
         for a, b in (*wire.ticks, *wire.ends):
             data += f"M{number(a[0])} {number(a[1])}L{number(b[0])} {number(b[1])}"
+        if wire.sleeve:
+            self.lines.append(f'<path class="sleeve" d="{path_data(wire.path)}"/>')
         self.lines.append(f'<path d="{data}"/>')
         for x, y in wire.dots:
             self.lines.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="3"/>')
@@ -165,7 +170,7 @@ class _Writer:
 
     def text(self, text: Text) -> None:
         anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
-        role = f' class="{text.role}"' if text.role in ("axes", "tick") else ""
+        role = f' class="{text.role}"' if text.role in ("axes", "tick", "legend") else ""
         body = "".join(self.run(run, text.size) for run in text.label)
         self.lines.append(
             f'<text x="{number(text.at[0])}" y="{number(text.at[1])}"{anchor}{role}>{body}</text>'

@@ -24,6 +24,7 @@ class Theme:
     frame: str
     tubes: tuple[str, ...]
     tube_text: str
+    sleeve: str  # around strings, where a tube has no region of its own
     lit: str  # what differs, what is pointed at
 
 
@@ -40,6 +41,7 @@ THEMES = {
         frame="#9aa8b8",
         tubes=("#eef3fa", "#dfe9f6", "#cfdef1", "#bfd3ec"),
         tube_text="#6f8db3",
+        sleeve="#f7dfb5",
         lit="#d9480f",
     ),
     "dark": Theme(
@@ -54,6 +56,7 @@ THEMES = {
         frame="#5c6b7a",
         tubes=("#1b222b", "#222c38", "#2a3746", "#324255"),
         tube_text="#7f9dc2",
+        sleeve="#5a4722",
         lit="#ff922b",
     ),
     "print": Theme(
@@ -68,6 +71,7 @@ THEMES = {
         frame="#777777",
         tubes=("#f2f2f2", "#e6e6e6", "#d9d9d9", "#cccccc"),
         tube_text="#666666",
+        sleeve="#bdbdbd",
         lit="#000000",
     ),
     "safe": Theme(
@@ -82,6 +86,7 @@ THEMES = {
         frame="#8a8a8a",
         tubes=("#e8f3fa", "#cfe6f5", "#b3d8ef", "#93c7e8"),
         tube_text="#00618f",
+        sleeve="#f6d9a8",
         lit="#d55e00",
     ),
 }

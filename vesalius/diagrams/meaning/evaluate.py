@@ -62,6 +62,12 @@ def evaluate(
         raise StructureError(
             f"{diagram.name} has {len(diagram.inputs)} inputs, {len(inputs)} were given"
         )
+    if diagram.learners:
+        name = next(iter(diagram.learners))
+        raise StructureError(
+            f"{diagram.name}: the learner {name!r} is a hole; fill it first, "
+            f"diagram.fill({name.rpartition('.')[2]}=...)"
+        )
     wires = [
         chosen.array(value, diagram.types[port.wire].dtype)
         for value, port in zip(inputs, diagram.inputs, strict=True)

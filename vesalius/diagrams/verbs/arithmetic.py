@@ -32,7 +32,7 @@ Axes = str | Sequence[str]
 def add(*operands: Operand) -> Wire:
     """Add wires and numbers; axes that an operand lacks are broadcast."""
     given = wires("add", *operands)
-    if len(given) == 1:
+    if len(given) == 1 and given[0].id not in given[0].builder.several:
         return given[0]
     made = place("add", ADD, (), given, [named_use(wire) for wire in given])
     return handle(given[0].builder, made)
@@ -50,7 +50,7 @@ def contract(*operands: Operand, over: Axes = ()) -> Wire:
         if not builtins.any(axis in wire.names for wire in given):
             types = "; ".join(str(wire.type) for wire in given)
             raise AxisError(f"contract: no input has the axis {axis!r}; the inputs are {types}")
-    if len(given) == 1 and not axes:
+    if len(given) == 1 and not axes and given[0].id not in given[0].builder.several:
         return given[0]
     made = place("contract", CONTRACT, (), given, [named_use(w) for w in given], axes)
     return handle(given[0].builder, made)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import CURRENT, Builder, Label, Made, SizeMismatch, Use
-from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
+from vesalius.diagrams.errors import AxisError, FormatError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import check_same_builder
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import is_axis_name
@@ -82,6 +82,8 @@ def constant_wire(builder: Builder, value: Any, verb: str = "constant") -> Wire:
         raise TypeClash(f"{verb} takes wires and numbers, not {type(value).__name__}: {value!r}")
     if isinstance(value, Size) and value.constant is not None:
         value = value.constant
+    if value != value:
+        raise FormatError(f"{verb}: a constant is a number, not {value!r}")
     made = builder.add(CONSTANT, (value, element_type(value)), ())
     return Wire(builder, made.wires.start, ())
 

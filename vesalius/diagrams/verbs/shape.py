@@ -9,6 +9,7 @@ from vesalius.diagrams.boxes.shape import (
     CONCAT,
     DIAGONAL,
     EXPAND,
+    LIKE,
     MERGE,
     PAD,
     SLICE,
@@ -50,6 +51,9 @@ def expand(x: Any, axes: str) -> Wire:
 def like(x: Any, y: Wire) -> Wire:
     """`x` with every axis of `y`: those that it lacks are expanded."""
     wire, model = wires("like", x, y)
+    if wire.builder.pattern:
+        made = place("like", LIKE, (), [wire, model], [named_use(wire), named_use(model)])
+        return handle(wire.builder, made)
     new = [item for item in model.axes.items() if item[0] not in wire.names]
     if not new:
         return wire

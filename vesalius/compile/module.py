@@ -1,0 +1,270 @@
+"""`to_torch`: a diagram as an ordinary `nn.Module`."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import linecache
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from vesalius.compile.check import Interface
+from vesalius.compile.emit import lowered, source
+from vesalius.compile.scope import MODULE_NAMES, Scope
+from vesalius.diagrams.box import Parameter
+from vesalius.diagrams.errors import SizeError, StructureError
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
+from vesalius.diagrams.sizes import Size
+
+
+class DiagramModule(nn.Module):
+    """What every compiled module is: its text, and a check of the inputs before it runs.
+
+    `diagram` is what was compiled, `source` is the text that runs, `sizes` are the values of the
+    size variables that were fixed when the module was made.
+    """
+
+    diagram: Diagram
+    source: str
+    sizes: dict[str, int]
+    _interface: Interface
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A pickle holds the diagram and the state; the text is written again when it is read."""
+        return _unpickled, (self.diagram, self.sizes), self.__dict__.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DiagramModule:
+        made = type(self).__new__(type(self))
+        memo[id(self)] = made
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made
+
+
+def to_torch(
+    diagram: Diagram,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    seed: int | None = None,
+) -> DiagramModule:
+    """The diagram as an `nn.Module`: inputs and outputs as tensors, axes in the interface's order.
+
+    Parameters have the names and the shapes of `diagram.parameters`; those that are not trainable
+    are buffers. They are initialised as they are declared: with torch's global generator, or for a
+    `seed` to the values that `diagram.evaluate(seed=seed)` takes. `sizes` gives the size variables
+    that no input tells: those of the axes of parameters, above all. `dtype` and `device` are those
+    of the parameters; inputs have to agree with them, and shapes are free otherwise.
+
+    `module.source` is the text that runs. Random sources are drawn at each call, from
+    `generator=` if it is given. An index outside a table raises on a CPU; on a GPU torch asserts.
+
+    Raises `SizeError` for a missing size, `StructureError` for a learner that is still a hole or
+    for a parameter whose name a module cannot have.
+
+    >>> import vesalius as vs
+    >>> @vs.diagram
+    ... def project(x: "n d") -> "n e":
+    ...     return vs.linear(x, "d", "e", name="w")
+    >>> module = to_torch(project, sizes={"d": 4, "e": 3})
+    >>> module(torch.ones(2, 4)).shape, list(module.state_dict())
+    (torch.Size([2, 3]), ['w'])
+    """
+    if not isinstance(diagram, Diagram):
+        raise StructureError(f"to_torch takes a diagram, not {type(diagram).__name__}")
+    if not dtype.is_floating_point:
+        raise StructureError(f"to_torch: parameters are of a floating type, not {dtype}")
+    fixed = _fixed_sizes(diagram, sizes or {})
+    module = _blank(diagram, fixed)
+    _fill(module, dtype, device, seed)
+    return module
+
+
+# -- what can be said before anything is lowered ----------------------------------------------------
+
+
+def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes given, when they are sizes of this diagram and suffice for its parameters."""
+    what = f"to_torch({diagram.name})"
+    for name, value in sizes.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise SizeError(f"{what}: the size {name!r} is a natural number, not {value!r}")
+    for name, node in _parameters(diagram).items():
+        for size in diagram.types[node.first].sizes:
+            missing = [v for v in sorted(size.variables) if v not in sizes]
+            if missing:
+                wanted = ", ".join(f"{v!r}: ..." for v in missing)
+                raise SizeError(
+                    f"{what}: the parameter {name!r} of type {diagram.parameters[name]} has an "
+                    f"axis of unknown size {size}; pass sizes={{{wanted}}}"
+                )
+    return dict(sizes)
+
+
+def _parameters(diagram: Diagram) -> dict[str, Node]:
+    return {token.name: node for token, node in diagram.tokens if isinstance(token, Parameter)}
+
+
+def _check_structure(diagram: Diagram) -> None:
+    if diagram.learners:
+        name = next(iter(diagram.learners))
+        raise StructureError(
+            f"to_torch({diagram.name}): the learner {name!r} is a hole: fill it first, "
+            f"diagram.fill({name.split('.')[-1]}=...)"
+        )
+    names = list(_parameters(diagram))
+    taken = {".".join(name.split(".")[:k]) for name in names for k in range(1, name.count(".") + 1)}
+    for name in names:
+        for part in name.split("."):
+            if not part.isidentifier() or part in MODULE_NAMES:
+                raise StructureError(
+                    f"to_torch({diagram.name}): a module cannot have a parameter called {name!r}: "
+                    f"{part!r} is {'taken by' if part.isidentifier() else 'no name in'} nn.Module"
+                )
+        if name in taken:
+            raise StructureError(
+                f"to_torch({diagram.name}): the parameter {name!r} has the name of a part that "
+                f"holds parameters"
+            )
+
+
+# -- making the module ------------------------------------------------------------------------------
+
+
+def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
+    """The module with parameters that have shapes but no values yet."""
+    _check_structure(diagram)
+    program, main = lowered(diagram, sizes)
+    unknown = [name for name in sizes if name not in _variables(diagram)]
+    if unknown:
+        known = ", ".join(sorted(_variables(diagram))) or "none"
+        raise SizeError(f"to_torch({diagram.name}) has no size {unknown[0]!r}; it has {known}")
+    text = source(program)
+    namespace = _run(text, diagram.name)
+    written = namespace[main.unit.name]
+    made = type(
+        written.__name__,
+        (written, DiagramModule),
+        {
+            "forward": _checked(written.forward),
+            "diagram": diagram,
+            "source": text,
+            "sizes": dict(sizes),
+            "_interface": Interface(diagram, sizes),
+            "__module__": __name__,
+            "__doc__": written.__doc__ or diagram.doc,
+        },
+    )
+    scopes = {scope.unit.name: scope for scope in program.chunks}
+    module: DiagramModule = _built(made, main, scopes, namespace)
+    return module
+
+
+def _built(
+    kind: type, scope: Scope, scopes: Mapping[str, Scope], namespace: Mapping[str, Any]
+) -> Any:
+    """What the text's own `__init__` would make, without drawing values that nobody keeps."""
+    module = kind.__new__(kind)
+    nn.Module.__init__(module)
+    fixed = scope.program.sizes
+    for head, unit in scope.parts.items():
+        part = _built(namespace[unit.name], scopes[unit.name], scopes, namespace)
+        module.add_module(head, part)
+    for wire, path in scope.attributes.items():
+        if path[0] in scope.parts:
+            continue
+        owner = module
+        for part in path[:-1]:
+            if part not in owner._modules:
+                owner.add_module(part, nn.Module())
+            owner = owner.get_submodule(part)
+        shape = [size.at(fixed) for size in scope.diagram.types[wire].sizes]
+        value = torch.empty(shape, device="meta")
+        token = scope.tokens[wire]
+        if isinstance(token, Parameter) and token.trainable:
+            owner.register_parameter(path[-1], nn.Parameter(value))
+        else:
+            owner.register_buffer(path[-1], value)
+    for variable in scope.static:
+        setattr(module, scope.static_name(variable), fixed[variable])
+    if scope.kind == "main" and scope.program.blank:
+        module.register_buffer("_blank", torch.empty(0, device="meta"), persistent=False)
+    return module
+
+
+def _variables(diagram: Diagram) -> set[str]:
+    """The size variables of wires and of attributes, those inside bodies included."""
+    found = set(diagram.size_variables)
+    for node in diagram.nodes:
+        for value in node.box.attrs:
+            if isinstance(value, Size):
+                found |= value.variables
+            elif isinstance(value, Diagram):
+                found |= _variables(value)
+    return found
+
+
+def _run(text: str, name: str) -> dict[str, Any]:
+    """Run a module's text; tracebacks and debuggers show its lines."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    filename = f"<vesalius {name.encode('ascii', 'replace').decode()} {digest}>"
+    linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
+    namespace: dict[str, Any] = {"__name__": f"vesalius.compiled.{digest}"}
+    exec(compile(text, filename, "exec"), namespace)
+    return namespace
+
+
+def _checked(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`forward`, which looks at its inputs first; its signature is that of the text."""
+
+    @functools.wraps(forward)
+    def checked(self: DiagramModule, *inputs: Any, **named: Any) -> Any:
+        options = {"generator": named.pop("generator")} if "generator" in named else {}
+        interface = self._interface
+        if torch.compiler.is_compiling():
+            return forward(self, *inputs, **named, **options)
+        given = interface.arranged(inputs, named)
+        interface.check(given, next(_tensors(self), None))
+        return forward(self, *interface.widened(given), **options)
+
+    return checked
+
+
+def _tensors(module: nn.Module) -> Any:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _fill(
+    module: DiagramModule, dtype: torch.dtype, device: torch.device | str | None, seed: int | None
+) -> None:
+    """Give every parameter its initial value."""
+    algebra = TorchAlgebra(dtype, device or "cpu")
+    algebra.begin(module.sizes, {}, seed or 0)
+    for name, node in _parameters(module.diagram).items():
+        token, site = node.box["token"], module.diagram.site(node)
+        concrete = site._replace(sizes=[algebra.integer(size) for size in site.sizes])
+        if seed is None:
+            fan = algebra.integer(token.fan) if token.fan is not None else 1
+            value = initial(token, tuple(concrete.sizes), fan, None).to(algebra.device, dtype)
+        else:
+            value = algebra.parameter(token, concrete)
+        owner, _, leaf = name.rpartition(".")
+        _put(module.get_submodule(owner), leaf, value)
+    if "_blank" in module._buffers:
+        module._buffers["_blank"] = torch.empty(0, dtype=dtype, device=algebra.device)
+
+
+def _put(owner: nn.Module, leaf: str, value: torch.Tensor) -> None:
+    if leaf in owner._buffers:
+        owner._buffers[leaf] = value
+    else:
+        owner._parameters[leaf] = nn.Parameter(value)
+
+
+def _unpickled(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
+    return _blank(diagram, sizes)

@@ -1,0 +1,92 @@
+"""Strategies: how rules are applied again and again; all of them bounded.
+
+Each returns a derivation that says where it stopped. A rule set that is not known to
+terminate is run at most `limit` steps; `Stopped` records whether a normal form was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from vesalius.diagrams.graph import Diagram
+from vesalius.rewrite.apply import apply
+from vesalius.rewrite.derivation import Derivation, Step
+from vesalius.rewrite.match import matches
+from vesalius.rewrite.rule import Rule
+
+Measure = Callable[[Diagram], int]
+
+
+class Stopped(NamedTuple):
+    """The derivation of a strategy, and whether it ended because no rule matched any more."""
+
+    derivation: Derivation
+    normal: bool
+
+
+def once(diagram: Diagram, *rules: Rule) -> Stopped:
+    """The first rule that matches, at its first match."""
+    found = _first(Derivation(diagram), rules)
+    return Stopped(found or Derivation(diagram), found is None)
+
+
+def repeat(diagram: Diagram, *rules: Rule, limit: int = 256) -> Stopped:
+    """The first rule that matches, again and again, at most `limit` times."""
+    derivation = Derivation(diagram)
+    for _ in range(limit):
+        following = _first(derivation, rules)
+        if following is None:
+            return Stopped(derivation, True)
+        derivation = following
+    return Stopped(derivation, _first(derivation, rules) is None)
+
+
+def normalise(diagram: Diagram, *rules: Rule, measure: Measure) -> Stopped:
+    """Apply rules as long as they lower a measure: ends without a limit, by the measure.
+
+    A match whose result does not have a lower measure is passed over.
+    """
+    derivation = Derivation(diagram)
+    while True:
+        following = _lower(derivation, rules, measure)
+        if following is None:
+            return Stopped(derivation, True)
+        derivation = following
+
+
+def everywhere(diagram: Diagram, rule: Rule) -> tuple[Diagram, int]:
+    """All matches that do not overlap, from the first on, in one pass; and how many.
+
+    What a rewriting makes is not looked at again.
+    """
+    taken: set[int] = set()
+    chosen = []
+    for match in matches(rule, diagram):
+        boxes = set(match.nodes.values())
+        if taken.isdisjoint(boxes):
+            taken |= boxes
+            chosen.append(match)
+    return (apply(diagram, *chosen) if chosen else diagram), len(chosen)
+
+
+def _first(derivation: Derivation, rules: Sequence[Rule]) -> Derivation | None:
+    for rule in rules:
+        match = next(iter(matches(rule, derivation.end)), None)
+        if match is not None:
+            step = Step(rule, 0, apply(derivation.end, match))
+            return Derivation(derivation.start, (*derivation.steps, step))
+    return None
+
+
+def _lower(
+    derivation: Derivation, rules: Sequence[Rule], measure: Measure
+) -> Derivation | None:
+    now = measure(derivation.end)
+    for rule in rules:
+        for k, match in enumerate(matches(rule, derivation.end)):
+            result = apply(derivation.end, match)
+            if measure(result) < now:
+                step = Step(rule, k, result)
+                return Derivation(derivation.start, (*derivation.steps, step))
+    return None
