@@ -3,6 +3,8 @@
 import tomllib
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 project = "Vesalius"
 author = "The Vesalius authors"
 copyright = "The Vesalius authors"
@@ -18,12 +20,21 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 nitpicky = True
+# Types that other projects document, and the insides of diagrams, which are not for users.
+nitpick_ignore_regex = [
+    ("py:class", r"(collections\.abc|fractions|pathlib|torch)\..*"),
+    ("py:class", r"vesalius\.diagrams\.graph\.Node"),
+]
+default_role = "code"  # in docstrings, `x` is code
 
 myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_class_signature = "separated"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 88
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -31,3 +42,41 @@ html_theme = "furo"
 html_title = "Vesalius"
 html_copy_source = False
 html_show_sourcelink = False
+
+
+MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs that make them
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", from_markdown)
+    app.connect("autodoc-skip-member", hidden)
+
+
+def from_markdown(
+    app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]
+) -> None:
+    """Docstrings as reStructuredText: |x| is no substitution, an indented block is literal."""
+    found: list[str] = []
+    text = ""  # the last line of the text that is not indented
+    for line in lines:
+        if line.startswith("    ") and found[-1:] == [""] and not text.startswith(("* ", "- ")):
+            found += ["::", ""] if text != "::" else []
+            text = "::"
+        elif line and not line.startswith(" "):
+            text = line
+            if not line.startswith((">>>", "...")):
+                parts = line.split("`")
+                parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+                line = "`".join(parts)
+        found.append(line)
+    lines[:] = found
+
+
+def hidden(
+    app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object
+) -> bool | None:
+    """Leaves out constructors that are not for users."""
+    owner = getattr(thing, "__qualname__", "").partition(".")[0]
+    if name == "__new__" or (name == "__init__" and owner not in MADE_BY_HAND):
+        return True
+    return None

@@ -2,24 +2,29 @@
 
 The Python blocks of a page run in order, in one namespace and an empty folder. A `text` block is
 what the Python block before it prints, compared as doctest does, with `...` for anything. A block
-may end in an error, which counts as its last lines: the name of the error and its message.
+may end in an error, which counts as its last lines: the name of the error and its message. In
+`console` blocks, `$ vesalius ...` is run, and what stands below is what it prints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import doctest
 import io
 import linecache
-import os
 import re
 import shlex
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
 import vesalius as vs
 from vesalius.diagrams.graph import Port
@@ -58,6 +63,17 @@ def examples(text: str) -> list[tuple[Block, Block | None]]:
     return found
 
 
+def sessions(text: str) -> list[tuple[str, str]]:
+    """The commands of the `console` blocks of a page, each with its output."""
+    found = []
+    for block in blocks(text):
+        if block.language == "console":
+            for command in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+                line, _, output = command.partition("\n")
+                found.append((line, output))
+    return found
+
+
 def execute(block: Block, name: str, namespace: dict[str, Any]) -> str:
     """What a block prints. Its file is called after the page, as errors show the user's lines."""
     source = str(Path(f"line {block.line}") / name)
@@ -73,10 +89,10 @@ def execute(block: Block, name: str, namespace: dict[str, Any]) -> str:
 
 def difference(want: str, got: str) -> str:
     """How the output of a block differs from what the page shows; empty where it does not."""
-    checker = doctest.OutputChecker()
-    if checker.check_output(want, got, doctest.ELLIPSIS):
+    want, got = f"{want.rstrip()}\n", f"{got.rstrip()}\n"
+    if doctest.OutputChecker().check_output(want, got, doctest.ELLIPSIS):
         return ""
-    return checker.output_difference(doctest.Example("", want), got, doctest.REPORT_NDIFF)
+    return "\n".join(difflib.ndiff(want.splitlines(), got.splitlines()))
 
 
 def run(text: str, name: str) -> tuple[dict[str, Any], list[str]]:
@@ -88,8 +104,16 @@ def run(text: str, name: str) -> tuple[dict[str, Any], list[str]]:
             got = execute(block, name, namespace)
             found = difference(output.text if output else "", got)
             if found:
-                wrong.append(f"line {block.line}: {found}")
+                wrong.append(f"line {block.line}:\n{found}")
     return namespace, wrong
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @cache
@@ -102,6 +126,35 @@ def test_the_code_of_a_page_prints_what_the_page_says(page: Path) -> None:
     _, wrong = ran(page)
     if wrong:
         pytest.fail("\n\n".join(wrong), pytrace=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "output"), [session for page in PAGES for session in sessions(page.read_text())]
+)
+def test_a_command_prints_what_the_page_says(command: str, output: str, tmp_path: Path) -> None:
+    name, *arguments = shlex.split(command)
+    assert name == "vesalius"
+    python = [sys.executable, "-c", "from vesalius.cli import main; main()"]
+    done = subprocess.run(
+        [*python, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert difference(output, done.stdout) == ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_targets_of_make_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    shell = "\n".join(block.text for block in blocks(page.read_text()) if block.language == "sh")
+    for target in re.findall(r"^make (?:\w+=\S+ )*([\w-]+)", shell, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_into_the_repository_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text)
+    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert broken == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "axes.md", "tutorial.md", "algebras.md"])
@@ -193,3 +246,12 @@ def test_both_tables_are_read_whole() -> None:
     table_rows = [line for line in AXES.splitlines() if line.startswith("| ") and line.count("`")]
     assert len(table_rows) == len(rows(AXES, "is this")) + len(rows(AXES, "is not this"))
     assert min(len(rows(AXES, "is this")), len(rows(AXES, "is not this"))) >= 5
+
+
+# -- the reference --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", vs.__all__)
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    assert re.search(rf"(^\.\. \S+:: (?:vesalius\.)?{name}$|`{name}`)", text, re.MULTILINE)

@@ -4,7 +4,6 @@ import math
 import random
 from fractions import Fraction
 
-import opt_einsum
 import pytest
 import torch
 from hypothesis import given
@@ -107,12 +106,6 @@ def test_contractions_cost_what_opt_einsum_counts(terms, summed, lengths) -> Non
     diagram = builder.diagram(vs.contract(*wires, over=sorted(over)))
     expected = flop_count(seen, bool(over), len(terms), sizes)
     assert diagram.cost().at(**sizes).flops == expected
-    output = "".join(sorted(seen - over))
-    equation = f"{','.join(map(''.join, terms))}->{output}"
-    _, info = opt_einsum.contract_path(
-        equation, *([sizes[a] for a in term] for term in terms), shapes=True, optimize=False
-    )
-    assert info.naive_cost == expected
 
 
 def test_matrix_products_cost_what_torch_counts() -> None:
@@ -265,7 +258,11 @@ def test_folding_changes_no_cost(seed: int, steps: int) -> None:
     assert folded.operations == there.operations
     assert folded.parameters == there.parameters
     if draws == 0:  # a body's draws are made outside, before it runs
-        moved_straight = [p for p in diagram.outputs if diagram.owner[p.wire] < len(diagram.inputs)]
+        moved_straight = [
+            port
+            for port in diagram.outputs
+            if diagram.nodes[diagram.owner[port.wire]].box.kind.name in ("input", "parameter")
+        ]
         assert folded.bytes_moved == there.bytes_moved
         assert moved_straight or folded.peak == there.peak
 
@@ -302,9 +299,9 @@ def test_a_scan_costs_its_body_at_every_position() -> None:
     }
     inner = step.over("b").cost()
     assert found.bytes_moved == inner.bytes_moved * t
-    # s and x; all outputs y and one state; then s·2, s·2 + x or, at the end, the two results
+    # s and x; all outputs y and one state; then 2, s·2 or s·2, s·2 + x
     held = 4 * (c + b * t * c) + 4 * (b * t * c + b * c)
-    assert set(found.peak) == {held + 2 * 4 * b * c}
+    assert set(found.peak) == {held + 8 + 4 * b * c, held + 2 * 4 * b * c}
     longer = run.substitute(t="t + 1").cost()
     assert longer.flops == found.flops + 4 * b * c
 

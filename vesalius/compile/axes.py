@@ -8,19 +8,14 @@ from vesalius.compile.folding import literal_term
 from vesalius.compile.layout import concat_orders
 from vesalius.compile.scope import Here, Operand, dim, permuted, unsqueezed
 from vesalius.compile.text import ANY, SUM, Term, apply, index, method
-from vesalius.diagrams.sizes import ONE, Size
+from vesalius.diagrams.sizes import Size
 
 
 def expand(here: Here) -> list[Term]:
     """`x.expand(…)`, or `torch.full` of a number."""
     out, number = here.out(), here.number(0)
-    if number is not None and not number.below:
-        shape = ", ".join(here.size(a).at(ANY) for a in out)
-        comma = "," if len(out) == 1 else ""
-        full = here.scope.new(
-            "torch.full", f"({shape}{comma})", number.top(here.scope.lengths), dtype=number.dtype
-        )
-        return [full]
+    if number is not None:
+        return [here.scope.filled([here.size(a) for a in out], number)]
     return [here.full(here.operand(0), out)]
 
 
@@ -150,7 +145,7 @@ def window(here: Here) -> list[Term]:
     at = x.axes.index(here.box.bound[0])
     made = (*_renamed(here, x.axes), place + 1)
     span = (width - 1) * dilation + 1
-    if count == (whole - span) // stride + 1 and (count - ONE).constant is not None:
+    if count == (whole - span) // stride + 1 and (count.constant or 0) > 0:
         term = method(x.term, f"unfold({at}, {here.scope.length(span).at(ANY)}, {stride})", cost=0)
         term = index(term, f"..., ::{dilation}") if dilation > 1 else term
         return [permuted(term, made, here.out())]
@@ -171,4 +166,3 @@ def diagonal(here: Here) -> list[Term]:
         axes = (*(a for a in axes if a not in (first, other)), first)
     made = tuple(here.box.inner if a == first else a for a in axes)
     return [permuted(term, made, here.out())]
-

@@ -1,7 +1,7 @@
 """What a module demands of its inputs, checked before any kernel runs.
 
-Every message names the input, the axis, and both sizes. Shapes that passed once are not looked at
-again; under `torch.compile` and `torch.export` torch checks for itself.
+Every message names the input, the axis, and both sizes. What passed once is not looked at again;
+under `torch.compile` and `torch.export` torch checks for itself.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from typing import Any, NamedTuple
 
 import torch
 
-from vesalius.compile.lengths import non_negative, solved
+from vesalius.compile.lengths import may_break, non_negative, solved
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.errors import SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram, Node, Port
-from vesalius.diagrams.sizes import Quotient, Size
+from vesalius.diagrams.sizes import Size
 
 REMEMBERED = 4096  # how many combinations of shapes are remembered
 
 
 class Condition(NamedTuple):
-    """`size` is at least 0; `text` says what it is about.
+    """`size` comes out even and is at least 0; `text` says what it is about.
 
-    An `exact` quotient has to leave no rest, instead. With `when`, the condition holds only where
-    that size is at least 1: what is empty has no places to be outside.
+    With `when`, this has to hold only where that size is at least 1: what is empty has no places
+    that could be outside.
     """
 
     size: Size
     text: str
-    exact: Quotient | None = None
     when: Size | None = None
 
 
@@ -38,18 +37,19 @@ class Interface:
 
     def __init__(self, diagram: Diagram, fixed: Mapping[str, int]) -> None:
         self.name = diagram.name
+        self.integers = any(diagram.types[port.wire].dtype == "int" for port in diagram.inputs)
         self.fixed = dict(fixed)
         self.ports = diagram.inputs
         self.types = [diagram.types[port.wire] for port in diagram.inputs]
         self.conditions = list(dict.fromkeys(conditions(diagram)))
         self.tables = list(_tables(diagram))
-        self._passed: set[tuple[torch.Size, ...]] = set()
+        self._passed: set[Any] = set()
 
-    def arranged(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
+    def arranged(self, inputs: Sequence[Any], named: Mapping[str, Any]) -> Sequence[Any]:
         """The inputs in order, also those given by name."""
+        if not named and len(inputs) == len(self.ports):
+            return inputs
         names = [port.name for port in self.ports]
-        if not named and len(inputs) == len(names):
-            return list(inputs)
         wanted = f"{self.name} has {len(names)} inputs ({', '.join(names) or 'none'})"
         if len(inputs) > len(names):
             raise StructureError(f"{wanted}, {len(inputs)} were given")
@@ -67,19 +67,20 @@ class Interface:
 
     def widened(self, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """The inputs, integers as int64: what is computed from them does not overflow early."""
-        if not any(dtype == "int" for _, dtype in self.types):
+        if not self.integers:
             return inputs
-        return [x.long() if t.dtype == "int" else x for x, t in zip(inputs, self.types, strict=True)]
+        pairs = zip(inputs, self.types, strict=True)
+        return [x.long() if dtype == "int" else x for x, (_, dtype) in pairs]
 
     def check(self, inputs: Sequence[Any], state: torch.Tensor | None) -> None:
         """Raise a `VesaliusError` if the inputs do not fit; `state` is a tensor of the module."""
-        self._check_tensors(inputs, state)
-        shapes = tuple([x.shape for x in inputs])
-        if shapes not in self._passed:
+        seen = _seen(inputs, state)
+        if seen is None or seen not in self._passed:
+            self._check_tensors(inputs, state)
             self._check_sizes(inputs)
             if len(self._passed) >= REMEMBERED:
                 self._passed.clear()
-            self._passed.add(shapes)
+            self._passed.add(seen)
         for port, length, table in self.tables:
             self._check_places(port, inputs, length, table)
 
@@ -163,17 +164,17 @@ class Interface:
                 yield x, port, axis, int(length), sizes[slot]
 
     def _check_conditions(self, known: Mapping[str, int]) -> None:
-        for size, text, exact, when in self.conditions:
+        for size, text, when in self.conditions:
             if not size.variables <= known.keys():
                 continue
             if when is not None and when.at(known) < 1:
                 continue
-            here = ", ".join(f"{v} = {known[v]}" for v in sorted(size.variables))
-            if exact is not None:
-                a, b = exact.numerator.at(known), exact.denominator.at(known)
-                if b == 0 or a % b:
-                    raise SizeError(f"{self.name}: {text}, and {a} / {b} is not whole ({here})")
-            elif size.at(known) < 0:
+            try:
+                value = size.at(known)
+            except SizeError as error:
+                raise SizeError(f"{self.name}: {error.args[0].partition(chr(10))[0]}") from None
+            if value < 0:
+                here = ", ".join(f"{v} = {known[v]}" for v in sorted(size.variables))
                 raise SizeError(f"{self.name}: {text}; here {here}")
 
     # -- places ---------------------------------------------------------------------------------
@@ -199,6 +200,15 @@ class Interface:
             )
 
 
+def _seen(inputs: Sequence[Any], state: torch.Tensor | None) -> Any:
+    """All that is checked about the inputs but the values of indices."""
+    try:
+        tensors = inputs if state is None else [*inputs, state]
+        return tuple([(x.shape, x.dtype, x.device) for x in tensors])
+    except AttributeError:
+        return None  # not tensors
+
+
 def _is(what: str) -> str:
     return f"{what} are" if what.endswith("s") else f"{what} is"
 
@@ -215,39 +225,21 @@ def _autocast(device: str) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-# -- conditions on sizes ----------------------------------------------------------------------------
+# -- conditions on sizes ------------------------------------------------------------------------
 
 
 def conditions(diagram: Diagram) -> Iterator[Condition]:
     """What has to hold of sizes for every box to have a meaning, where it is not known already."""
     for node in diagram.nodes:
         box = node.box
-        sizes = [x for value in (*box.new, *box.attrs) for x in _sizes(value)]
-        for size in sizes:
-            yield from _exact(size)
-        for size in box.new:
-            if size.constant is None and not non_negative(size):
-                yield Condition(size, f"an axis has the size {size}")
+        for size in (x for x in (*box.new, *box.attrs) if isinstance(x, Size)):
+            if may_break(size) or not non_negative(size):
+                yield Condition(size, f"the size {size} is used")
         for condition in _of_box(diagram, node):
             if condition.size.constant is None or condition.size.constant < 0:
                 yield condition
         if box.kind is NAMED or box.kind is SCAN:
             yield from conditions(box["body"])
-
-
-def _sizes(value: Any) -> list[Size]:
-    return [value] if isinstance(value, Size) else []
-
-
-def _exact(size: Size) -> Iterator[Condition]:
-    for monomial, _ in size.terms:
-        for atom, _power in monomial:
-            if isinstance(atom, Quotient):
-                if atom.how == "exact":
-                    whole = Size({((atom, 1),): 1})
-                    yield Condition(whole, f"the size {whole} is an exact quotient", atom)
-                yield from _exact(atom.numerator)
-                yield from _exact(atom.denominator)
 
 
 def _of_box(diagram: Diagram, node: Node) -> Iterator[Condition]:

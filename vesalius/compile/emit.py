@@ -60,7 +60,7 @@ def source(program: Program) -> str:
     return "\n".join(head) + "\n\n\n" + body + "\n"
 
 
-# -- classes and functions ------------------------------------------------------------------------
+# -- classes and functions ----------------------------------------------------------------------
 
 
 def _class(scope: Scope) -> list[str]:
@@ -114,7 +114,7 @@ def _preamble(scope: Scope) -> list[str]:
     lines: list[str] = []
     for wire, name in zip(scope.arguments, scope.argument_names, strict=True):
         here = {d: (v, s) for v, (w, d, s) in scope.used.items() if w == wire}
-        plain = {d: scope.lengths[v] for d, (v, s) in here.items() if (s.factor, s.offset) == (1, 0)}
+        plain = {d: scope.lengths[v] for d, (v, found) in here.items() if found.plain}
         rank = len(scope.orders[wire])
         if len(plain) > 1:
             left = ", ".join(plain.get(d, "_") for d in range(rank))
@@ -128,7 +128,7 @@ def _preamble(scope: Scope) -> list[str]:
     return lines
 
 
-# -- parameters -----------------------------------------------------------------------------------
+# -- parameters ---------------------------------------------------------------------------------
 
 
 def _constructor(scope: Scope) -> list[str]:

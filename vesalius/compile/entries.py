@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from vesalius.compile.folding import literal_term
@@ -25,7 +25,7 @@ from vesalius.compile.text import (
 )
 from vesalius.diagrams.boxes.pointwise import Function
 
-# -- pointwise ------------------------------------------------------------------------------------------
+# -- pointwise ----------------------------------------------------------------------------------
 
 # Inputs that may be Python numbers in calls; an operator takes a number on either side.
 _NUMBERS_IN_CALLS = {"where": (1, 2), "remainder": (1,), "floor_divide": (1,)}
@@ -79,7 +79,7 @@ class _Template(NamedTuple):
     call: bool
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(function: Function) -> _Template:
     assert isinstance(function.torch, str)
     marks = [f"_{k}" for k in range(function.arity)]
@@ -148,7 +148,7 @@ def _filled(
     return Term(text.replace(" ** ", "**"), template.level, operations, any(t.heavy for t in terms))
 
 
-# -- reductions -----------------------------------------------------------------------------------------
+# -- reductions ---------------------------------------------------------------------------------
 
 
 def reduction(how: str) -> Callable[[Here], list[Term]]:
@@ -165,11 +165,11 @@ def reduction(how: str) -> Callable[[Here], list[Term]]:
     return lower
 
 
-# -- softmax ----------------------------------------------------------------------------------------------
+# -- softmax ------------------------------------------------------------------------------------
 
 
 def softmax(here: Here) -> list[Term]:
-    """`torch.softmax`; several axes are flattened into one, and rows that are all hidden are zero."""
+    """`torch.softmax`; several axes are flattened into one, rows that are all hidden are zero."""
     x, out = here.operand(0, "float"), here.out()
     bound = [a for a in out if a in here.box.bound]
     if not bound:
@@ -180,11 +180,11 @@ def softmax(here: Here) -> list[Term]:
         last = first + len(bound) - 1
         stop = "-1" if last == len(out) - 1 else str(last)
         term = method(term, f"flatten({first}, {stop})", cost=0)
-    guarded = here.scope.may_hide(here.node.src[0])
+    slots = [here.box.maps[0].index(a) for a in bound]
+    guarded = here.scope.may_hide_all(here.node.src[0], slots)
     name = here.scope.program.helper("masked_softmax") if guarded else "torch.softmax"
     term = apply(name, term, f"dim={place}", heavy=True)
     if len(bound) > 1:
         lengths = ", ".join(here.size(a).at(ANY) for a in bound)
         term = method(term, f"unflatten({place}, ({lengths}))", cost=0)
     return [term]
-

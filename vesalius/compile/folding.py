@@ -34,12 +34,13 @@ class Factor(NamedTuple):
 
 
 class Number(NamedTuple):
-    """`value · Π above / Π below`, a scalar of element type `dtype`."""
+    """`value · Π above / (over · Π below)`, a scalar of element type `dtype`."""
 
     value: Real
     dtype: str
     above: tuple[Factor, ...] = ()
     below: tuple[Factor, ...] = ()
+    over: float = 1
 
     @property
     def literal(self) -> bool:
@@ -47,17 +48,17 @@ class Number(NamedTuple):
         return not self.above and not self.below
 
     @property
-    def sizes(self) -> list[Size]:
-        """The sizes that it is made of."""
-        return [factor.size for factor in (*self.above, *self.below)]
+    def amount(self) -> Real:
+        """The number where no size is in it, else what multiplies the sizes."""
+        return self.value if self.over == 1 else float(self.value) / self.over
 
     def top(self, names: Mapping[str, str]) -> Term:
         """What stands above the division."""
         factors = [factor.term(names) for factor in self.above]
         if not factors:
-            return literal_term(self.value)
-        if self.value != 1:
-            factors.insert(0, literal_term(self.value))
+            return literal_term(self.amount)
+        if self.amount != 1:
+            factors.insert(0, literal_term(self.amount))
         if len(factors) == 1:
             return factors[0]
         return Term(" * ".join(f.at(SIGN) for f in factors), PRODUCT)
@@ -78,7 +79,7 @@ def literal_term(value: Real) -> Term:
     return Term(text, SIGN if text.startswith("-") else ATOM)
 
 
-# -- folding -----------------------------------------------------------------------------------------
+# -- folding ------------------------------------------------------------------------------------
 
 
 def fold(site: Site, inputs: Sequence[Number | None], dtype: str) -> Number | None:
@@ -105,11 +106,13 @@ def _product(numbers: Sequence[Number], dtype: str) -> Number:
     value: Real = 1
     above: tuple[Factor, ...] = ()
     below: tuple[Factor, ...] = ()
+    over = 1.0
     for number in numbers:
         value = _times(value, number.value)
         above += number.above
         below += number.below
-    return Number(value, dtype, above, below)
+        over *= number.over
+    return Number(value, dtype, above, below, over)
 
 
 def _times(a: Real, b: Real) -> Real:
@@ -123,15 +126,15 @@ def _sum(numbers: Sequence[Number], dtype: str) -> Number | None:
     if all(number.literal for number in numbers):
         total: Real = 0
         for number in numbers:
-            value = number.value
+            value = number.amount
             exact = not isinstance(total, float) and not isinstance(value, float)
             total = total + value if exact else float(total) + float(value)
         return Number(total, dtype)
     size = Size({})
     for number in numbers:
-        if number.below or not isinstance(number.value, int):
+        if number.below or not isinstance(number.amount, int):
             return None
-        product = ONE * number.value
+        product = ONE * number.amount
         for factor in number.above:
             if factor.root:
                 return None
@@ -151,16 +154,23 @@ def _pointwise(site: Site, numbers: Sequence[Number], dtype: str) -> Number | No
         return x._replace(value=-x.value, dtype=dtype)
     if function.name == "to_float" and x.dtype == "int":
         return x._replace(dtype=dtype)
-    if function.name == "reciprocal" and x.value != 0:
-        return Number(_inverse(x.value), dtype, x.below, x.above)
-    if function.name == "sqrt" and x.value == 1 and not x.below:
-        if all(not factor.root and non_negative(factor.size) for factor in x.above):
-            return Number(1, dtype, tuple(Factor(f.size, True) for f in x.above))
+    if function.name == "reciprocal" and x.amount != 0:
+        return _inverse(x, dtype)
+    plain = x.amount == 1 and not x.below
+    if function.name == "sqrt" and plain and all(_has_root(factor) for factor in x.above):
+        return Number(1, dtype, tuple(Factor(f.size, True) for f in x.above))
     return None
 
 
-def _inverse(value: Real) -> Real:
-    return 1.0 / value if isinstance(value, float) else Fraction(1) / Fraction(value)
+def _has_root(factor: Factor) -> bool:
+    return not factor.root and non_negative(factor.size)
+
+
+def _inverse(x: Number, dtype: str) -> Number:
+    """One over a number; a float stays below the division, as it was written."""
+    if isinstance(x.value, float):
+        return Number(x.over, dtype, x.below, x.above, x.value)
+    return Number(Fraction(1) / Fraction(x.value) * x.over, dtype, x.below, x.above)
 
 
 def _evaluated(site: Site, numbers: Sequence[Number], dtype: str) -> Number | None:
@@ -172,13 +182,13 @@ def _evaluated(site: Site, numbers: Sequence[Number], dtype: str) -> Number | No
     function = site.box["function"]
     if callable(function.torch):
         return None  # a user's own code runs when the module does
-    if function.name == "negate" and not isinstance(numbers[0].value, bool):
-        return Number(-numbers[0].value, dtype)
-    if function.name == "reciprocal" and numbers[0].value != 0:
-        return Number(_inverse(numbers[0].value), dtype)
+    if function.name == "negate":
+        return numbers[0]._replace(value=-numbers[0].value, dtype=dtype)
+    if function.name == "reciprocal" and numbers[0].amount != 0:
+        return _inverse(numbers[0], dtype)
     kinds = {"float": torch.float64, "int": torch.int64, "bool": torch.bool}
     values: list[Any] = [
-        torch.tensor(float(x.value) if x.dtype == "float" else x.value, dtype=kinds[x.dtype])
+        torch.tensor(float(x.amount) if x.dtype == "float" else x.amount, dtype=kinds[x.dtype])
         for x in numbers
     ]
     result = TorchAlgebra().pointwise(function, site.box["numbers"], values, site.dtypes)

@@ -7,11 +7,15 @@ import torch
 
 def masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Softmax, with zeros instead of NaN where all entries are minus infinity."""
-    hidden = torch.isneginf(x).all(dim, keepdim=True)
+    if x.shape[dim] == 0:
+        return x
+    hidden = x.amax(dim, keepdim=True) == -torch.inf
     return torch.softmax(x.masked_fill(hidden, 0.0), dim).masked_fill(hidden, 0.0)
 
 
-def windows(x: torch.Tensor, dim: int, count: int, width: int, stride: int = 1, dilation: int = 1):
+def windows(
+    x: torch.Tensor, dim: int, count: int, width: int, stride: int = 1, dilation: int = 1
+) -> torch.Tensor:
     """`count` sliding windows along a dimension: positions stand there, offsets come last."""
     if count == 0:
         shape = [*x.shape, width]
@@ -21,9 +25,11 @@ def windows(x: torch.Tensor, dim: int, count: int, width: int, stride: int = 1, 
     return views.narrow(dim, 0, count)[..., ::dilation]
 
 
-def fourier(real: torch.Tensor, imaginary: torch.Tensor, dim: int, inverse: bool = False):
+def fourier(
+    real: torch.Tensor, imaginary: torch.Tensor, dim: int, inverse: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The discrete Fourier transform of a pair of real tensors, as such a pair."""
-    if real.shape[dim] == 0:
+    if real.numel() == 0:
         return real, imaginary
     wide = torch.promote_types(real.dtype, torch.float32)
     z = torch.complex(real.to(wide), imaginary.to(wide))

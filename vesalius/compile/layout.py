@@ -54,8 +54,9 @@ def layout(
 
 
 def _as_written(diagram: Diagram) -> dict[str, int]:
-    """The names of axes in the order in which they first occur: how a person would order them."""
-    return {name: k for k, name in enumerate(dict.fromkeys(n for row in diagram.hints for n in row))}
+    """The names of axes in the order in which they first occur: as a person would order them."""
+    names = dict.fromkeys(name for row in diagram.hints for name in row)
+    return {name: k for k, name in enumerate(names)}
 
 
 def _forward(
@@ -95,7 +96,7 @@ def _rules(node: Node) -> tuple[Gives, Asks]:
     return RULES.get(node.box.kind.name, (_declared, _tubes_then_bound))
 
 
-# -- orders ------------------------------------------------------------------------------------------
+# -- orders -------------------------------------------------------------------------------------
 
 
 def is_within(part: Sequence[int], whole: Sequence[int]) -> bool:
@@ -105,7 +106,7 @@ def is_within(part: Sequence[int], whole: Sequence[int]) -> bool:
 
 
 def merged(orders: Sequence[Order]) -> Order | None:
-    """An order that all of these are within, those with most axes leading; None if there is none."""
+    """An order that all of these are within, the longest leading; None if there is none."""
     rows = sorted((list(order) for order in orders if order), key=len, reverse=True)
     result: list[int] = []
     while rows:
@@ -135,7 +136,7 @@ def _restricted(order: Sequence[int], axes: Sequence[int]) -> Order:
     return tuple(a for a in order if a in axes)
 
 
-# -- entry by entry ------------------------------------------------------------------------------------
+# -- entry by entry -----------------------------------------------------------------------------
 
 
 def aligned(have: Sequence[Order], wish: Order | None) -> Order:
@@ -165,7 +166,7 @@ def _asks_entrywise(box: Box, have: list[Order], target: list[Order]) -> list[Or
     return [_restricted(target[0], order) for order in have]
 
 
-# -- contractions ----------------------------------------------------------------------------------------
+# -- contractions -------------------------------------------------------------------------------
 
 
 def _contract(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
@@ -200,7 +201,7 @@ def _asks_contract(box: Box, have: list[Order], target: list[Order]) -> list[Ord
     return liked
 
 
-# -- along axes ----------------------------------------------------------------------------------------------
+# -- along axes ---------------------------------------------------------------------------------
 
 
 def _reduced(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
@@ -255,7 +256,8 @@ def _diagonal(box: Box, have: list[Order], wish: list[Order | None]) -> list[Ord
 def concat_orders(box: Box, have: list[Order]) -> list[Order]:
     """The orders of the parts, with the joined axis in the place of each part's own."""
     (new,) = _new(box)
-    return [tuple(new if a == axis else a for a in o) for o, axis in zip(have, box.bound, strict=True)]
+    own = zip(have, box.bound, strict=True)
+    return [tuple(new if a == axis else a for a in order) for order, axis in own]
 
 
 def _concat(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
@@ -270,7 +272,7 @@ def _asks_concat(box: Box, have: list[Order], target: list[Order]) -> list[Order
     ]
 
 
-# -- reading -----------------------------------------------------------------------------------------------------
+# -- reading ------------------------------------------------------------------------------------
 
 
 def gather_groups(box: Box, have: list[Order]) -> tuple[Order, Order, Order]:
@@ -294,7 +296,7 @@ def _asks_gather(box: Box, have: list[Order], target: list[Order]) -> list[Order
     return [(*shared, *box.bound, *own), (*shared, *free)]
 
 
-# -- boxes that hold a diagram, and boxes of the user's own -------------------------------------------------------
+# -- boxes that hold a diagram, and boxes of the user's own -------------------------------------
 
 
 def _declared(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:

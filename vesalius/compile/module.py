@@ -6,7 +6,9 @@ import copy
 import functools
 import hashlib
 import linecache
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -16,10 +18,10 @@ from vesalius.compile.check import Interface
 from vesalius.compile.emit import lowered, source
 from vesalius.compile.scope import MODULE_NAMES, Scope
 from vesalius.diagrams.box import Parameter
+from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
-from vesalius.diagrams.sizes import Size
 
 
 class DiagramModule(nn.Module):
@@ -84,7 +86,7 @@ def to_torch(
     return module
 
 
-# -- what can be said before anything is lowered ----------------------------------------------------
+# -- what can be said before anything is lowered ------------------------------------------------
 
 
 def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
@@ -94,13 +96,17 @@ def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SizeError(f"{what}: the size {name!r} is a natural number, not {value!r}")
     for name, node in _parameters(diagram).items():
-        for size in diagram.types[node.first].sizes:
+        token = node.box["token"]
+        needed = [(f"an axis of unknown size {s}", s) for s in diagram.types[node.first].sizes]
+        if token.fan is not None:
+            needed.append((f"initial values that depend on the size {token.fan}", token.fan))
+        for why, size in needed:
             missing = [v for v in sorted(size.variables) if v not in sizes]
             if missing:
                 wanted = ", ".join(f"{v!r}: ..." for v in missing)
                 raise SizeError(
-                    f"{what}: the parameter {name!r} of type {diagram.parameters[name]} has an "
-                    f"axis of unknown size {size}; pass sizes={{{wanted}}}"
+                    f"{what}: the parameter {name!r} of type {diagram.parameters[name]} has "
+                    f"{why}; pass sizes={{{wanted}}}"
                 )
     return dict(sizes)
 
@@ -111,7 +117,9 @@ def _parameters(diagram: Diagram) -> dict[str, Node]:
 
 def _check_structure(diagram: Diagram) -> None:
     if diagram.learners:
-        name = next(iter(diagram.learners))
+        name, node = next(iter(diagram.learners.items()))
+        while node.box.kind is NAMED:  # the hole is inside
+            name, node = next(iter(node.box["body"].learners.items()))
         raise StructureError(
             f"to_torch({diagram.name}): the learner {name!r} is a hole: fill it first, "
             f"diagram.fill({name.split('.')[-1]}=...)"
@@ -132,17 +140,13 @@ def _check_structure(diagram: Diagram) -> None:
             )
 
 
-# -- making the module ------------------------------------------------------------------------------
+# -- making the module --------------------------------------------------------------------------
 
 
 def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
     """The module with parameters that have shapes but no values yet."""
     _check_structure(diagram)
     program, main = lowered(diagram, sizes)
-    unknown = [name for name in sizes if name not in _variables(diagram)]
-    if unknown:
-        known = ", ".join(sorted(_variables(diagram))) or "none"
-        raise SizeError(f"to_torch({diagram.name}) has no size {unknown[0]!r}; it has {known}")
     text = source(program)
     namespace = _run(text, diagram.name)
     written = namespace[main.unit.name]
@@ -165,10 +169,10 @@ def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
 
 
 def _built(
-    kind: type, scope: Scope, scopes: Mapping[str, Scope], namespace: Mapping[str, Any]
+    kind: Any, scope: Scope, scopes: Mapping[str, Scope], namespace: Mapping[str, Any]
 ) -> Any:
     """What the text's own `__init__` would make, without drawing values that nobody keeps."""
-    module = kind.__new__(kind)
+    module: Any = kind.__new__(kind)
     nn.Module.__init__(module)
     fixed = scope.program.sizes
     for head, unit in scope.parts.items():
@@ -196,26 +200,16 @@ def _built(
     return module
 
 
-def _variables(diagram: Diagram) -> set[str]:
-    """The size variables of wires and of attributes, those inside bodies included."""
-    found = set(diagram.size_variables)
-    for node in diagram.nodes:
-        for value in node.box.attrs:
-            if isinstance(value, Size):
-                found |= value.variables
-            elif isinstance(value, Diagram):
-                found |= _variables(value)
-    return found
-
-
 def _run(text: str, name: str) -> dict[str, Any]:
-    """Run a module's text; tracebacks and debuggers show its lines."""
+    """Run a text as a Python module; tracebacks and debuggers show its lines."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     filename = f"<vesalius {name.encode('ascii', 'replace').decode()} {digest}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
-    namespace: dict[str, Any] = {"__name__": f"vesalius.compiled.{digest}"}
-    exec(compile(text, filename, "exec"), namespace)
-    return namespace
+    # torch.compile looks for a function's globals in the module of that name.
+    module = ModuleType(f"vesalius.compiled_{digest}")
+    sys.modules[module.__name__] = module
+    exec(compile(text, filename, "exec"), module.__dict__)
+    return module.__dict__
 
 
 def _checked(forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,15 +222,23 @@ def _checked(forward: Callable[..., Any]) -> Callable[..., Any]:
         if torch.compiler.is_compiling():
             return forward(self, *inputs, **named, **options)
         given = interface.arranged(inputs, named)
-        interface.check(given, next(_tensors(self), None))
+        interface.check(given, _first_tensor(self))
         return forward(self, *interface.widened(given), **options)
 
     return checked
 
 
-def _tensors(module: nn.Module) -> Any:
-    yield from module.parameters()
-    yield from module.buffers()
+def _first_tensor(module: nn.Module) -> torch.Tensor | None:
+    """A parameter or a buffer, whose element type and device the inputs share."""
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values():
+            if tensor is not None:
+                return tensor
+    for part in module._modules.values():
+        found = _first_tensor(part) if part is not None else None
+        if found is not None:
+            return found
+    return None
 
 
 def _fill(

@@ -67,7 +67,7 @@ def letters(names: Sequence[str], known: dict[str, str]) -> list[str]:
     return chosen
 
 
-# -- what a variable would be called ----------------------------------------------------------------
+# -- what a variable would be called ------------------------------------------------------------
 
 _KEEP = frozenset({"split", "merge", "expand", "slice", "pad", "window", "diagonal", "concat"})
 _COUNTED = frozenset({"positions", "table", "number"})
@@ -129,7 +129,8 @@ class _Guess:
     def _contracted(self, node: Node) -> str:
         """`q` for a contraction with `wq`."""
         if not node.box.bound:
-            return self._inherited(node)
+            name = self._inherited(node)
+            return "mean" if name == "total" and len(node.src) == 2 else name
         weights = [self.weights[wire] for wire in node.src if wire in self.weights]
         if len(weights) == 1 and len(node.src) == 2:
             name = re.sub(r"^[wW]_?", "", weights[0])
@@ -167,7 +168,7 @@ def _feeds_softmax(diagram: Diagram) -> set[int]:
         reached = any(wire in found for wire in node.wires)
         if kind == "softmax":
             found.update(node.src)
-        elif reached and (kind in ("add", "pointwise") or kind == "contract" and not node.box.bound):
+        elif reached and kind in ("add", "pointwise", "contract") and not node.box.bound:
             rank = len(diagram.types[node.first].sizes)
             found.update(w for w in node.src if len(diagram.types[w].sizes) == rank)
     return found

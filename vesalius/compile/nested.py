@@ -76,7 +76,8 @@ def _owned(here: Here, first: int) -> tuple[str, list[int]]:
     for head, ports in below.items():
         wires = {here.node.src[p] for p in ports}
         every = {wire for wire, path in scope.attributes.items() if path[0] == head}
-        as_declared = all(here.axes(p) == orders[p] for p in ports)
+        tubes = {a for p in ports for a in here.axes(p)} - set(here.box.bound)
+        as_declared = not tubes and all(here.axes(p) == orders[p] for p in ports)
         if wires == every and as_declared and names.identifier(head) == head:
             return head, ports
     return "", []
@@ -179,7 +180,7 @@ def scan(here: Here) -> list[Term]:
     box, scope = here.box, here.scope
     body: Diagram = box["body"]
     states, elements = box["states"], box["elements"]
-    final, stacked = state_tubes(box)
+    final, _ = state_tubes(box)
     tubes = [*final, *port_tubes(box)[states:]]
     call = _call(here, body, tubes, body.name, states + elements)
     orders = scan_orders(box)
@@ -187,12 +188,15 @@ def scan(here: Here) -> list[Term]:
     names_in = [names.identifier(port.name) for port in body.inputs]
     names_out = [scope.bases[wire] for wire in here.node.wires]
     carried = scope.block.loop(names_in[:states])
-    entries = scope.block.loop(names_in[states : states + elements])
-    one_each = scope.block.loop([f"{name}_t" for name in names_out[states:]])
-    lists = scope.block.loop([f"{name}s" for name in names_out[states:]])
+    entries = scope.block.loop([f"{name}_t" for name in names_in[states : states + elements]])
+    collected = names_out[states:]
+    one_each = scope.block.loop([f"{name}_t" for name in collected])
+    several = len(collected) > 1
+    lists = scope.block.loop([f"all_{name}" if several else "outputs" for name in collected])
 
-    lines = [f"{s.at(ANY)} = {_start(here, k, final[k]).at(ANY)}" for k, s in enumerate(carried)]
-    lines += [f"{row.at(ANY)} = []" for row in lists]
+    for k, state in enumerate(carried):
+        scope.block.assign(state, _start(here, k, final[k]))
+    lines = [f"{row.at(ANY)} = []" for row in lists]
     lines.append(f"for {_loop_over(here, entries)}:")
     handed = {p: entries[p - states] for p in range(states, states + elements)}
     handed |= dict(enumerate(carried))
@@ -213,9 +217,7 @@ def scan(here: Here) -> list[Term]:
     terms = [*carried]
     for j, row in enumerate(lists):
         terms.append(_stacked(here, row, states + j, call.results[states + j]))
-    return [
-        permuted(term, box.outs[output], here.out(output)) for output, term in enumerate(terms)
-    ]
+    return [permuted(term, box.outs[output], here.out(output)) for output, term in enumerate(terms)]
 
 
 def _state(here: Here, term: Term, port: int, have: Order, want: Order) -> Term:
@@ -253,16 +255,17 @@ def _stacked(here: Here, row: Term, output: int, tubes: Order) -> Term:
     items = index(row, "::-1") if box["reverse"] else row
     want = box.outs[output]
     new = [a for a in want if a >= box.inner]
-    stack = apply("torch.stack", items, f"dim={len(tubes)}", heavy=True)
+    along = [f"dim={len(tubes)}"] if tubes else []
+    stack = apply("torch.stack", items, *along, heavy=True)
     stack = here.full(Operand(stack, (*tubes, *new), ""), want)
     if (box["length"].constant or 0) > 0:
         return stack
     shape = [here.size(a).at(ANY) for a in want]
-    none = scope.new("torch.zeros", *shape, dtype=body_dtypes(box, ())[output])
+    none = scope.new("zeros", *shape, dtype=body_dtypes(box, ())[output])
     return Term(f"{stack.at(1)} if {row.at(1)} else {none.at(1)}", ANY, 2, True)
 
 
-# -- boxes of the user's own ----------------------------------------------------------------------
+# -- boxes of the user's own --------------------------------------------------------------------
 
 
 def own(here: Here) -> list[Term]:

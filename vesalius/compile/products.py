@@ -16,7 +16,7 @@ from vesalius.diagrams.sizes import product as product_of_sizes
 NOMINAL = 256  # the length of an axis of unknown size, when an order of evaluation is chosen
 
 
-# -- contract -----------------------------------------------------------------------------------------
+# -- contract -----------------------------------------------------------------------------------
 
 
 def contract(here: Here) -> list[Term]:
@@ -55,13 +55,15 @@ def _scaled(
     negative = False
     for number in numbers:
         value = number.value
+        if number.over != 1:
+            below.append(literal_term(number.over))
         if isinstance(value, Fraction) and value.denominator != 1:
             below.append(literal_term(value.denominator))
-            number = number._replace(value=value.numerator)
-        if number.value == -1 and not number.above and not isinstance(number.value, bool):
+            value = value.numerator
+        if value == -1 and not number.above:
             negative = not negative
-        elif number.value != 1 or number.above:
-            above.append(number.top(names_))
+        elif value != 1 or number.above:
+            above.append(number._replace(value=value, over=1).top(names_))
         below += [factor.term(names_) for factor in number.below]
     terms = list(above)
     if body is not None:
@@ -111,7 +113,7 @@ def _slots(here: Here, port: int) -> list[int]:
 def _divides(number: Number, inner: Here) -> bool:
     """Whether a number is one over the number of terms of a sum."""
     count = product_of_sizes(inner.site.bound_sizes)
-    if number.above or any(factor.root for factor in number.below):
+    if number.above or number.over != 1 or any(factor.root for factor in number.below):
         return False
     below = product_of_sizes(factor.size for factor in number.below)
     value = number.value
@@ -169,7 +171,7 @@ def _einsum(here: Here, tensors: Sequence[Operand], order: Order) -> Term:
     def place(one: Operand) -> tuple[bool, int]:
         others = {a for t in tensors if t is not one for a in t.axes}
         own = [order.index(a) for a in one.axes if a in order and a not in others]
-        return one.term.text.startswith("self."), min(own, default=len(order))
+        return one.term.text.startswith("self."), min(own, default=0)
 
     operands = sorted(tensors, key=place)
     used = list(dict.fromkeys(a for t in operands for a in t.axes))
@@ -189,16 +191,17 @@ def _in_steps(here: Here, tensors: Sequence[Operand], order: Order) -> Operand:
 
     sizes = {a: max(1, here.scope.nominal(here.site.sizes[a], NOMINAL))
              for t in tensors for a in t.axes}  # fmt: skip
-    spelled: list[object] = []
-    for t in tensors:
-        spelled += [tuple(sizes[a] for a in t.axes), list(t.axes)]
-    path, _ = opt_einsum.contract_path(*spelled, list(order), shapes=True)
+    left = ",".join("".join(map(opt_einsum.get_symbol, t.axes)) for t in tensors)
+    right = "".join(map(opt_einsum.get_symbol, order))
+    shapes = [tuple(sizes[a] for a in t.axes) for t in tensors]
+    path, _ = opt_einsum.contract_path(f"{left}->{right}", *shapes, shapes=True)
     rest = list(tensors)
     for step in path:
         taken = [rest.pop(place) for place in sorted(step, reverse=True)][::-1]
         needed = {a for t in rest for a in t.axes} | set(order)
         if rest:
-            axes = tuple(dict.fromkeys(a for t in taken for a in t.axes if a in needed))
+            later = [a for t in rest for a in t.axes] + list(order)
+            axes = tuple(sorted({a for t in taken for a in t.axes} & needed, key=later.index))
         else:
             axes = order
         term = _pair(here, taken, axes)
@@ -253,7 +256,7 @@ def _multiplies(x: Operand, y: Operand, k: int, out: Order) -> bool:
     )
 
 
-# -- add ----------------------------------------------------------------------------------------------
+# -- add ----------------------------------------------------------------------------------------
 
 
 def add(here: Here) -> list[Term]:
@@ -271,11 +274,12 @@ def add(here: Here) -> list[Term]:
             operands.append((negated or here.operand(port, dtype), negated is not None))
     if not operands:  # numbers of which the sum is none: one of them becomes a tensor
         operands = [(Operand(here.scope.full(numbers.pop(0)), (), dtype), False)]
-    operands.sort(key=lambda one: one[0].term.text.startswith("self."))  # x + self.bias
+    # x + self.bias, scores + mask: parameters last, and what has most axes first.
+    operands.sort(key=lambda o: (o[0].term.text.startswith("self."), -len(o[0].axes)))
     for operand, negative in operands:
         (minus if negative else plus).append(here.aligned(operand, out))
     for number in numbers:
-        negative = number.literal and not isinstance(number.value, bool) and number.value < 0
+        negative = number.literal and number.amount < 0
         top = (number._replace(value=-number.value) if negative else number).top(here.scope.lengths)
         (minus if negative else plus).append(top)
     if not plus:

@@ -78,12 +78,13 @@ def topk(here: Here) -> list[Term]:
     """A stable sort, so that the first of equal entries comes first."""
     x = here.operand(0)
     at = x.axes.index(here.box.bound[0])
-    order = f", descending={here.box['largest']}, stable=True"
-    sort = apply("torch.sort", x.term, f"dim={at}{order}", heavy=True)
+    last = at == len(x.axes) - 1
+    order = f"dim={-1 if last else at}, descending={here.box['largest']}, stable=True"
+    sort = apply("torch.sort", x.term, order, heavy=True)
     bases = [here.scope.bases[wire] for wire in here.node.wires]
     values, places = here.scope.block.let_all(sort, bases)
     count = here.size(here.box.inner).at(ANY)
-    cut = ", ".join([":"] * at + [f":{count}"])
+    cut = f"..., :{count}" if last and at > 1 else ", ".join([":"] * at + [f":{count}"])
     made = tuple(here.box.inner if a == here.box.bound[0] else a for a in x.axes)
     return [
         permuted(index(values, cut), made, here.out(0)),

@@ -27,10 +27,10 @@ from vesalius.compile.text import (
     kept_dimension,
     method,
 )
-from vesalius.diagrams.box import Box, Site, Token
+from vesalius.diagrams.box import Box, Parameter, Site, Token
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import ONE, Size
 
 DTYPES = {"int": "torch.int64", "bool": "torch.bool"}
 Path = tuple[str, ...]
@@ -184,7 +184,7 @@ class Scope:
             for dim, slot in enumerate(self.orders[wire]):
                 found = solved(self.diagram.types[wire].sizes[slot])
                 if found is not None and found.variable == variable:
-                    if found.factor == 1 and found.offset == 0:
+                    if found.plain:
                         return wire, dim, found
                     best = best or (wire, dim, found)
         return best
@@ -210,13 +210,15 @@ class Scope:
         """The size variables that the constructor of this class takes."""
         found: dict[str, None] = {}
         for wire in self.attributes:
-            for size in self.diagram.types[wire].sizes:
+            token = self.tokens[wire]
+            fan = token.fan if isinstance(token, Parameter) and token.fan is not None else ONE
+            for size in (*self.diagram.types[wire].sizes, fan):
                 found.update(dict.fromkeys(sorted(size.variables)))
         for unit in self.parts.values():
             found.update(dict.fromkeys(unit.sizes))
         return list({**found, **self.static})
 
-    # -- element type and device ------------------------------------------------------------------
+    # -- element type and device ----------------------------------------------------------------
 
     def dtype(self) -> Term:
         """The element type of floats: that of the first float that the function gets."""
@@ -245,14 +247,32 @@ class Scope:
         return Term(DTYPES[dtype]) if dtype in DTYPES else self.dtype()
 
     def new(self, function: str, *arguments: Term | str, dtype: str | None = None) -> Term:
-        """A call that makes a tensor: with an element type and a device."""
+        """A call of `torch.function` that makes a tensor: with an element type and a device."""
         given: list[Term | str] = list(arguments)
+        for wire, term in self.arguments.items():
+            if dtype != self.diagram.types[wire].dtype != "int" or function not in _NEW:
+                break
+            return apply(f"{term.at(ATOM)}.new_{function}", *given)  # as the first argument is
         if dtype is not None:
             given.append(_keyword("dtype", self.dtype_of(dtype)))
         given.append(_keyword("device", self.device()))
-        return apply(function, *given)
+        return apply(f"torch.{function}", *given)
 
-    # -- names ------------------------------------------------------------------------------------
+    def filled(self, shape: Sequence[Term], number: Number) -> Term:
+        """A tensor of this shape that holds a number everywhere."""
+        lengths = ", ".join(length.at(0) for length in shape)
+        if number.literal and number.amount in (0, 1) and shape:
+            name = "ones" if number.amount else "zeros"
+            return self.new(name, lengths, dtype=number.dtype)
+        comma = "," if len(shape) == 1 else ""
+        made = self.new(
+            "full", f"({lengths}{comma})", number.top(self.lengths), dtype=number.dtype
+        )
+        for factor in number.below:
+            made = chain("/", PRODUCT, [made, factor.term(self.lengths)])
+        return made
+
+    # -- names ----------------------------------------------------------------------------------
 
     def axes(self, wire: int) -> list[str]:
         """The names of the axes of a wire, in the order of its tensor's dimensions."""
@@ -265,7 +285,7 @@ class Scope:
         words = [names.clean(axis) for axis in self.axes(wire)]
         return " ".join(words if dtype == "float" else [*words, dtype])
 
-    # -- lowering -----------------------------------------------------------------------------------
+    # -- lowering -------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Lower every box, in order, and then the outputs."""
@@ -305,7 +325,7 @@ class Scope:
         bound = set(user.box.bound) & set(user.box.maps[port])
         if user.box.kind.name != taker or bound:
             return False
-        operand = here.operand(0, node.box["function"].name == "reciprocal" and "float" or None)
+        operand = here.operand(0, "float" if taker == "contract" else None)
         self.absorbed[node.first] = (node.box["function"].name, operand)
         self.values.append(None)
         return True
@@ -326,14 +346,12 @@ class Scope:
 
     def full(self, number: Number) -> Term:
         """A number as a tensor without axes, filled on the device itself."""
-        made = self.new("torch.full", "()", number.top(self.lengths), dtype=number.dtype)
-        for factor in number.below:
-            made = chain("/", PRODUCT, [made, factor.term(self.lengths)])
-        return made
+        return self.filled((), number)
 
-    def may_hide(self, wire: int) -> bool:
-        """Whether a wire may hold minus infinity."""
-        return self.hidden[wire] != NO
+    def may_hide_all(self, wire: int, slots: Sequence[int]) -> bool:
+        """Whether a wire may hold minus infinity all along these slots."""
+        level, left_open = self.hidden[wire]
+        return level != NO and left_open.isdisjoint(slots)
 
 
 class Here:
@@ -409,9 +427,11 @@ class Here:
         term = permuted(operand.term, operand.axes, order)
         if len(order) == len(axes):
             return term
-        term = unsqueezed(term, order, axes)
+        missing = [a for a in axes if a not in order]
+        if order and axes[0] in order and all(self.site.sizes[a] == 1 for a in missing):
+            return unsqueezed(term, order, axes)
         lengths = ["-1" if a in order else self.size(a).at(0) for a in axes]
-        return method(term, f"expand({', '.join(lengths)})", cost=0)
+        return method(unsqueezed(term, order, axes), f"expand({', '.join(lengths)})", cost=0)
 
     def keep(self, output: int, term: Term) -> Term:
         """Give a result its name, unless it was one already."""
@@ -436,6 +456,8 @@ class Here:
                     found[axis] = rename.get(name, name)
         return found
 
+
+_NEW = frozenset({"full", "zeros", "ones", "tensor"})
 
 # Statements of these kinds keep a line and a name of their own: a reader looks for them, and
 # draws have to happen in order.

@@ -21,10 +21,10 @@ def random(here: Here) -> list[Term]:
     lengths = [here.size(a).at(ANY) for a in here.box.outs[0]] or ["()"]
     arguments = [*lengths, "generator=generator"]
     if token.distribution == "bernoulli":
-        drawn = scope.new("torch.rand", *arguments)
+        drawn = scope.new("rand", *arguments)
         term = Term(f"{drawn.at(SUM)} < {literal_term(token.p).text}", COMPARE, 2)
     else:
-        function = "torch.randn" if token.distribution == "normal" else "torch.rand"
+        function = "randn" if token.distribution == "normal" else "rand"
         term = scope.new(function, *arguments, dtype="float")
     return [permuted(term, here.box.outs[0], here.out())]
 
@@ -36,7 +36,7 @@ def constant(here: Here) -> list[Term]:
         made = here.scope.full(Number(value, dtype))
         return [made]
     lengths = [size.constant or 0 for size in here.site.new_sizes]
-    term = here.scope.new("torch.tensor", _nested(list(value), lengths), dtype=dtype)
+    term = here.scope.new("tensor", _nested(list(value), lengths), dtype=dtype)
     if 0 in lengths[:-1]:  # nested lists cannot say how long what is empty would be
         term = method(term, f"reshape({', '.join(map(str, lengths))})")
     return [permuted(term, here.box.outs[0], here.out())]
@@ -52,5 +52,4 @@ def _nested(flat: list[Any], lengths: list[int]) -> str:
 
 def iota(here: Here) -> list[Term]:
     """`torch.arange(n)`."""
-    return [here.scope.new("torch.arange", here.size(0))]
-
+    return [here.scope.new("arange", here.size(0))]

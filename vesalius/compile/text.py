@@ -15,11 +15,13 @@ from typing import NamedTuple
 # How tightly the outermost operation of a term binds; operands state what they need.
 ANY, COMPARE, BITOR, BITAND, SUM, PRODUCT, SIGN, POWER, ATOM = range(9)
 
-WIDTH = 92  # of a line; comments may go beyond
+WIDTH = 92  # of a line, inside a method
 INLINE_WIDTH = 72  # a term is put into its one use when the result is not longer than this
+SHORT = 44  # or than this, where two heavy operations would meet
 INLINE_OPERATIONS = 3  # and has not more operations than this
 
 _HOLE = re.compile("\x01(\\d+)(?:\\|(\\d))?\x02")
+_PLAIN = re.compile("\x01\\d+\x02|[\\w.]+")
 _KEPT = re.compile("\x03([^\x04]*)\x04")
 _REDUCTION = re.compile(r"\.(mean|sum|amax|amin|all|any)\(-1\)$")
 
@@ -44,9 +46,7 @@ class Term(NamedTuple):
     @property
     def plain(self) -> bool:
         """Whether this is a name or an attribute, which costs nothing to repeat."""
-        return self.operations == 0 and _HOLE.fullmatch(self.text) is not None or (
-            re.fullmatch(r"[\w.]+", self.text) is not None
-        )
+        return _PLAIN.fullmatch(self.text) is not None
 
 
 def apply(function: str, *arguments: Term | str, heavy: bool = False, cost: int = 1) -> Term:
@@ -140,20 +140,24 @@ class Block:
         self.statements[-1].kept = True
         return [_hole(v) for v in variables]
 
+    def assign(self, variable: Term, term: Term) -> None:
+        """`variable = term` for a variable of a loop that comes."""
+        self.statements.append(Statement((_number(variable),), [term.text], term, ""))
+
     def loop(self, bases: Sequence[str]) -> list[Term]:
         """Fresh variables for `add_loop`."""
         return [_hole(self._variable(base)) for base in bases]
 
-    def add_loop(self, targets: Sequence[Term], lines: list[str], comment: str = "") -> None:
+    def add_loop(self, targets: Sequence[Term], lines: list[str]) -> None:
         """Lines that define the targets, in which variables may be rebound."""
         ids = tuple(_number(t) for t in targets)
-        self.statements.append(Statement(ids, lines, None, comment))
+        self.statements.append(Statement(ids, lines, None, ""))
 
     def _variable(self, base: str) -> int:
         self.bases.append(base)
         return len(self.bases) - 1
 
-    # -- rendering ----------------------------------------------------------------------------
+    # -- rendering ------------------------------------------------------------------------------
 
     def render(self, results: Sequence[Term], reserved: Iterable[str]) -> list[str]:
         """The lines, ending in `return`; `reserved` names are not given to variables."""
@@ -173,7 +177,7 @@ class Block:
             used = set(_holes(statement.lines))
             if statement.plain:  # names of what dies here can be taken over at once
                 _free(live, last, place)
-            for target in sorted({*statement.targets, *(v for v in used if v not in names)}):
+            for target in sorted(v for v in used | set(statement.targets) if v not in names):
                 if statement.plain and target not in last:
                     names[target] = "_"
                     continue
@@ -218,16 +222,16 @@ def _filled(line: str, names: dict[int, str]) -> str:
 def _written(statement: Statement, names: dict[int, str], last_one: bool) -> list[str]:
     comment = f"  # {statement.comment}" if statement.comment else ""
     if not statement.plain:
-        return [_filled(line, names) + (comment if line is statement.lines[0] else "")
-                for line in statement.lines]  # fmt: skip
+        return [_filled(line, names) for line in statement.lines]
     text = _filled(statement.lines[0], names)
-    if last_one:
-        head = "return "
-    else:
-        head = ", ".join(names[t] for t in statement.targets) + " = "
+    left = ", ".join(names[t] for t in statement.targets)
+    if left == text:
+        return []  # a carried variable that is called as what it starts from
+    head = "return " if last_one else f"{left} = "
     lines = wrapped(head + text)
-    lines[-1] += comment
-    return lines
+    if len(lines[-1]) + len(comment) > WIDTH and comment:
+        return [comment.strip(), *lines]
+    return [*lines[:-1], lines[-1] + comment]
 
 
 def _needed(statements: list[Statement]) -> list[Statement]:
@@ -241,7 +245,7 @@ def _needed(statements: list[Statement]) -> list[Statement]:
     return kept[::-1]
 
 
-# -- putting statements into their use --------------------------------------------------------------
+# -- putting statements into their use ----------------------------------------------------------
 
 
 def _inlined(statements: list[Statement], bases: list[str], several: bool) -> list[Statement]:
@@ -252,7 +256,7 @@ def _inlined(statements: list[Statement], bases: list[str], several: bool) -> li
         for variable in _holes(statement.lines):
             count[variable] = count.get(variable, 0) + 1
             user[variable] = place
-    names = {v: base for v, base in enumerate(bases)}
+    names = dict(enumerate(bases))
     end = len(statements) - 1
     gone: set[int] = set()
     for place, inner in enumerate(statements[:-1]):
@@ -279,12 +283,13 @@ def _fits(
 ) -> bool:
     if returned:
         return True
-    if inner.kept or not outer.plain or (inner.heavy and outer.heavy):
+    if inner.kept or not outer.plain or (inner.heavy and outer.kept):
         return False
     if inner.operations + outer.operations > INLINE_OPERATIONS:
         return False
+    width = SHORT if inner.heavy and outer.heavy else INLINE_WIDTH
     length = len(_filled(outer.lines[0], names)) + len(_filled(inner.lines[0], names))
-    return length + len(names[variable]) <= INLINE_WIDTH
+    return length + len(names[variable]) <= width
 
 
 def _put(line: str, variable: int, inner: Statement) -> str:
@@ -302,7 +307,7 @@ def _put(line: str, variable: int, inner: Statement) -> str:
     return _HOLE.sub(replace, line)
 
 
-# -- long lines ---------------------------------------------------------------------------------------
+# -- long lines ---------------------------------------------------------------------------------
 
 
 def _pieces(text: str) -> Iterator[tuple[str, int]]:

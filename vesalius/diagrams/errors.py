@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
 import sys
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# This package, and the text of compiled modules.
+_OURS = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "<vesalius ")
+# What stands between a user's call and ours: imports, and the call of an nn.Module.
+_IN_BETWEEN = re.compile(r"^<frozen|importlib|torch[/\\]nn[/\\]modules[/\\]module\.py$")
 
 
 class VesaliusError(Exception):
@@ -51,7 +55,7 @@ def user_location() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith((_PACKAGE, "<frozen")) and "importlib" not in filename:
+        if not filename.startswith(_OURS) and not _IN_BETWEEN.search(filename):
             text = linecache.getline(filename, frame.f_lineno).strip()
             name = os.path.basename(filename)
             return f"{name}:{frame.f_lineno}: {text}" if text else f"{name}:{frame.f_lineno}"

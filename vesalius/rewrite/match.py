@@ -12,6 +12,7 @@ pattern's boundary may stand at several places.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import permutations
 from typing import Any, NamedTuple
@@ -20,18 +21,29 @@ from vesalius.diagrams.box import Axes, Box
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.diagrams.listing import local_names
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.rule import Rule
 
 ORDERS = 5040  # how many orders of operands are tried at one box
 
 
-class Tube(NamedTuple):
-    """The label of a tube of a match; `name` is what people call the axis."""
+class Tube:
+    """The label of a tube of a match: a place that it runs through. `name` is for people."""
 
-    place: tuple[int, int]
-    name: str
+    __slots__ = ("name", "place")
+
+    def __init__(self, place: tuple[int, int], name: str) -> None:
+        self.place = place
+        self.name = name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tube) and self.place == other.place
+
+    def __hash__(self) -> int:
+        return hash(self.place)
+
+    def __repr__(self) -> str:
+        return f"Tube({self.name})"
 
     def __str__(self) -> str:
         return self.name
@@ -66,6 +78,14 @@ class Pattern:
         )
         self.stand_ins = {id(f): name for name, f in rule.functions.items()}
         self.root = rule.left.owner[rule.left.outputs[-1].wire]
+        boxes = rule.left.nodes[self.inputs :]
+        # Nothing to choose: every operand has its place, every bound axis its image.
+        self.straight = not self.many and all(
+            (len(node.src) < 2 or not node.box.kind.commutes(node.box.attrs))
+            and (len(node.box.bound) < 2 or not node.box.kind.bound_is_set)
+            for node in boxes
+        )
+        self.sized = any(node.box.rank for node in boxes)
 
     def kind_key(self) -> tuple[Any, ...]:
         """What a host node must have to be worth a look."""
@@ -103,6 +123,8 @@ class Matcher:
         self.pattern = Pattern(rule)
         self.left = rule.left
         self.host = host
+        self._fits: dict[tuple[int, Box], bool | None] = {}
+        self._shapes: dict[Any, list[_Shape]] = {}
 
     def all(self) -> Iterator[Match]:
         """All matches, in the order of their root in the host."""
@@ -118,17 +140,127 @@ class Matcher:
 
     def at(self, root: int) -> Iterator[Match]:
         """All matches whose last box is this node of the host."""
+        if self.pattern.straight:
+            state = self._straight(root)
+            if state is not None:
+                yield from self._solved(state)
+            return
         start = _State({}, {}, {}, {}, {}, {})
         seen = set()
         for state in self._boxes(start, [(self.pattern.root, root)]):
-            for full in self._axes(state):
-                match = self._finish(full)
-                if match is None:
-                    continue
+            for match in self._solved(state):
                 key = (tuple(sorted(match.nodes.items())), match.inputs, match.outputs)
                 if key not in seen:
                     seen.add(key)
                     yield match
+
+    # -- shapes -----------------------------------------------------------------------------------
+
+    def _solved(self, state: _State) -> Iterator[Match]:
+        """The matches that send boxes as `state` does.
+
+        Boxes are interned, so how axes go is solved once for each shape: the boxes, the ports,
+        and which wires at the boundary are the same.
+        """
+        host = self.host
+        wires = [
+            (host.nodes[state.nodes[node]].src[q])
+            for (node, _), chosen in state.ports.items()
+            for q in chosen
+        ]
+        first = {wire: k for k, wire in reversed(list(enumerate(wires)))}
+        key = (
+            tuple((node, host.nodes[k].box) for node, k in state.nodes.items()),
+            tuple(state.ports.items()),
+            tuple(state.axes.items()),
+            tuple([first[wire] for wire in wires]),
+        )
+        shapes = self._shapes.get(key)
+        if shapes is None:
+            shapes = self._shapes[key] = [
+                shape for full in self._axes(state) if (shape := self._shape(full)) is not None
+            ]
+        for shape in shapes:
+            sizes = state.sizes
+            if self.pattern.sized:
+                bound = self._sizes(state._replace(axes=shape.axes))
+                if bound is None:
+                    continue
+                sizes = bound
+            yield shape.match(self, state, sizes)
+
+    def _shape(self, state: _State) -> _Shape | None:
+        """How the axes go, or None where a declared axis or a tube does not fit."""
+        if not self._exact(state):
+            return None
+        tubes = _Tubes(self, state)
+        if not tubes.sound():
+            return None
+        inputs = tubes.inputs()
+        return None if inputs is None else _Shape(state.axes, inputs, tubes.outputs())
+
+    def _straight(self, root: int) -> _State | None:
+        """The only way to send boxes when nothing is left to choose."""
+        left, host, pattern = self.left, self.host, self.pattern
+        nodes: dict[int, int] = {}
+        ports: dict[tuple[int, int], tuple[int, ...]] = {}
+        axes: dict[tuple[int, int], int] = {}
+        wires: dict[int, int] = {}
+        sizes: dict[str, Size] = {}
+        functions: dict[str, Any] = {}
+        todo = [(pattern.root, root)]
+        while todo:
+            mine, its = todo.pop()
+            known = nodes.get(mine)
+            if known is not None:
+                if known != its:
+                    return None
+                continue
+            ours, theirs = left.nodes[mine], host.nodes[its]
+            key = (mine, theirs.box)
+            fits = self._fits.get(key, key)
+            if fits is key:
+                fits = self._fits[key] = self._fit(ours.box, theirs.box)
+            if fits is False or len(ours.src) != len(theirs.src):
+                return None
+            if fits is None:
+                binds = self._attributes(
+                    _State({}, {}, {}, {}, sizes, functions), ours.box, theirs.box
+                )
+                if binds is None:
+                    return None
+                sizes, functions = binds
+            nodes[mine] = its
+            for a, b in zip(ours.box.bound, theirs.box.bound, strict=True):
+                axes[mine, a] = b
+            for k in range(len(ours.box.new)):
+                axes[mine, ours.box.inner + k] = theirs.box.inner + k
+            for p, (wire, other) in enumerate(zip(ours.src, theirs.src, strict=True)):
+                ports[mine, p] = (p,)
+                if wires.setdefault(wire, other) != other:
+                    return None
+                if wire < pattern.inputs:
+                    if left.types[wire].dtype != host.types[other].dtype:
+                        return None
+                    continue
+                below, there = left.owner[wire], host.owner[other]
+                if wire - left.nodes[below].first != other - host.nodes[there].first:
+                    return None
+                todo.append((below, there))
+        if len(set(nodes.values())) != len(nodes):
+            return None
+        return _State(nodes, ports, axes, wires, sizes, functions)
+
+    def _fit(self, ours: Box, theirs: Box) -> bool | None:
+        """Whether two boxes fit whatever else is matched; None when that depends."""
+        empty = _State({}, {}, {}, {}, {}, {})
+        binds = self._attributes(empty, ours, theirs)
+        if binds is None:
+            return False
+        variables = any(
+            isinstance(value, Size) or id(value) in self.pattern.stand_ins for value in ours.attrs
+        )
+        return None if variables else True
 
     # -- boxes ------------------------------------------------------------------------------------
 
@@ -320,22 +452,6 @@ class Matcher:
 
     # -- exactness and tubes ------------------------------------------------------------------------
 
-    def _finish(self, state: _State) -> Match | None:
-        if not self._exact(state):
-            return None
-        sizes = self._sizes(state)
-        if sizes is None:
-            return None
-        tubes = _Tubes(self, state)
-        if not tubes.sound():
-            return None
-        inputs = tubes.inputs()
-        if inputs is None:
-            return None
-        return Match(
-            self.rule, state.nodes, inputs, tubes.outputs(), sizes, state.functions
-        )
-
     def _exact(self, state: _State) -> bool:
         """A declared axis is at a port exactly when its image is."""
         for node, host in state.nodes.items():
@@ -368,6 +484,46 @@ class Matcher:
         return sizes
 
 
+class _Shape(NamedTuple):
+    """How the axes of a match go: `inputs[k]` are (pattern node, host port, labels)."""
+
+    axes: dict[tuple[int, int], int]
+    inputs: tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...]
+    outputs: tuple[tuple[int, int, tuple[Any, ...]], ...]
+
+    def match(self, matcher: Matcher, state: _State, sizes: dict[str, Size]) -> Match:
+        """The match of this shape at these boxes, with the host's wires and names."""
+        host, nodes = matcher.host, state.nodes
+        inputs = tuple(
+            [
+                tuple(
+                    [
+                        self._use(host, host.nodes[nodes[node]].src[q], labels)
+                        for node, q, labels in uses
+                    ]
+                )
+                for uses in self.inputs
+            ]
+        )
+        outputs = tuple(
+            [
+                self._use(host, host.nodes[nodes[node]].first + offset, labels)
+                for node, offset, labels in self.outputs
+            ]
+        )
+        return Match(matcher.rule, nodes, inputs, outputs, sizes, state.functions)
+
+    @staticmethod
+    def _use(host: Diagram, wire: int, labels: tuple[Any, ...]) -> Use:
+        names = host.hints[wire]
+        return wire, tuple(
+            [
+                label if isinstance(label, int) else Tube(label.place, names[slot])
+                for slot, label in enumerate(labels)
+            ]
+        )
+
+
 class _Tubes:
     """The tubes of a match: host axes that are no image, joined along the wires inside."""
 
@@ -378,7 +534,6 @@ class _Tubes:
         for (node, _), axis in state.axes.items():
             self.images[node].add(axis)
         self.parent: dict[tuple[int, int], tuple[int, int]] = {}
-        self.names: dict[tuple[int, int], str] = {}
         for wire, row, node, other in matcher._edges(state):
             declared = {state.axes[node, a] for a in row}
             for slot, axis in enumerate(other):
@@ -397,12 +552,8 @@ class _Tubes:
             self.parent.setdefault(min(a, b), min(a, b))
 
     def label(self, node: int, axis: int) -> Tube:
-        """A tube by the least place that it runs through, and by what the host calls it."""
-        place = self._find((node, axis))
-        if place not in self.names:
-            host = self.host.nodes[self.state.nodes[node]]
-            self.names[place] = local_names(self.host, host)[axis]
-        return Tube(place, self.names[place])
+        """A tube by the least place that it runs through."""
+        return Tube(self._find((node, axis)), "")
 
     def sound(self) -> bool:
         """No tube runs through an image, and none through two axes of one box."""
@@ -420,51 +571,45 @@ class _Tubes:
                 seen.add(found)
         return True
 
-    def inputs(self) -> tuple[tuple[Use, ...], ...] | None:
+    def inputs(self) -> tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...] | None:
         """The uses for the rule's inputs; None when two places disagree about one."""
-        found: list[list[Use]] = [[] for _ in self.left.inputs]
+        found: list[list[tuple[int, int, tuple[Any, ...]]]] = [[] for _ in self.left.inputs]
+        seen: list[list[Use] | None] = [None for _ in self.left.inputs]
         for node, host in self.state.nodes.items():
             ours, theirs = self.left.nodes[node], self.host.nodes[host]
             for p, wire in enumerate(ours.src):
                 if wire >= self.pattern.inputs:
                     continue
-                row = ours.box.maps[p]
-                place = {self.state.axes[node, a]: s for s, a in enumerate(row)}
-                uses = [
-                    (
-                        theirs.src[q],
-                        tuple(
-                            place[b] if b in place else self.label(node, b)
-                            for b in theirs.box.maps[q]
-                        ),
-                    )
-                    for q in self.state.ports[node, p]
-                ]
-                if wire in self.pattern.many:
-                    if found[wire] and sorted(found[wire], key=repr) != sorted(uses, key=repr):
+                place = {self.state.axes[node, a]: s for s, a in enumerate(ours.box.maps[p])}
+                places, uses = [], []
+                for q in self.state.ports[node, p]:
+                    row = theirs.box.maps[q]
+                    labels = tuple(place[b] if b in place else self.label(node, b) for b in row)
+                    places.append((node, q, labels))
+                    uses.append((theirs.src[q], labels))
+                known = seen[wire]
+                if known is None:
+                    seen[wire], found[wire] = uses, places
+                elif wire in self.pattern.many:
+                    if Counter(known) != Counter(uses):
                         return None
-                    found[wire] = uses
-                elif found[wire] and found[wire] != uses:
+                elif known != uses:
                     return None
-                else:
-                    found[wire] = uses
-        return tuple(tuple(uses) for uses in found)
+        return tuple(tuple(places) for places in found)
 
-    def outputs(self) -> tuple[Use, ...]:
-        """The host wires of the rule's outputs, with labels."""
-        uses = []
+    def outputs(self) -> tuple[tuple[int, int, tuple[Any, ...]], ...]:
+        """For each output of the rule: pattern node, output of its box, labels."""
+        places = []
         for port in self.left.outputs:
             node = self.left.owner[port.wire]
             ours = self.left.nodes[node]
             theirs = self.host.nodes[self.state.nodes[node]]
             offset = port.wire - ours.first
             row, other = ours.box.outs[offset], theirs.box.outs[offset]
-            place = {
-                self.state.axes[node, row[slot]]: i for i, slot in enumerate(port.slots)
-            }
+            place = {self.state.axes[node, row[slot]]: i for i, slot in enumerate(port.slots)}
             labels = tuple(place[b] if b in place else self.label(node, b) for b in other)
-            uses.append((theirs.first + offset, labels))
-        return tuple(uses)
+            places.append((node, offset, labels))
+        return tuple(places)
 
 
 def _bind(sizes: Mapping[str, Size], wanted: Size, actual: Size | int) -> dict[str, Size] | None:

@@ -94,6 +94,14 @@ def expanded(x: "n") -> "n c:3":
     return vs.expand(x, "c:3")
 
 
+def as_in_a_rule() -> Diagram:
+    """The box `like` stands in rules only; elsewhere it is opened while a diagram is built."""
+    builder = vs.Builder("alike")
+    builder.pattern = True
+    x, y = builder.input("x", "n"), builder.input("y", "n m")
+    return builder.diagram(out=vs.like(x, y) * 2)
+
+
 @vs.diagram
 def cut_and_joined(x: "n d:6") -> "n d:6":
     heads = vs.split(x, "d", "h:2 c:3")
@@ -227,6 +235,7 @@ CASES = {
     "masked softmax": Case(masked_softmax, [numbers(3, 4)], outside=("rational",)),
     "masked maximum": Case(masked_maximum, [numbers(3, 4)], outside=("field",)),
     "expand": Case(expanded, [numbers(2)]),
+    "like": Case(as_in_a_rule(), [numbers(2), numbers(2, 3)]),
     "split and merge": Case(cut_and_joined, [numbers(2, 6)]),
     "concat": Case(joined, [numbers(2, 3), numbers(4, start=1)]),
     "slice": Case(sliced, [numbers(5, 2)]),

@@ -17,7 +17,10 @@ from vesalius.diagrams.sizes import Size
 
 
 def dependence(body: Diagram) -> list[int]:
-    """For each output, the inputs that it depends on, as a bit mask."""
+    """For each output, the inputs that it depends on, as a bit mask; found once for a body."""
+    known: list[int] | None = body.__dict__.get("_dependence")
+    if known is not None:
+        return known
     masks: list[int] = []
     for k, node in enumerate(body.nodes):
         below = [1 << k] if k < len(body.inputs) else [masks[wire] for wire in node.src]
@@ -25,7 +28,8 @@ def dependence(body: Diagram) -> list[int]:
             masks.extend(union(below, ports) for ports in ports_read(node.box))
         else:
             masks.extend([union(below, range(len(below)))] * len(node.box.outs))
-    return [masks[port.wire] for port in body.outputs]
+    known = body.__dict__["_dependence"] = [masks[port.wire] for port in body.outputs]
+    return known
 
 
 def union(masks: Sequence[int], ports: Iterable[int]) -> int:

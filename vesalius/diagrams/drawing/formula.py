@@ -46,7 +46,7 @@ def closed(diagram: Diagram) -> list[bool]:
     return found
 
 
-def size_text(value: Size) -> str:
+def size_text(value: Size | str) -> str:
     """A size as mathematics writes it."""
     return str(value).replace("**2", "²").replace("**3", "³").replace("*", "·").replace("-", "−")
 

@@ -71,9 +71,7 @@ def ranks(sketch: Sketch) -> list[int]:
             rank[k] = min(reads, default=rank[k] + 1) - 1
     least = min(rank, default=0)
     if least < 0:
-        rank = [
-            0 if glyphs[k].look == "input" else value - least for k, value in enumerate(rank)
-        ]
+        rank = [0 if glyphs[k].look == "input" else value - least for k, value in enumerate(rank)]
     return rank
 
 

@@ -91,14 +91,14 @@ class _Order:
             for item in layer:
                 ends = [place[other] + port for _, other, port in near[item]]
                 keys[item] = sum(ends) / len(ends) if ends else place[item] + 0.5
-            moving = sorted((i for i in layer if i not in self.fixed), key=lambda i: (keys[i], place[i]))
+            moving = sorted(
+                (i for i in layer if i not in self.fixed), key=lambda i: (keys[i], place[i])
+            )
             layer[:] = self.merged(layer, moving, keys)
             for k, item in enumerate(layer):
                 place[item] = k
 
-    def merged(
-        self, layer: Sequence[int], moving: list[int], keys: dict[int, float]
-    ) -> list[int]:
+    def merged(self, layer: Sequence[int], moving: list[int], keys: dict[int, float]) -> list[int]:
         """Inputs and outputs in their order, the others among them by their keys."""
         still = sorted((i for i in layer if i in self.fixed), key=self.fixed.__getitem__)
         if not still:
@@ -177,7 +177,9 @@ def arrange(graph: Layers) -> dict[int, list[int]]:
                     state = (1103515245 * state + 12345) % 2**31
                     j = (state >> 8) % (k + 1)
                     layer[k], layer[j] = layer[j], layer[k]
-            still = iter(sorted((i for i in layer if i in order.fixed), key=order.fixed.__getitem__))
+            still = iter(
+                sorted((i for i in layer if i in order.fixed), key=order.fixed.__getitem__)
+            )
             layer[:] = [next(still) if i in order.fixed else i for i in layer]
         found = order.improve(start)
         if found[0] < best[0]:

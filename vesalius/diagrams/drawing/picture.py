@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vesalius.diagrams.drawing.scene import Scene, scene
+from vesalius.diagrams.drawing.layout import lay_out
+from vesalius.diagrams.drawing.scene import Scene
 from vesalius.diagrams.drawing.sketch import LABELS, sketch
 from vesalius.diagrams.drawing.theme import THEMES
 from vesalius.diagrams.errors import FormatError
@@ -56,7 +57,7 @@ class Picture:
         """Where everything is."""
         options = self.options
         shown, note = _manageable(self.diagram)
-        made = scene(
+        made = lay_out(
             sketch(shown, options.depth, options.labels),
             down=options.direction == "down",
             tubes=options.tubes,

@@ -55,6 +55,7 @@ class Glyph:
     bound: frozenset[int] = frozenset()
     through: frozenset[int] = frozenset()
     node: int = -1
+    last: int = -1  # the node that its outputs are of, where a bias is folded in
     name: str = ""
     inside: str = ""
     body: Sketch | None = None
@@ -101,6 +102,14 @@ def sketch(
     `known[k]` are the axes that the string at input k shows already.
     """
     return _Sketcher(diagram, depth, labels, owned or {}, known).run()
+
+
+def parameter_label(name: str) -> Label:
+    """The last part of a parameter's name; `wq` reads as everybody writes it, with a subscript."""
+    short = name.rpartition(".")[2]
+    if len(short) == 2 and short[0] in "wW" and short[1] in "qkvo":
+        short = f"{short[0]}_{short[1]}"
+    return name_label(short, "italic")
 
 
 class _Classes:
@@ -263,9 +272,14 @@ class _Sketcher:
         rest = [p for p in range(len(node.src)) if p not in named]
         if len(named) != 1 or len(rest) != 1 or (node.box.kind.name == "gather" and named != [0]):
             return None
-        if self.closed[self.owner[node.src[rest[0]]]]:
-            return None
-        return _Plan(rest, k, k, dark=self.parameter(node.src[named[0]]))
+        name = self.parameter(node.src[named[0]])
+        other = node.src[rest[0]]
+        if not self.closed[self.owner[other]]:
+            return _Plan(rest, k, k, dark=name)
+        text = expression(self.diagram, other, self.hints(other))
+        if node.box.kind.name == "gather" and text is not None:  # a table, read at fixed places
+            return _Plan([], k, k, dark=name, scalars={-1: text})
+        return None
 
     def biased(self, k: int) -> _Plan | None:
         """The dark box of a linear map and the bias that is added to it and to nothing else."""
@@ -326,7 +340,9 @@ class _Sketcher:
         wire = self.diagram.inputs[k].wire
         known = self.known[k] if k < len(self.known) else None
         type_ = self.diagram.wire_type(wire)
-        glyph = Glyph(f"input-{k}", "input", name_label(name, "italic"), f"{name}: {type_}", name=name)
+        glyph = Glyph(
+            f"input-{k}", "input", name_label(name, "italic"), f"{name}: {type_}", name=name
+        )
         at = self.add(glyph)
         self.result.inputs.append(at)
         string = self.string(wire, at, 0, known != frozenset(self.hints(wire)))
@@ -384,6 +400,7 @@ class _Sketcher:
         sizes = diagram.site(node).sizes
         local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
         glyph = self.face(plan, names)
+        glyph.last = plan.out
         at = self.add(glyph)
         joined = joined_axes(box) if box.kind.name == "named" else []
         mapped = {a for a, _ in joined}
@@ -423,9 +440,7 @@ class _Sketcher:
 
     def open(self, glyph: Glyph, plan: _Plan) -> None:
         node = self.diagram.nodes[plan.node]
-        owned = {
-            p: self.parameter(wire) for p, wire in enumerate(node.src) if p not in plan.ports
-        }
+        owned = {p: self.parameter(wire) for p, wire in enumerate(node.src) if p not in plan.ports}
         known: list[frozenset[str] | None] = [None] * len(node.src)
         for p in plan.ports:
             string = self.result.strings[self.string_of[node.src[p]]]
@@ -441,13 +456,19 @@ class _Sketcher:
         key = f"box-{plan.out}"
         title = self.title(plan, names)
         if plan.node in self.owned:
-            label = name_label(self.owned[plan.node].rpartition(".")[2], "italic")
+            label = parameter_label(self.owned[plan.node])
+            return Glyph(key, "parameter", label, title, node=plan.node)
+        if plan.dark and -1 in plan.scalars:
+            label = (
+                *parameter_label(plan.dark)[:1],
+                Run(shortened(plan.scalars[-1], 16), "italic", True),
+            )
             return Glyph(key, "parameter", label, title, node=plan.node)
         if -1 in plan.scalars:
             label = (Run(plan.scalars[-1], "italic"),)
             return Glyph(key, "constant", label, title, node=plan.node)
         if plan.dark:
-            label = name_label(plan.dark.rpartition(".")[2], "italic")
+            label = parameter_label(plan.dark)
             return Glyph(key, "dark", label, title, node=plan.node)
         if kind.name == "named":
             dark = bool(plan.inside) or box["token"] is not None
@@ -459,9 +480,8 @@ class _Sketcher:
         if kind.name in ("parameter", "random"):
             look = kind.name
         label = self.label(plan, names)
-        if kind.name == "contract" and plan.scalars and len(plan.ports) == 1 and not box.bound:
-            look = "scalar"
-        elif kind.name == "add" and plan.scalars:
+        scaled = kind.name == "contract" and len(plan.ports) == 1 and not box.bound
+        if plan.scalars and (scaled or kind.name == "add"):
             look = "scalar"
         return Glyph(key, look, label, title, free=self.free(box, plan), node=plan.node)
 
@@ -477,8 +497,10 @@ class _Sketcher:
             sub = " ".join(names[box.inner :])
         text, face = shortened(box.kind.look(box)), "sans"
         words = list(plan.scalars.values())
-        if kind in ("parameter", "random", "learner"):
-            return name_label(text.rpartition(".")[2], "italic" if kind == "parameter" else "sans")
+        if kind == "parameter":
+            return parameter_label(text)
+        if kind in ("random", "learner"):
+            return name_label(text.rpartition(".")[2])
         if kind == "iota":
             text, face = names[0], "italic"
         elif kind == "constant":

@@ -8,6 +8,7 @@ of its neighbours.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 from vesalius.diagrams.drawing.layers import Edge, Layers
 
@@ -25,7 +26,7 @@ def straighten(
     before: dict[int, int] = {}
     after: dict[int, int] = {}
     for layer in graph.layers:
-        for a, b in zip(layer, layer[1:], strict=False):
+        for a, b in pairwise(layer):
             after[a], before[b] = b, a
     touching: list[list[int]] = [[] for _ in graph.items]
     for e, edge in enumerate(graph.edges):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from vesalius.diagrams.drawing.scene import Path, Region, Scene, Shape, Text, Wire
-from vesalius.diagrams.drawing.text import Run, measured, plain, run_size, width
+from vesalius.diagrams.drawing.scene import Path, Point, Region, Scene, Shape, Text, Wire
+from vesalius.diagrams.drawing.text import Run, measured, run_size, width
 from vesalius.diagrams.drawing.theme import THEMES, colours
 
 SANS = "Helvetica,Arial,'Liberation Sans',sans-serif"
@@ -20,7 +21,8 @@ ROUNDING = 8.0  # the width of the stroke that rounds the corners of tubes
 
 
 def escape(text: str) -> str:
-    """A text as XML holds it."""
+    """A text as XML holds it; it holds no control characters."""
+    text = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
     return (
         text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     )
@@ -52,11 +54,12 @@ def style(theme: str) -> str:
         ".axes,.tick,.legend": f"font-size:12px;{c('axis')}",
         ".tick": "font-size:11px",
         ".tube text": f"font-size:11px;{c('tube-text')}",
+        ".sign": "font-size:18px",
         ".frame>text": f"font-size:12px;{c('axis')}",
         ".paper": c("paper"),
         ".wire path": f"fill:none;stroke-width:1.4;{c('wire', 'stroke')}",
         ".wire circle": c("wire"),
-        ".wire .sleeve": f"stroke-width:8;{c('sleeve', 'stroke')}",
+        ".wire .sleeve": f"stroke-width:7;{c('sleeve', 'stroke')}",
         ".box>rect,.scalar>rect,.dot>rect": f"{c('box')};{c('ink', 'stroke')};stroke-width:1.2",
         ".folded>rect": f"{c('fold')};{c('ink', 'stroke')};stroke-width:1.2",
         ".frame>rect": f"fill:none;{c('frame', 'stroke')};stroke-dasharray:5 3",
@@ -84,10 +87,10 @@ def style(theme: str) -> str:
 
 
 class _Writer:
-    def __init__(self, prefix: str, theme: str, lit: frozenset[str]) -> None:
+    def __init__(self, prefix: str, theme: str) -> None:
         self.prefix = prefix
         self.theme = theme
-        self.lit = lit
+        self.lit: frozenset[str] = frozenset()
         self.depths = len(THEMES[theme].tubes)
         self.lines: list[str] = []
 
@@ -149,9 +152,10 @@ class _Writer:
             radius = min(wide, high) / 2 if look in ("dot", "scalar") else 4.0
             self.rect(left, top, wide, high, radius)
             if look == "folded":
+                above, below = number(top + 4), number(bottom - 4)
                 self.lines.append(
-                    f'<path class="fold" d="M{number(left + 3)} {number(top + 4)}'
-                    f'V{number(bottom - 4)}M{number(right - 3)} {number(top + 4)}V{number(bottom - 4)}"/>'
+                    f'<path class="fold" d="M{number(left + 3)} {above}V{below}'
+                    f'M{number(right - 3)} {above}V{below}"/>'
                 )
         for text in shape.texts:
             self.text(text)
@@ -170,7 +174,7 @@ class _Writer:
 
     def text(self, text: Text) -> None:
         anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
-        role = f' class="{text.role}"' if text.role in ("axes", "tick", "legend") else ""
+        role = f' class="{text.role}"' if text.role in ("axes", "tick", "legend", "sign") else ""
         body = "".join(self.run(run, text.size) for run in text.label)
         self.lines.append(
             f'<text x="{number(text.at[0])}" y="{number(text.at[1])}"{anchor}{role}>{body}</text>'
@@ -193,29 +197,45 @@ def path_data(path: Path) -> str:
     return "".join(command + " ".join(number(x) for x in numbers) for command, numbers in path)
 
 
-def svg(
-    scene: Scene,
-    *,
-    theme: str = "light",
-    prefix: str = "",
-    lit: frozenset[str] = frozenset(),
-    title: str = "",
-) -> str:
-    """A scene as one SVG document."""
-    wide, high = scene.size
-    name = prefix or slug(scene.name)
-    writer = _Writer(name, theme, lit)
-    writer.lines.append(
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="vesalius v-{theme}" id="{name}" '
-        f'width="{number(wide)}" height="{number(high)}" '
-        f'viewBox="0 0 {number(wide)} {number(high)}" role="img">'
+class Panel(NamedTuple):
+    """A scene in a picture of several: where it stands, and the keys of what is lit."""
+
+    scene: Scene
+    at: Point
+    lit: frozenset[str] = frozenset()
+
+
+def svg(scene: Scene, *, theme: str = "light", prefix: str = "") -> str:
+    """A scene as one SVG document; ids begin with `prefix`, by default the diagram's name."""
+    return panels(
+        [Panel(scene, (0.0, 0.0))], (), scene.size, theme=theme, name=prefix or scene.name
     )
-    writer.lines.append(f"<title>{escape(title or scene.name)}</title>")
-    writer.lines.append(f"<style>\n{style(theme)}</style>")
-    writer.lines.append(f'<rect class="paper" width="{number(wide)}" height="{number(high)}"/>')
-    writer.scene(scene)
+
+
+def panels(
+    scenes: Sequence[Panel], texts: Sequence[Text], size: Point, *, theme: str, name: str
+) -> str:
+    """Several scenes, and texts between them, as one SVG document."""
+    wide, high = number(size[0]), number(size[1])
+    writer = _Writer(slug(name), theme)
+    writer.lines += [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="vesalius v-{theme}" id="{slug(name)}" '
+        f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" role="img">',
+        f"<title>{escape(name)}</title>",
+        f"<style>\n{style(theme)}</style>",
+        f'<rect class="paper" width="{wide}" height="{high}"/>',
+    ]
+    for k, panel in enumerate(scenes):
+        x, y = panel.at
+        writer.lit = panel.lit
+        if len(scenes) > 1:
+            writer.prefix = f"{slug(name)}-{k}"
+        if (x, y) != (0.0, 0.0):
+            writer.lines.append(f'<g transform="translate({number(x)} {number(y)})">')
+        writer.scene(panel.scene)
+        if (x, y) != (0.0, 0.0):
+            writer.lines.append("</g>")
+    for text in texts:
+        writer.text(text)
     writer.lines.append("</svg>\n")
     return "\n".join(writer.lines)
-
-
-__all__ = ["escape", "plain", "slug", "svg"]

@@ -1,7 +1,7 @@
 """Colours. A theme is a table; every colour is also a CSS variable that a page may set.
 
-    light   for screens and slides          print   greys, for paper
-    dark    for dark pages                   safe    told apart by colour-blind readers too
+light   for screens and slides          print   greys, for paper
+dark    for dark pages                   safe    told apart by colour-blind readers too
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THEMES = {
         paper="#ffffff",
         ink="#1d2733",
         wire="#37475a",
-        axis="#5b6b7d",
+        axis="#46566a",
         box="#ffffff",
         dark="#26384f",
         light="#ffffff",
@@ -41,14 +41,14 @@ THEMES = {
         frame="#9aa8b8",
         tubes=("#eef3fa", "#dfe9f6", "#cfdef1", "#bfd3ec"),
         tube_text="#6f8db3",
-        sleeve="#f7dfb5",
+        sleeve="#f8e8cb",
         lit="#d9480f",
     ),
     "dark": Theme(
         paper="#14181d",
         ink="#e6ebf1",
         wire="#a9b8c8",
-        axis="#93a3b4",
+        axis="#a7b5c4",
         box="#20272f",
         dark="#c9d8ea",
         light="#10151b",
@@ -71,8 +71,8 @@ THEMES = {
         frame="#777777",
         tubes=("#f2f2f2", "#e6e6e6", "#d9d9d9", "#cccccc"),
         tube_text="#666666",
-        sleeve="#bdbdbd",
-        lit="#000000",
+        sleeve="#d4d4d4",
+        lit="#b30000",
     ),
     "safe": Theme(
         paper="#ffffff",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from vesalius.diagrams.drawing.layers import Layers
 from vesalius.diagrams.drawing.sketch import Sketch
@@ -64,7 +65,7 @@ def candidates(sketch: Sketch, graph: Layers) -> list[Tube]:
 
 
 def _tells(tube: Tube, sketch: Sketch) -> bool:
-    """Entry by entry, everything is mapped over everything: only other boxes make it worth saying."""
+    """Entry by entry, everything is mapped over everything: other boxes make it worth saying."""
     for k in tube.glyphs:
         glyph = sketch.glyphs[k]
         if glyph.bound or glyph.look in ("dark", "folded", "frame"):
@@ -134,7 +135,7 @@ def rooms(tubes: Sequence[Tube], graph: Layers) -> list[tuple[float, float]]:
     """The room that each item needs before and after it for the borders between neighbours."""
     found = [(0.0, 0.0)] * len(graph.items)
     for layer in graph.layers:
-        for upper, lower in zip(layer, layer[1:], strict=False):
+        for upper, lower in pairwise(layer):
             after = max(
                 (t.after for t in tubes if upper in t.members and lower not in t.members),
                 default=0.0,

@@ -50,10 +50,12 @@ class RationalAlgebra(ArrayAlgebra):
         return elementwise(_grains, np.asarray(drawn, dtype=object))
 
     def plus(self, x: Array, y: Array) -> Array:
-        return elementwise(_defined, super().plus(x, y))
+        with np.errstate(invalid="ignore"):  # nan is looked for right here
+            return elementwise(_defined, super().plus(x, y))
 
     def total(self, x: Array, dims: Sequence[int]) -> Array:
-        return elementwise(_defined, super().total(x, dims))
+        with np.errstate(invalid="ignore"):
+            return elementwise(_defined, super().total(x, dims))
 
     def times(self, x: Array, y: Array) -> Array:
         for entry in (*x.flat, *y.flat):

@@ -280,6 +280,8 @@ def _equivalent(a: Any, b: Any) -> bool:
     different = sympy.Xor(a, b)
     if not different.atoms(sympy.core.relational.Relational):
         return sympy.satisfiable(different) is False
+    if any(different.subs(point) == sympy.true for point in _points(different)):
+        return False
     simple = sympy.simplify(different)
     if simple not in (sympy.true, sympy.false):
         raise Outside(f"SymPy does not decide whether {_shown(a)} is {_shown(b)}")
@@ -290,9 +292,7 @@ def _differ_somewhere(a: Any, b: Any) -> bool:
     """Whether two expressions differ at one of a few points, beyond rounding."""
     if a.has(sympy.core.function.AppliedUndef) or b.has(sympy.core.function.AppliedUndef):
         return False  # an unspecified function has no values
-    unknown = sorted(a.free_symbols | b.free_symbols, key=str)
-    for turn in range(PLACES):
-        point = {symbol: _value(symbol, turn) for symbol in unknown}
+    for point in _points(a, b):
         x, y = (_number(expression, point) for expression in (a, b))
         rounding = sympy.Float(10) ** (-DIGITS // 2)
         if None not in (x, y) and abs(x - y) > (1 + abs(x)) * rounding:
@@ -300,13 +300,35 @@ def _differ_somewhere(a: Any, b: Any) -> bool:
     return False
 
 
-def _value(symbol: Any, turn: int) -> Any:
+def _points(*expressions: Any) -> list[dict[Any, Any]]:
+    """A few values of all symbols, always the same."""
+    unknown: set[Any] = set().union(*(x.free_symbols for x in expressions))
+    truths: set[Any] = set().union(*map(_propositions, expressions))
+    symbols = sorted(unknown, key=str)
+    return [
+        {symbol: _value(symbol, symbol in truths, turn) for symbol in symbols}
+        for turn in range(PLACES)
+    ]
+
+
+def _propositions(expression: Any) -> set[Any]:
+    """The symbols that stand where a truth value does."""
+    found: set[Any] = set()
+    for part in sympy.preorder_traversal(expression):
+        if isinstance(part, sympy.logic.boolalg.BooleanFunction):
+            found.update(part.args)
+        elif isinstance(part, sympy.functions.elementary.piecewise.ExprCondPair):
+            found.add(part.cond)
+    return {part for part in found if part.is_Symbol}
+
+
+def _value(symbol: Any, truth: bool, turn: int) -> Any:
     drawn = digest(turn, symbol)
+    if truth:
+        return sympy.true if drawn & 1 else sympy.false
     if symbol.is_integer:
         return sympy.Integer(drawn % 7 - 3)
-    if symbol.is_real:
-        return sympy.Rational(drawn % 401 - 200, 97)
-    return sympy.true if drawn & 1 else sympy.false
+    return sympy.Rational(drawn % 401 - 200, 97)
 
 
 def _number(expression: Any, point: Mapping[Any, Any]) -> Any:

@@ -97,9 +97,10 @@ class TorchAlgebra(Algebra):
         if isinstance(value, Size):
             value = self.integer(value)
         if isinstance(value, tuple):
-            flat = torch.tensor([_plain(v) for v in value], device=self.device)
             whole = not any(isinstance(v, (float, Fraction)) for v in value)
-            return (flat if whole else flat.to(self.dtype)).reshape(tuple(shape))
+            dtype = None if whole else self.dtype
+            flat = torch.tensor([_plain(v) for v in value], dtype=dtype, device=self.device)
+            return flat.reshape(tuple(shape))
         whole = isinstance(value, int)
         dtype = None if whole else self.dtype
         return torch.tensor(_plain(value), dtype=dtype, device=self.device)
@@ -204,7 +205,7 @@ class TorchAlgebra(Algebra):
     def fourier(
         self, real: torch.Tensor, imaginary: torch.Tensor, dim: int, size: int, inverse: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if size == 0:
+        if real.numel() == 0:
             return real.to(self.dtype), imaginary.to(self.dtype)
         wide = torch.float64 if self.dtype == torch.float64 else torch.float32
         z = torch.complex(real.to(wide), imaginary.to(wide))

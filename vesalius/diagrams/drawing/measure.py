@@ -1,0 +1,171 @@
+"""How large things are: glyphs, the places of their ports, the room for labels."""
+
+from __future__ import annotations
+
+import math
+
+from vesalius.diagrams.drawing.layers import Edge, Item, Layers
+from vesalius.diagrams.drawing.scene import Point, Scene
+from vesalius.diagrams.drawing.sketch import Glyph, Port, Sketch
+from vesalius.diagrams.drawing.text import SIZE, Label, Run, label_width
+
+AXES = 12.0  # the font size of axes beside wires
+TICK = 11.0
+PITCH, DOT_PITCH = 20.0, 12.0  # between ports
+HIGH, ROUND = 28.0, 24.0  # the height of a box, the diameter of a circle
+SIDE = 10.0  # from the middle of a sum to where a string comes in from the side
+PAD, TRIANGLE = 10.0, 13.0
+MARGIN = 10.0
+STUB = 6.0  # from the border of a frame to what is inside
+FRAME, TITLE = 12.0, 20.0  # the room inside a frame, and for its name
+CLEAR = 6.0  # between the border of a tube and what is not in it
+ABOVE = 17.0  # what a label takes above its wire
+SOURCES = ("parameter", "constant", "random")
+ENDS = ("input", "output")
+
+
+class Measure:
+    """The sizes of what a sketch holds, along and across the flow.
+
+    `spans[g]` is the size of glyph g, `read[g]` are its input ports in the order drawn.
+    """
+
+    def __init__(
+        self, sketch: Sketch, graph: Layers, inner: dict[int, Scene], down: bool, framed: bool
+    ) -> None:
+        self.sketch = sketch
+        self.graph = graph
+        self.inner = inner
+        self.down = down
+        self.framed = framed
+        self.read: list[list[Port]] = [list(glyph.ins) for glyph in sketch.glyphs]
+        self.spans = [self.span(k, glyph) for k, glyph in enumerate(sketch.glyphs)]
+        for item in graph.items:
+            self.ports(item)
+
+    def settle(self, turned: dict[int, list[int]]) -> None:
+        """Take note of the order of layers: whose inputs were turned, who lies opposite whom."""
+        for k, order in turned.items():
+            glyph = self.graph.items[k].glyph
+            self.read[glyph] = [self.sketch.glyphs[glyph].ins[p] for p in order]
+        self.straight_through()
+        for item in self.graph.items:
+            self.extent(item)
+        for layer in self.graph.layers:
+            self.same_width(layer)
+
+    def span(self, k: int, glyph: Glyph) -> Point:
+        """The size of a glyph along and across the flow."""
+        wide = label_width(glyph.label)
+        count = max(len(glyph.ins), len(glyph.outs), 1)
+        look = glyph.look
+        if look in ENDS:
+            if self.framed:
+                return (0.0, 0.0)
+            size = (wide + 6 if glyph.label else 4.0, 16.0)
+            return (20.0 if glyph.label else 4.0, wide) if self.down else size
+        if look == "frame":
+            x, y = self.inner[k].size
+            x, y = max(x, wide + 2 * PAD), y + TITLE
+            return (y, x) if self.down else (x, y)
+        if look in SOURCES:
+            if self.down:
+                return (SIZE + 6 + TRIANGLE, max(wide, TRIANGLE + 4))
+            return (wide + 5 + TRIANGLE, 20.0)
+        if look in ("dot", "scalar"):
+            ports = (count - 1) * self.pitch(glyph) + 14
+            if look == "dot" and wide <= 13 and count <= 2:
+                return (ROUND, ROUND)
+            w, h = max(wide + 16, ROUND), ROUND
+            return (h, max(w, ports)) if self.down else (w, max(h, ports))
+        w, h = max(wide + 2 * PAD, 32.0), HIGH
+        ports = (count - 1) * PITCH + HIGH
+        return (h, max(w, ports)) if self.down else (w, max(h, ports))
+
+    def pitch(self, glyph: Glyph) -> float:
+        """The distance of ports; a relabelling needs room for its name."""
+        close = glyph.look in ("dot", "scalar") and not any(port.tick for port in glyph.ins)
+        return DOT_PITCH if close else PITCH
+
+    def ports(self, item: Item) -> None:
+        """Where the ports of an item are, relative to its centre."""
+        if item.glyph < 0:
+            return
+        glyph = self.sketch.glyphs[item.glyph]
+        if glyph.look == "frame":
+            inner = self.inner[item.glyph]
+            middle = self.spans[item.glyph][1] / 2
+            title = 0.0 if self.down else TITLE
+            item.ins = [y + title - middle for y in inner.ins]
+            item.outs = [y + title - middle for y in inner.outs]
+            return
+        pitch = self.pitch(glyph)
+        item.ins = spread(len(glyph.ins), pitch)
+        labels = [label_width(self.axes_label(port.string), AXES) for port in glyph.outs]
+        out_pitch = max(pitch, max(labels) + 14) if self.down and len(labels) > 1 else pitch
+        item.outs = spread(len(glyph.outs), out_pitch)
+
+    def straight_through(self) -> None:
+        """A string that comes a long way to a sum or product goes straight through it.
+
+        So a residual stream is one line, and what is added to it comes in from the side.
+        """
+        arriving: dict[int, list[Edge]] = {}
+        for edge in self.graph.edges:
+            if edge.into >= 0:
+                arriving.setdefault(edge.b, []).append(edge)
+        for k, edges in arriving.items():
+            item = self.graph.items[k]
+            glyph = self.sketch.glyphs[item.glyph]
+            if glyph.look != "dot" or len(edges) != 2 or self.pitch(glyph) > DOT_PITCH:
+                continue
+            long = [edge for edge in edges if self.graph.items[edge.a].glyph < 0]
+            if len(long) == 1:
+                item.ins = [0.0, SIDE] if long[0].into == 0 else [-SIDE, 0.0]
+
+    def axes_label(self, string: int) -> Label:
+        text = self.sketch.strings[string].label
+        return (Run(text, "italic"),) if text else ()
+
+    @staticmethod
+    def tick_label(port: Port) -> Label:
+        return (Run(port.tick, "italic"),) if port.tick else ()
+
+    def extent(self, item: Item) -> None:
+        """How far an item reaches across the flow: itself, and the labels of its strings."""
+        if item.glyph < 0:
+            item.lo, item.hi = -7.0, 7.0
+            return
+        glyph = self.sketch.glyphs[item.glyph]
+        half = self.spans[item.glyph][1] / 2
+        lo, hi = -half, half
+        for port, y in zip(glyph.outs, item.outs, strict=True):
+            lo, hi = self.reach(self.axes_label(port.string), AXES, y, lo, hi)
+        for port, y in zip(self.read[item.glyph], item.ins, strict=True):
+            lo, hi = self.reach(self.tick_label(port), TICK, y, lo, hi)
+        if self.framed and not half:
+            lo, hi = min(lo, -7.0), max(hi, 7.0)
+        item.lo, item.hi = math.floor(lo), math.ceil(hi)
+        item.hi += (item.hi - item.lo) % 2  # whole and even, so that strings come out straight
+
+    def reach(
+        self, label: Label, size: float, y: float, lo: float, hi: float
+    ) -> tuple[float, float]:
+        if not label:
+            return min(lo, y - 5), max(hi, y + 5)
+        if self.down:
+            return min(lo, y - 5), max(hi, y + 8 + label_width(label, size))
+        return min(lo, y - ABOVE), max(hi, y + 5)
+
+    def same_width(self, layer: list[int]) -> None:
+        """Siblings look like siblings: learned boxes of a layer are equally long."""
+        own = [self.graph.items[k].glyph for k in layer if self.graph.items[k].glyph >= 0]
+        dark = [g for g in own if self.sketch.glyphs[g].look == "dark"]
+        long = max((self.spans[g][0] for g in dark), default=0.0)
+        for g in dark:
+            self.spans[g] = (long, self.spans[g][1])
+
+
+def spread(count: int, pitch: float) -> list[float]:
+    """Places of so many ports, evenly around the middle."""
+    return [(k - (count - 1) / 2) * pitch for k in range(count)]
