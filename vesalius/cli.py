@@ -43,14 +43,15 @@ def tour(
         Path | None, typer.Option(metavar="FILE", help="A text to learn from; one is built in.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("out"),
-    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 400,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 800,
     seed: Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to compute with.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in DIR.")] = False,
 ) -> None:
     """Build, check, measure and train, on a text."""
     from vesalius.lab.tour import Settings, take
 
-    settings = Settings(text=text, out=out, steps=steps, seed=seed, resume=resume)
+    settings = Settings(text=text, out=out, steps=steps, seed=seed, threads=threads, resume=resume)
     raise typer.Exit(take(settings))
 
 

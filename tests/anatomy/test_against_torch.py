@@ -77,7 +77,7 @@ def their_count(module):
 # -- scaled dot-product ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n, m, c, e", [(5, 7, 4, 3), (7, 5, 1, 2), (1, 1, 6, 6)])
+@pytest.mark.parametrize(("n", "m", "c", "e"), [(5, 7, 4, 3), (7, 5, 1, 2), (1, 1, 6, 6)])
 @pytest.mark.parametrize("causal", [False, True])
 def test_scaled_dot_product(n, m, c, e, causal):
     q, k, v = randn(2, 3, n, c), randn(2, 3, m, c, seed=1), randn(2, 3, m, e, seed=2)
@@ -102,7 +102,7 @@ def test_scaled_dot_product_with_masks():
 # -- multi-head -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("heads, d, n", [(1, 6, 5), (4, 8, 5), (8, 8, 1)])
+@pytest.mark.parametrize(("heads", "d", "n"), [(1, 6, 5), (4, 8, 5), (8, 8, 1)])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("padding", [False, True])
@@ -156,7 +156,7 @@ def test_multihead_cross_attention(bias, padding, mask):
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
-@pytest.mark.parametrize("causal, padding", [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(("causal", "padding"), [(False, False), (True, False), (False, True)])
 def test_block(norm, activation, causal, padding):
     theirs = randomised(
         nn.TransformerEncoderLayer(

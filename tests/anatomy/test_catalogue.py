@@ -112,7 +112,9 @@ def test_every_layer_has_parameters_of_its_own():
 
 
 def test_an_unknown_mechanism_is_named_with_its_neighbour():
-    with pytest.raises(vs.VesaliusError, match="no mechanism 'multihaed'; did you mean 'multihead'"):
+    with pytest.raises(
+        vs.VesaliusError, match="no mechanism 'multihaed'; did you mean 'multihead'"
+    ):
         vs.anatomy["multihaed"]
     with pytest.raises(LookupError, match="there are bahdanau, luong_dot"):
         vs.anatomy["?"]
@@ -178,5 +180,5 @@ def test_a_malformed_entry_cannot_be_made(changes, message):
 
 
 def test_a_part_that_leaves_an_axis_is_refused():
-    with pytest.raises(vs.AxisError, match="output is declared {n} float and is {n, c} float"):
+    with pytest.raises(vs.AxisError, match=r"output is declared .n. float and is .n, c. float"):
         diagram_of("mine", {"x": "n c"}, "n", lambda x: x + 1)

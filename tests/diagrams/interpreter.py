@@ -52,6 +52,11 @@ class Context(NamedTuple):
     sizes: Mapping[str, int]
     given: Mapping[str, np.ndarray]
 
+    def value(self, name: str, axes: Mapping[str, int], dtype: type = float) -> "Named":
+        """What stands under a name; zeros where a diagram dropped it, since nothing needs it."""
+        zeros = np.zeros(list(axes.values()), dtype)
+        return Named(tuple(axes), np.asarray(self.given.get(name, zeros)))
+
 
 def run(program: Program, arguments: Sequence[Named], context: Context) -> list[Named]:
     """The outputs; each argument has exactly the axes that its input declares."""
@@ -356,22 +361,23 @@ VERBS: dict[str, Callable[..., Any]] = {
 
 
 def parameter(step: Step, operands: list[Any], context: Context, **options: Any) -> list[Named]:
-    names = tuple(read_axes(operands[1], context.sizes))
-    return [Named(names, context.given[step.made[0]])]
+    return [context.value(step.made[0], read_axes(operands[1], context.sizes))]
 
 
 def random(step: Step, operands: list[Any], context: Context, **options: Any) -> list[Named]:
-    return [Named(tuple(read_axes(operands[0], context.sizes)), context.given[step.made[0]])]
+    dtype = bool if options["distribution"] == "bernoulli" else float
+    return [context.value(step.made[0], read_axes(operands[0], context.sizes), dtype)]
 
 
 def linear(
     step: Step, operands: list[Any], context: Context, over: str, into: str, bias: bool
 ) -> list[Named]:
-    (new,) = read_axes(into, context.sizes)
-    weight = Named((*over.split(), new), context.given[step.made[0]])
+    new = read_axes(into, context.sizes)
+    summed = {name: operands[0].length(name) for name in over.split()}
+    weight = context.value(step.made[0], {**summed, **new})
     y = contract(operands[0], weight, over=over, sizes=context.sizes)
     if bias:
-        y = add(y, Named((new,), context.given[step.made[1]]), sizes=context.sizes)
+        y = add(y, context.value(step.made[1], new), sizes=context.sizes)
     return [y]
 
 
@@ -385,7 +391,11 @@ def given(body: Program, step: Step, context: Context) -> Context:
     """The context inside a body: its own names for what the step made."""
     own = [token.name for token, _ in body.diagram().tokens]
     return context._replace(
-        given={name: context.given[made] for name, made in zip(own, step.made, strict=True)}
+        given={
+            name: context.given[made]
+            for name, made in zip(own, step.made, strict=True)
+            if made in context.given
+        }
     )
 
 
@@ -434,7 +444,7 @@ def called(body: Program, arguments: list[Named], context: Context) -> list[Name
                  for place in everywhere}
         rows = [everywhere[first[at]][j].to(names) for at in product(*map(range, shape))]
         stacked = np.stack(rows)
-        results.append(Named((*over, *names), stacked.reshape(*shape, *stacked.shape[1:])))
+        results.append(Named((*over, *names), stacked.reshape((*shape, *stacked.shape[1:]))))
     return results
 
 

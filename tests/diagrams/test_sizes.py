@@ -478,7 +478,7 @@ def test_products(factors: list[Size], at) -> None:
 def test_numbers() -> None:
     for one in (1, 2.5, Fraction(1, 3), True, math.inf):
         assert number(one) is one
-    for wrong in ("1", 1j, None, [1]):
+    for wrong in ("1", 1j, None, [1], math.nan):
         with pytest.raises(FormatError, match="a constant is a number"):
             number(wrong)
 

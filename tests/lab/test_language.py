@@ -1,6 +1,7 @@
 """The language model of characters: windows, losses, training, checkpoints, samples."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -66,9 +67,7 @@ def test_the_loss_is_a_mean_over_characters_in_nats():
     with torch.no_grad():
         module.table.copy_(torch.randn(7, 7, generator=torch.Generator().manual_seed(1)))
     by_hand = [
-        -module.table[a].log_softmax(0)[b].item()
-        for row in rows.tolist()
-        for a, b in zip(row, row[1:], strict=False)
+        -module.table[a].log_softmax(0)[b].item() for row in rows.tolist() for a, b in pairwise(row)
     ]
     assert held_out_loss(module, rows, batch=4) == pytest.approx(
         sum(by_hand) / len(by_hand), abs=1e-6
@@ -112,7 +111,7 @@ def test_the_rate_rises_then_falls():
     rates = [recipe.rate_at(step) for step in range(100)]
     assert rates[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
     assert rates[10] == pytest.approx(1.0)
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.1, abs=1e-3)
 
 

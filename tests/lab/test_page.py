@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -121,7 +122,7 @@ def test_ticks_are_round_inside_and_few(low, span):
     found = page.ticks(low, low + span)
     assert 2 <= len(found) <= 7
     assert all(low - 1e-6 <= tick <= low + span + 1e-6 for tick in found)
-    gaps = {round(b - a, 8) for a, b in zip(found, found[1:], strict=False)}
+    gaps = {round(b - a, 8) for a, b in pairwise(found)}
     assert len(gaps) == 1
 
 
@@ -130,7 +131,7 @@ def test_labels_are_kept_apart(places):
     moved = page.apart(places, 15)
     assert all(after >= before for before, after in zip(places, moved, strict=True))
     ordered = sorted(moved)
-    assert all(b - a >= 15 - 1e-9 for a, b in zip(ordered, ordered[1:], strict=False))
+    assert all(b - a >= 15 - 1e-9 for a, b in pairwise(ordered))
 
 
 def test_smoothing_is_a_mean_of_the_last_values():

@@ -12,9 +12,11 @@ from typing import Any
 
 from vesalius.diagrams.box import Axes, Draw, Hole, Parameter, Token
 from vesalius.diagrams.boxes.nested import NAMED
-from vesalius.diagrams.builder import Builder, Label, Opening, Opens, Use, fresh_name
+from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
+from vesalius.diagrams.graft import Opening, Opens
 from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.diagrams.verbs.common import atomic, builder_of, place, wires
@@ -176,6 +178,7 @@ def _place_named(builder: Builder, diagram: Diagram, arguments: Sequence[Wire]) 
 def start(
     name: str, doc: str, ports: Iterable[tuple[str, ArrayType]]
 ) -> tuple[Builder, list[Wire]]:
+    """A builder with these inputs, and their wires."""
     builder = Builder(name, doc)
     return builder, [builder.input(port, type_) for port, type_ in ports]
 
@@ -195,6 +198,7 @@ def finish_as(
 
 
 def same_tokens(diagram: Diagram) -> dict[Token, Token]:
+    """The stand-ins that keep every identity what it is."""
     """Every identity of a diagram as its own stand-in."""
     return {token: token for token, _ in diagram.tokens}
 

@@ -30,7 +30,7 @@ Attributes are written by their codecs:
     size        a formula: "2*d + 1"
     int, text, flag, dtype              a JSON number, string, truth value; "float"
     function    the name of a declared function
-    number, numbers                     2, 0.5, {"fraction": [1, 3]}, "inf", "-inf", "nan"
+    number, numbers                     2, 0.5, {"fraction": [1, 3]}, "inf", "-inf"
     value       a number, a truth value, {"size": "n"}, or {"table": [...]} in row-major order
     token       its place in `tokens`, or null
     diagram     its place in `bodies`
@@ -52,10 +52,10 @@ from fractions import Fraction
 from typing import Any
 
 from vesalius.diagrams.box import Box, Draw, Hole, Parameter, Token
-from vesalius.diagrams.builder import fresh_name
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.formulas import MAX_TEXT
 from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import is_axis_name
 
@@ -94,6 +94,8 @@ def from_json(text: str) -> Diagram:
 def encode_number(value: float | Fraction, dtype: str = "") -> Any:
     """A number as JSON, by its value; `dtype` is the element type where one is known."""
     if isinstance(value, float) and not math.isfinite(value):
+        if math.isnan(value):
+            raise FormatError("to_json: nan is not a number")
         return str(value)
     exact = Fraction(value)
     if dtype == "bool":
@@ -129,7 +131,8 @@ class _Writer:
         self._by_object: dict[int, tuple[Diagram, int]] = {}  # keeps the object, so its id
         self._boxes: dict[Box, tuple[str, str]] = {}
         self._names: dict[tuple[tuple[str, ...], ...], str] = {}
-        self._deepest = 0
+        self._deepest = 0  # how deeply the graph that is being written holds bodies
+        self._level = 0  # how deeply it stands inside others
 
     def graph(self, diagram: Diagram) -> str:
         """The fields of a GRAPH, without the braces around them."""
@@ -202,7 +205,11 @@ class _Writer:
         """The place of a body; equal texts share one."""
         known = self._by_object.get(id(body))
         if known is None:
+            self._level += 1
+            if self._level > MAX_NESTING:
+                raise FormatError(f"to_json: bodies are nested more than {MAX_NESTING} deep")
             outer, text = self._deepest, f"{{{self.graph(body)}}}"
+            self._level -= 1
             place = self._by_text.setdefault(text, len(self.bodies))
             if place == len(self.bodies):
                 self.bodies.append(text)

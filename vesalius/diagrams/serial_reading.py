@@ -88,7 +88,8 @@ def _document(value: Any) -> Diagram:
     field(document, "version", as_integer)
     bodies: list[Diagram] = []
     depths: list[int] = []
-    for k, body in enumerate(as_list(document.get("bodies", []))):
+    written = field(document, "bodies", as_list) if "bodies" in document else []
+    for k, body in enumerate(written):
         try:
             fields = as_object(body, GRAPH_REQUIRED, GRAPH_REQUIRED | GRAPH_OPTIONAL)
             graph = _Graph(fields, bodies, depths)
@@ -252,15 +253,15 @@ class _Graph:
         if (
             found is None
             or len(src) < len(uses)
-            or (builder._symmetries and not builder._symmetries.keys().isdisjoint(src))
-            or (builder._expanded and plain.box.kind.broadcasts)
+            or (builder.symmetries and not builder.symmetries.keys().isdisjoint(src))
+            or (builder.expanded and plain.box.kind.broadcasts)
             or (plain.commutes and not all(a < b for a, b in pairwise(src)))
         ):
             return False
         key = (plain.box, src)
-        node = builder._table.get(key)
+        node = builder.table.get(key)
         if node is None:
-            node = builder._table[key] = Node(plain.box, src, len(types))
+            node = builder.table[key] = Node(plain.box, src, len(types))
             builder.nodes.append(node)
             types.extend(found)
             builder.hints.extend(plain.hints)

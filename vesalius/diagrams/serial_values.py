@@ -201,7 +201,7 @@ def as_number(value: Any, dtype: str = "") -> int | float | Fraction:
         if math.isfinite(value):
             return value
         raise Bad("the number is too large for a float; infinity is written 'inf'")
-    if value in ("inf", "-inf", "nan"):
+    if value in ("inf", "-inf"):
         return float(value)
     if type(value) is dict:
         fields = as_object(value, frozenset({"fraction"}), frozenset({"fraction"}))

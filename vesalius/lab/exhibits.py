@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vesalius.anatomy import CATALOGUE, Mechanism
 from vesalius.compile import to_torch
+from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.graph import SOURCES, Diagram
 from vesalius.diagrams.sizes import Size
 from vesalius.lab import measure
@@ -27,7 +28,7 @@ CHOSEN: tuple[tuple[str, dict[str, Any]], ...] = (
     ("multihead_cross", {}),
     ("linear", {}),
     ("linear", {"causal": True}),
-    ("block", {"norm": "post", "activation": "relu"}),
+    ("block", {"norm": "post"}),
     ("block", {"causal": True}),
     ("encoder", {"layers": 2}),
 )
@@ -57,7 +58,7 @@ class Exhibit:
     @property
     def boxes(self) -> int:
         """How many boxes compute something, with all named boxes open."""
-        return sum(node.box.kind.name not in SOURCES for node in self.diagram.unfold().nodes)
+        return calls(self.diagram, {})
 
     @property
     def parameters(self) -> int:
@@ -71,8 +72,14 @@ class Exhibit:
 
     @property
     def leading(self) -> Size:
-        """The terms of `flops` that grow fastest with the number of positions."""
-        return self.symbolic.cost().leading("n").flops
+        """The terms of `flops` that grow fastest with the number of positions, keys as queries.
+
+        Of those, the ones of highest degree: the products, not what goes with them.
+        """
+        grown = self.flops.substitute({"m": "n"}).leading("n")
+        degrees = [sum(power for _, power in monomial) for monomial, _ in grown.terms]
+        terms = zip(grown.terms, degrees, strict=True)
+        return Size(dict(term for term, degree in terms if degree == max(degrees)))
 
     def time(self, inputs: Sequence[Tensor], machine: measure.Machine) -> None:
         """Measure the module in float32 on these inputs, and predict what it should take."""
@@ -84,13 +91,28 @@ class Exhibit:
             for size, length in zip(type_.axes.values(), x.shape, strict=True)
             if size.variable is not None
         }
-        self.predicted = machine.predict(self.diagram.cost().at(**sizes), self.boxes)
+        self.predicted = machine.predict(
+            self.diagram.cost().at(**sizes), calls(self.diagram, sizes)
+        )
 
     def check(self, on: str, inputs: Sequence[Tensor]) -> measure.Agreement:
         """Compare the modules with the reference on these inputs, and remember it as `on`."""
         found = measure.agreement(self.diagram, self.double, self.single, inputs)
         self.checks[on] = found
         return found
+
+
+def calls(diagram: Diagram, sizes: Mapping[str, int]) -> int:
+    """How many boxes run; where the length of a scan has no value, its body counts once."""
+    total = 0
+    for node in diagram.unfold().nodes:
+        if node.box.kind is SCAN:
+            length = node.box["length"]
+            times = length.at(sizes) if length.variables <= set(sizes) else 1
+            total += times * calls(node.box["body"], sizes)
+        else:
+            total += node.box.kind.name not in SOURCES
+    return total
 
 
 def written(options: Mapping[str, Any]) -> list[str]:

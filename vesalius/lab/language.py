@@ -56,11 +56,11 @@ class Recipe:
 
     steps: int
     context: int = 64
-    batch: int = 32
+    batch: int = 16
     rate: float = 3e-3
     warm_up: int = 30
     decay: float = 0.1
-    look_every: int = 50
+    look_every: int = 100
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -214,9 +214,7 @@ def save(
     os.replace(partial, path)
 
 
-def restore(
-    path: Path, mark: str, module: nn.Module, optimiser: torch.optim.Optimizer
-) -> History:
+def restore(path: Path, mark: str, module: nn.Module, optimiser: torch.optim.Optimizer) -> History:
     """Read a checkpoint back into a module and its optimiser; executes nothing from the file.
 
     Raises `FormatError` when there is none, or when it belongs to another text or recipe.

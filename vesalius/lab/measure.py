@@ -19,8 +19,8 @@ from vesalius.diagrams.cost import CostNumbers
 from vesalius.diagrams.graph import Diagram
 
 MOVES = frozenset(
-    "add compare negate abs sign relu leaky_relu floor where less less_equal equal maximum minimum "
-    "logical_and logical_or logical_not".split()
+    {"add", "compare", "negate", "abs", "sign", "relu", "leaky_relu", "floor", "where", "equal"}
+    | {"less", "less_equal", "maximum", "minimum", "logical_and", "logical_or", "logical_not"}
 )
 """Operations that take no longer than moving the numbers does."""
 
@@ -73,7 +73,7 @@ def calibrate() -> Machine:
 
 @torch.no_grad()
 def seconds(run: Callable[[], Any], budget: float = 0.2) -> float:
-    """The median time of a call: warmed up, then repeated for `budget` seconds, 5 times at least."""
+    """The median time of a call: warmed up, repeated for `budget` seconds and 5 times at least."""
     run()
     taken: list[float] = []
     end = time.perf_counter() + budget

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from math import ceil, floor, log10
 
 STYLE = """
@@ -198,7 +199,9 @@ def ticks(low: float, high: float) -> list[float]:
     [0.0, 100.0, 200.0, 300.0, 400.0]
     """
     step = 10.0 ** floor(log10((high - low) / 4 or 1))
-    step = next(s for s in (step, 2 * step, 2.5 * step, 5 * step, 10 * step) if (high - low) / s < 6)
+    step = next(
+        s for s in (step, 2 * step, 2.5 * step, 5 * step, 10 * step) if (high - low) / s < 6
+    )
     first = ceil(low / step - 1e-9)
     last = floor(high / step + 1e-9)
     return [round(k * step, 10) for k in range(first, last + 1)]
@@ -212,7 +215,7 @@ def apart(places: Sequence[float], distance: float) -> list[float]:
     """
     moved = list(places)
     order = sorted(range(len(places)), key=lambda k: places[k])
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         moved[after] = max(moved[after], moved[before] + distance)
     return moved
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import platform
+import re
 from math import isfinite, log
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vesalius.diagrams.sizes import Size
 from vesalius.lab import page
 from vesalius.lab.exhibits import ROWS, Exhibit, written
 
 if TYPE_CHECKING:
     from vesalius.lab.tour import Tour
 
-HEAD = ("mechanism", "boxes", "parameters", "FLOPs, leading in n", "predicted", "measured",
-        "float64", "float32")  # fmt: skip
+HEAD = ("mechanism", "boxes", "weights", "FLOPs", "predicted", "measured", "f64", "f32")
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NUMBERS = (1, 2, 4, 5, 6, 7)
 
 
@@ -31,6 +33,17 @@ def duration(seconds: float) -> str:
     '1.23 ms'
     """
     return f"{1e6 * seconds:.0f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"
+
+
+def formula(size: Size) -> str:
+    """A size as people write it.
+
+    >>> from vesalius.diagrams.sizes import size
+    >>> formula(size("2*h*n**2 + n"))
+    '2·h·n² + n'
+    """
+    text = re.sub(r"\*\*(\d+)", lambda found: found.group(1).translate(RAISED), str(size))
+    return text.replace("*", "·")
 
 
 def caption(tour: Tour) -> str:
@@ -50,7 +63,7 @@ def row(one: Exhibit) -> list[str]:
         one.label,
         str(one.boxes),
         f"{one.parameters:,}",
-        str(one.leading),
+        formula(one.leading),
         duration(one.predicted),
         duration(one.seconds),
         f"{max(check.double for check in worst):.0e}",
@@ -208,7 +221,9 @@ def _mechanisms(tour: Tour) -> str:
             "the meaning of the diagram, computed box by box in float64. The last two columns are "
             "the largest differences, relative to one plus the largest value, on the normalised "
             "embeddings of held-out passages, as the first attention of the language model reads "
-            "them: once with its random initial weights, once with the trained ones."
+            "them: once with its random initial weights, once with the trained ones. The FLOPs "
+            "are those of one passage, the terms of highest degree as n = m grows; all of them "
+            "are with the diagrams below."
         ),
         page.paragraph(
             "The prediction adds, for the whole diagram as it is written, "

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import POINTWISE
-from vesalius.diagrams.builder import Label, Replacement, Use
+from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.match import Match

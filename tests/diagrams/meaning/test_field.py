@@ -10,9 +10,11 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import vesalius as vs
+from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.errors import Outside, SizeError, TypeClash
 from vesalius.diagrams.meaning.arrays import boxed
 from vesalius.diagrams.meaning.field import FieldAlgebra, ZeroDenominator, acceptance, trials
+from vesalius.diagrams.meaning.rational import RationalAlgebra
 from vesalius.diagrams.meaning.residues import ABSENT, FIELD, LARGEST, P, Q, Residue, rational
 
 MINUS_INFINITY = float("-inf")
@@ -292,6 +294,24 @@ def test_a_function_of_several_arguments_tells_them_apart(algebra):
     assert algebra.unspecified == {"meaning_test_pairing"}
 
 
+def test_a_function_declared_rational_is_computed():
+    function = Function(
+        "meaning_test_moebius",
+        parameters=("shift",),
+        torch=lambda x, shift: (x + shift) / (x * x + 1),
+        exact=lambda x, shift: (x + shift) / (x * x + 1),
+        field="rational",
+    )
+    builder = vs.Builder("f")
+    x = builder.input("x", "n")
+    diagram = builder.diagram(out=function(x, shift=0.5))
+    algebra = FieldAlgebra()
+    result = diagram.evaluate([2, -1], algebra=algebra)
+    exact = np.array([Fraction(1, 2), Fraction(-1, 4)], dtype=object)
+    assert algebra.same(result, algebra.floats(exact))
+    assert not algebra.unspecified
+
+
 def test_tanh_is_exact_outside_exponents_and_odd_inside(algebra):
     x = algebra.arbitrary("x", [20])
     minus = algebra.negate(x)
@@ -303,6 +323,7 @@ def test_tanh_is_exact_outside_exponents_and_odd_inside(algebra):
     )
     assert algebra.same(exact, t)
     assert algebra.tanh(pair(0, algebra)).tolist() == (0, 0)
+    assert algebra.tanh(made((5, 0)))["p"].item() == 0  # e⁰ = 1, whatever stands mod p
     behind = algebra.tanh(e)
     assert algebra.same(algebra.negate(behind), algebra.tanh(algebra.negate(e)))
 
@@ -375,6 +396,17 @@ def test_an_index_outside_the_table():
     for index in (-1, 3, 10**30):
         with pytest.raises(SizeError, match="index"):
             read.evaluate([1, 2, 3], [0, index], algebra="field")
+
+
+def test_turns_by_quarters_are_residues(algebra):
+    rationals = RationalAlgebra()
+    real = np.array([[3, -1, 4, 1], [0, 2, 7, -5]], dtype=object)
+    imaginary = real[::-1]
+    for inverse in (False, True):
+        exact = rationals.fourier(real, imaginary, 1, 4, inverse)
+        field = algebra.fourier(real, imaginary, 1, 4, inverse)
+        for x, y in zip(exact, field, strict=True):
+            assert algebra.same(algebra.floats(x), y)
 
 
 # -- comparison -----------------------------------------------------------------------------------

@@ -233,6 +233,7 @@ class Layout:
         regions = [found.region(t) for t in range(len(self.tubes))]
         before, after, start, end = self.bounds(regions)
         self.shift = (-start, -before)
+        made.origin = self.shift
         made.size = self.turn((end, after))
         for t, (slabs, text_at) in enumerate(regions):
             made.regions.append(self.finished(t, slabs, text_at))
@@ -304,6 +305,7 @@ class Layout:
             tuple(texts),
             glyph.title,
             glyph.node,
+            glyph.last,
             learned,
             inner,
             points,

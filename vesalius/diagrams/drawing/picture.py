@@ -52,19 +52,25 @@ class Picture:
         self.diagram = diagram
         self.options = options
 
+    @property
+    def shown(self) -> Diagram:
+        """The diagram, or when it is too large to be looked at, itself as one box."""
+        return self.diagram if len(self.diagram) <= MOST else self.diagram.fold()
+
     @cached_property
     def scene(self) -> Scene:
         """Where everything is."""
-        options = self.options
-        shown, note = _manageable(self.diagram)
-        made = lay_out(
+        options, shown = self.options, self.shown
+        note = ""
+        if shown is not self.diagram:
+            note = f"{len(self.diagram)} boxes are more than a picture holds: drawn folded"
+        return lay_out(
             sketch(shown, options.depth, options.labels),
             down=options.direction == "down",
             tubes=options.tubes,
             legend=options.legend,
             note=note,
         )
-        return made
 
     def svg(self) -> str:
         """One SVG document: real text, ids and classes, titles, no scripts."""
@@ -118,14 +124,6 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<picture of {self.diagram!r}>"
-
-
-def _manageable(diagram: Diagram) -> tuple[Diagram, str]:
-    """The diagram, or when it is too large to be looked at, itself as one box and a note."""
-    if len(diagram) <= MOST:
-        return diagram, ""
-    note = f"{len(diagram)} boxes are more than a picture holds: drawn folded"
-    return diagram.fold(), note
 
 
 def draw(

@@ -23,7 +23,7 @@ class Text:
     anchor: str
     label: Label
     size: float
-    role: str  # `label`, `axes`, `tick`, `name`, `tube`, `title`
+    role: str  # `label`, `axes`, `tick`, `name`, `tube`, `title`, `legend`, `sign`
 
     @property
     def box(self) -> Box:
@@ -44,6 +44,7 @@ class Shape:
     texts: tuple[Text, ...]
     title: str
     node: int
+    last: int
     learned: bool = False
     inner: Scene | None = None
     points: tuple[Point, ...] = ()  # of a triangle
@@ -132,6 +133,7 @@ class Scene:
     outs: list[float] = field(default_factory=list)
     lines: list[Text] = field(default_factory=list)  # under the picture
     offset: Point = (0.0, 0.0)
+    origin: Point = (0.0, 0.0)  # what takes along and across of slabs to the picture
     down: bool = False
 
     def texts(self) -> Iterator[Text]:

@@ -11,8 +11,9 @@ that calls an axis by another name starts another class, and is drawn with a tic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from vesalius.diagrams.box import Axes, Box, Hole
 from vesalius.diagrams.drawing.formula import closed, expression, number_text
@@ -59,6 +60,7 @@ class Glyph:
     name: str = ""
     inside: str = ""
     body: Sketch | None = None
+    opens: Callable[[], Sketch] | None = None
 
 
 @dataclass
@@ -425,8 +427,11 @@ class _Sketcher:
             for s, a in enumerate(row):
                 self.classes.union(made.classes[s], local[a])
             self.out_port(glyph, string_)
-        if box.kind.name == "named" and self.depth > 0:
-            self.open(glyph, plan)
+        if box.kind.name == "named":
+            glyph.opens = partial(self.opened, plan)
+            if self.depth > 0:
+                glyph.body = glyph.opens()
+                glyph.look = "frame"
 
     def out_row(self, plan: _Plan, output: int) -> Axes:
         """The axes of an output, as axes of the box that the glyph is drawn for."""
@@ -438,15 +443,19 @@ class _Sketcher:
         # An axis of the bias alone is none of the box's: it shares nothing.
         return tuple(through[a] for a in last.box.outs[0] if a in through)
 
-    def open(self, glyph: Glyph, plan: _Plan) -> None:
+    def opened(self, plan: _Plan) -> Sketch:
+        """The sketch of the body of a named box; its parameters go by their short names."""
         node = self.diagram.nodes[plan.node]
-        owned = {p: self.parameter(wire) for p, wire in enumerate(node.src) if p not in plan.ports}
+        owned = {
+            p: self.parameter(wire).rpartition(".")[2]
+            for p, wire in enumerate(node.src)
+            if p not in plan.ports
+        }
         known: list[frozenset[str] | None] = [None] * len(node.src)
         for p in plan.ports:
             string = self.result.strings[self.string_of[node.src[p]]]
             known[p] = frozenset(string.names)
-        glyph.body = sketch(node.box["body"], self.depth - 1, self.labels, owned, known)
-        glyph.look = "frame"
+        return sketch(node.box["body"], max(self.depth - 1, 0), self.labels, owned, known)
 
     def face(self, plan: _Plan, names: Sequence[str]) -> Glyph:
         """Look, label and title of a node's glyph."""

@@ -48,7 +48,8 @@ def style(theme: str) -> str:
         return f"{prop}:{known[name]};{prop}:var(--v-{name},{known[name]})"
 
     rules = {
-        "text": f"font:13px {SANS};{c('ink')}",
+        # Letters as wide as the table says, not rounded to pixels.
+        "text": f"font:13px {SANS};text-rendering:geometricPrecision;{c('ink')}",
         ".i": f"font-family:{SERIF};font-style:italic",
         ".s": "font-size:74%",
         ".axes,.tick,.legend": f"font-size:12px;{c('axis')}",

@@ -7,7 +7,8 @@ residue mod q: a second exponential on a path is refused. (Wu and others, *Mirag
 Multi-Level Superoptimizer for Tensor Programs*, arXiv 2405.05751, section 5.)
 
 Two diagrams that compute the same function give the same residues. Two that do not differ
-with probability near 1 at arbitrary inputs: see `acceptance` and `trials`.
+with probability near 1 at arbitrary inputs: see `acceptance` and `trials`. (A constant that is
+a multiple of p, or of q in an exponent, is taken for 0; none is by accident.)
 
 Which numbers have exact residues:
 

@@ -40,7 +40,7 @@ def unary(function: Function) -> Callable[[Wire], Wire | None]:
 
     def fast(wire: Wire) -> Wire | None:
         builder, names = wire.builder, wire.names
-        if builder._symmetries:
+        if builder.symmetries:
             return None
         key = (builder.types[wire.id].dtype, len(names))
         kept = known.get(key, missing)

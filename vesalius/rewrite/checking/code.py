@@ -16,9 +16,9 @@ from typing import Any
 from vesalius.diagrams.box import Axes
 from vesalius.diagrams.boxes.own import OWN
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS, Function
-from vesalius.diagrams.builder import fresh_name
 from vesalius.diagrams.errors import Outside
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, product
 from vesalius.diagrams.types import ArrayType, is_axis_name
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,18 @@ from vesalius.diagrams.meaning.residues import P, Q, residues
 MANY = 64  # beyond so many exponents a bound says nothing
 Exponents = frozenset[int]
 _ONE: Exponents = frozenset([0])
+_KEYS = count(1)
 
 
 class Entry:
     """One entry: its residues, the exponents and the degree of its numerator, and the factors
-    of its denominator, by their value, with multiplicity. `exponents` is None for many."""
+    of its denominator with multiplicity. `exponents` is None for many.
 
-    __slots__ = ("degree", "exponents", "factors", "p", "q")
+    A factor is known by the entry whose reciprocal it is: equal values are not enough, as
+    whether they are equal is what is being tested.
+    """
+
+    __slots__ = ("degree", "exponents", "factors", "key", "p", "q")
 
     def __init__(
         self,
@@ -43,13 +49,14 @@ class Entry:
         self.q = q
         self.exponents = exponents
         self.degree = degree
-        self.factors = factors or {}  # value -> multiplicity, exponents, degree
+        self.factors = factors or {}  # key -> multiplicity, exponents, degree
+        self.key = 0
 
     def __add__(self, other: Entry) -> Entry:
         common = dict(self.factors)
-        for value, factor in other.factors.items():
-            if value not in common or common[value][0] < factor[0]:
-                common[value] = factor
+        for key, factor in other.factors.items():
+            if key not in common or common[key][0] < factor[0]:
+                common[key] = factor
         one, first = self._over(common)
         two, second = other._over(common)
         return Entry(
@@ -62,9 +69,9 @@ class Entry:
 
     def __mul__(self, other: Entry) -> Entry:
         factors = dict(self.factors)
-        for value, (count, exponents, degree) in other.factors.items():
-            known = factors[value][0] if value in factors else 0
-            factors[value] = (known + count, exponents, degree)
+        for key, (times, exponents, degree) in other.factors.items():
+            known = factors[key][0] if key in factors else 0
+            factors[key] = (known + times, exponents, degree)
         return Entry(
             self.p * other.p % P,
             self.q * other.q % Q,
@@ -78,16 +85,17 @@ class Entry:
     ) -> tuple[Exponents | None, int]:
         """The numerator over a larger denominator: its exponents and its degree."""
         exponents, degree = self.exponents, self.degree
-        for value, (count, more, further) in common.items():
-            have = self.factors[value][0] if value in self.factors else 0
-            for _ in range(count - have):
+        for key, (times, more, further) in common.items():
+            have = self.factors[key][0] if key in self.factors else 0
+            for _ in range(times - have):
                 exponents, degree = sums(exponents, more), degree + further
         return exponents, degree
 
     def inverse(self) -> Entry:
         """The reciprocal."""
         above, degree = Entry(0, 0)._over(self.factors)
-        below = {self.p: (1, self.exponents, self.degree)}
+        self.key = self.key or next(_KEYS)
+        below = {self.key: (1, self.exponents, self.degree)}
         if self.exponents == _ONE and self.degree == 0:
             below = {}  # a constant
         return Entry(pow(self.p or 1, -1, P), pow(self.q or 1, -1, Q), above, degree, below)
@@ -116,6 +124,9 @@ class TermAlgebra(ArrayAlgebra):
 
     def floats(self, x: Array) -> Array:
         return elementwise(_entry, x)
+
+    def array(self, value: Any, dtype: str) -> Array:
+        return self.floats(value) if dtype == "float" else super().array(value, dtype)
 
     def arbitrary(self, name: str, shape: Sequence[int], seed: int | None = None) -> Array:
         found = np.empty(tuple(shape), dtype=object)

@@ -1,0 +1,323 @@
+"""The page and the width table in a real browser: Chromium, driven by Playwright.
+
+Needs Debian's `chromium` and `fonts-liberation`, and the package `playwright`. Where they are
+missing these tests are skipped, except where `CI` is set: there they must run.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from drawing_samples import OWN, attention, block, causal, encoder
+
+import vesalius as vs
+from vesalius.diagrams.drawing.html import page
+from vesalius.diagrams.drawing.text import label_width
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+
+
+def missing() -> str:
+    """Why there is no browser here, or the empty string."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "the package playwright is not installed"
+    return "" if CHROMIUM else "no chromium on the path"
+
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(missing()) and not os.environ.get("CI"),
+        reason=f"NO BROWSER: {missing()}; nothing of the interactive page is tested here",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import sync_playwright
+
+    assert not missing(), missing()
+    with sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def show(browser, tmp_path: Path) -> Iterator[Callable]:
+    """Opens a page; at the end nothing may have been complained about, or asked of a network."""
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(text: str, *, width: int = 1200, height: int = 700, dark: bool = False):
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            has_touch=width < 600,
+        )
+        contexts.append(context)
+        view = context.new_page()
+        view.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        view.on("pageerror", lambda error: complaints.append(str(error)))
+        file = tmp_path / f"{len(contexts)}.html"
+        file.write_text(text, encoding="utf-8")
+        view.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith("file:") else complaints.append(request.url)
+            ),
+        )
+        view.goto(file.as_uri())
+        return view
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def key(diagram: vs.Diagram, label: str) -> str:
+    """The key that the page gives the first glyph with this label."""
+    for shape in diagram.draw().scene.shapes:
+        if any("".join(run.text for run in text.label) == label for text in shape.texts):
+            return f"0/{shape.key}"
+    raise AssertionError(f"{diagram.name} shows no {label!r}")
+
+
+ATTENTION_BOX = key(block, "causal")
+NORM_BOX = key(block, "norm")
+
+
+def rect(view, selector: str) -> dict:
+    return view.locator(selector).first.bounding_box()
+
+
+def test_the_width_table_is_right_to_three_percent(show) -> None:
+    """What a browser measures, against what the layout believed."""
+    scene = causal.draw(labels="all").scene
+    view = show(f"<!DOCTYPE html>{causal.svg(labels='all')}")
+    measured = view.evaluate(
+        "[...document.querySelectorAll('svg text')].map(t => "
+        "[t.textContent, parseFloat(getComputedStyle(t).fontSize), t.getBBox().width])"
+    )
+    believed = {
+        ("".join(run.text for run in text.label), text.size): label_width(text.label, text.size)
+        for text in scene.texts()
+    }
+    assert len(measured) >= len(believed) > 15
+    for text, size, width in measured:
+        assert width == pytest.approx(believed[text, size], rel=0.03), text
+
+
+@pytest.mark.parametrize("diagram", OWN, ids=lambda d: d.name)
+def test_no_text_overlaps_in_a_browser(show, diagram: vs.Diagram) -> None:
+    view = show(f"<!DOCTYPE html>{diagram.svg()}")
+    found = view.evaluate(
+        """() => {
+          const texts = [...document.querySelectorAll('svg text')]
+            .map(t => [t.textContent, t.getBBox()]);
+          const bad = [];
+          for (const [i, [a, p]] of texts.entries()) for (const [b, q] of texts.slice(i + 1)) {
+            const wide = Math.min(p.x + p.width, q.x + q.width) - Math.max(p.x, q.x);
+            // The box of a line of text is higher than its letters: a quarter of it is free.
+            const high = Math.min(p.y + p.height * .85, q.y + q.height * .85)
+              - Math.max(p.y + p.height * .2, q.y + q.height * .2);
+            if (wide > 1 && high > 1) bad.push([a, b]);
+          }
+          return bad;
+        }"""
+    )
+    assert found == []
+
+
+def test_the_page_draws_what_the_svg_draws(show) -> None:
+    """With scripts and without: the same shapes at the same places."""
+    view = show(causal.html())
+    paths = view.evaluate(
+        "[...document.querySelectorAll('.wire > path:not(.reach):not(.sleeve)')]"
+        ".map(p => p.getAttribute('d'))"
+    )
+    wires = causal.draw().scene.wires
+    assert len(paths) == len(wires)
+    for drawn, wire in zip(paths, wires, strict=True):
+        numbers = [x for _, piece in wire.path for x in piece]
+        start = f"M{numbers[0]:g} {numbers[1]:g}"
+        assert drawn.startswith(start), (drawn, wire.key)
+    rects = view.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('[data-key] > rect')].map(r => "
+        "[r.parentNode.dataset.key, ['x', 'y', 'width', 'height'].map(a => +r.getAttribute(a))]))"
+    )
+    for shape in causal.draw().scene.shapes:
+        if f"0/{shape.key}" in rects:
+            left, top, right, bottom = shape.box
+            expected = [left, top, right - left, bottom - top]
+            assert rects[f"0/{shape.key}"] == pytest.approx(expected, abs=0.11)
+
+
+def test_a_click_opens_a_box_in_place_and_closes_it(show) -> None:
+    view = show(block.html())
+    box = view.locator(f'[data-key="{ATTENTION_BOX}"]')
+    assert box.get_attribute("aria-expanded") == "false"
+    before = view.locator("[data-key]").count()
+    box.click()
+    opened = view.locator(f'[data-key="{ATTENTION_BOX}"]')
+    assert opened.get_attribute("aria-expanded") == "true"
+    assert view.locator("[data-key]").count() > before + 8
+    # Everything else has made room: no box of the outer picture overlaps the frame.
+    frame = rect(view, f'[data-key="{ATTENTION_BOX}"] > rect')
+    outer = [s for s in block.draw().scene.shapes if s.look not in ("input", "output")]
+    assert len(outer) > 5
+    for shape in outer:
+        if f"0/{shape.key}" == ATTENTION_BOX:
+            continue
+        other = rect(view, f'[data-key="0/{shape.key}"] > rect')
+        beside = other["x"] + other["width"] <= frame["x"] + 1
+        beside |= frame["x"] + frame["width"] <= other["x"] + 1
+        below = other["y"] >= frame["y"] + frame["height"] - 1
+        assert beside or below, shape.key
+    view.locator(f'[data-key="{ATTENTION_BOX}"] > text').click()
+    assert view.locator("[data-key]").count() == before
+
+
+def test_strings_stay_attached_when_boxes_open(show) -> None:
+    """Every string still ends on its boxes: no loose ends after opening all."""
+    view = show(block.html(depth=9))
+    loose = view.evaluate(
+        """() => {
+          const rects = [...document.querySelectorAll('[data-key] > rect')]
+            .map(r => r.getBoundingClientRect());
+          const bad = [];
+          for (const path of document.querySelectorAll('.wire > path.reach')) {
+            const m = path.getScreenCTM(), p = path.getPointAtLength(0).matrixTransform(m);
+            const near = rects.some(r => p.x > r.left - 4 && p.x < r.right + 4
+              && p.y > r.top - 4 && p.y < r.bottom + 4);
+            if (!near) bad.push(path.parentNode.id);
+          }
+          return bad;
+        }"""
+    )
+    # Those that start at an input of the whole picture start at no box.
+    assert [key for key in loose if not key.endswith("wire-0")] == []
+
+
+def test_keyboard_opens_zooms_and_pans(show) -> None:
+    view = show(block.html())
+    viewbox = "document.querySelector('#stage svg').getAttribute('viewBox').split(' ').map(Number)"
+    whole = view.evaluate(viewbox)
+    view.keyboard.press("+")
+    near = view.evaluate(viewbox)
+    assert near[2] < whole[2]
+    view.keyboard.press("ArrowRight")
+    assert view.evaluate(viewbox)[0] > near[0]
+    view.keyboard.press("0")
+    assert view.evaluate(viewbox) == pytest.approx(whole, abs=0.2)
+    view.locator(f'[data-key="{NORM_BOX}"]').focus()
+    view.keyboard.press("Enter")
+    assert view.locator(f'[data-key="{NORM_BOX}"]').get_attribute("aria-expanded") == "true"
+    assert view.evaluate("document.activeElement.dataset.key") == NORM_BOX
+    view.keyboard.press("o")
+    assert view.locator(f'[data-key="{NORM_BOX}"]').get_attribute("aria-expanded") == "false"
+    view.keyboard.press("Tab")
+
+
+def test_hovering_an_axis_lights_its_strings_everywhere(show) -> None:
+    view = show(block.html(depth=1))
+    view.locator('#axes [data-axis="h"]').hover()
+    lit = view.locator(".wire.lit")
+    assert lit.count() >= 5
+    axes = lit.evaluate_all("all => all.map(g => JSON.parse(g.dataset.axes))")
+    assert all("h" in row for row in axes)
+    dark = view.locator(".wire:not(.lit)").evaluate_all(
+        "all => all.map(g => JSON.parse(g.dataset.axes))"
+    )
+    assert not any("h" in row for row in dark)
+    view.locator("h1").hover()
+    assert view.locator(".wire.lit").count() == 0
+
+
+def test_hovering_a_box_tells_type_formula_and_cost(show) -> None:
+    view = show(attention.html())
+    view.locator('[data-key="0/box-3"]').hover()
+    told = view.locator("#tip").text_content()
+    assert "contract over c" in told
+    assert "{n, c} float, {m, c} float → {n, m} float" in told
+    assert "y = Σ_c x₁·x₂·…" in told
+    assert "2·c·m·n FLOPs" in told
+
+
+def test_the_heat_map_follows_the_sizes(show) -> None:
+    view = show(attention.html())
+    view.keyboard.press("h")
+    view.locator('#sizes [name="n"]').fill("10")
+    view.locator('#sizes [name="m"]').fill("20")
+    view.locator('#sizes [name="c"]').fill("30")
+    assert view.locator('[data-key="0/box-3"]').get_attribute("data-cost") == "1.20e+4"
+    dear, cheap = (
+        view.locator(f'[data-key="0/{key}"] > rect').evaluate("r => getComputedStyle(r).fill")
+        for key in ("box-3", "box-7")
+    )
+    assert dear != cheap
+    view.locator("#heat").click()
+    assert view.locator(".hot").count() == 0
+
+
+def test_dark_mode_follows_the_reader_and_the_button(show) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light, dark = show(attention.html()), show(attention.html(), dark=True)
+    assert light.evaluate(paper) == "rgb(255, 255, 255)"
+    assert dark.evaluate(paper) == "rgb(20, 24, 29)"
+    light.keyboard.press("d")
+    assert light.evaluate(paper) == "rgb(20, 24, 29)"
+    light.locator("#dark").click()
+    assert light.evaluate(paper) == "rgb(255, 255, 255)"
+
+
+def test_it_can_be_read_on_a_phone(show) -> None:
+    view = show(encoder.html(), width=390, height=780)
+    assert view.evaluate("document.documentElement.scrollWidth") <= 390
+    high = view.locator("#stage text").first.bounding_box()["height"]
+    assert high >= 8
+    view.locator(".opens").first.tap()
+    assert view.locator(".frame").count() == 1
+
+
+def test_a_drag_pans_and_opens_nothing(show) -> None:
+    view = show(block.html())
+    box = rect(view, f'[data-key="{ATTENTION_BOX}"] > rect')
+    view.mouse.move(box["x"] + 10, box["y"] + 10)
+    view.mouse.down()
+    view.mouse.move(box["x"] + 110, box["y"] + 10, steps=4)
+    view.mouse.up()
+    assert view.locator(".frame").count() == 0
+    moved = rect(view, f'[data-key="{ATTENTION_BOX}"] > rect')
+    assert moved["x"] == pytest.approx(box["x"] + 100, abs=2)
+
+
+def test_stepping_through_several_diagrams(show) -> None:
+    view = show(page([attention.draw(), causal.draw()], ["plain", "causal"]))
+    assert view.locator("#caption").text_content() == "1/2 plain"
+    view.keyboard.press("]")
+    assert view.locator("#caption").text_content() == "2/2 causal"
+    assert view.locator('[data-key^="1/"]').count() > 5
+    view.locator("#back").click()
+    assert view.locator("#caption").text_content() == "1/2 plain"
+
+
+@pytest.mark.parametrize(
+    "name", ["</script><script>window.bad=1</script>", "<img src=x onerror=bad()>", "注意 & \"'"]
+)
+def test_hostile_names_do_nothing(show, name: str) -> None:
+    with vs.Builder(name) as builder:
+        x = builder.input(name, "n c")
+        host = builder.diagram(
+            **{name: attention.boxed(x, x.rename(n="m"), x.rename(n="m", c="e"))}
+        )
+    view = show(host.html(depth=1))
+    assert view.evaluate("window.bad") is None
+    assert view.locator("#stage svg").count() == 1
+    assert view.locator("img").count() == 0

@@ -1,0 +1,301 @@
+"""Grafting: copying a diagram into a builder, where equal computations meet.
+
+Calls, `>>`, `@`, tubes, folding, unfolding, filling and rewriting are all of this kind. The
+diagram's own slots are labelled by numbers, tubes by names, so a copy needs no renaming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vesalius.diagrams.box import Axes, Token
+from vesalius.diagrams.boxes.shape import EXPAND, LIKE
+from vesalius.diagrams.canonical import Label, Use
+from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.builder import Builder
+
+
+class _Tube(NamedTuple):
+    """The label of a tube of a box that is opened: its local axis there, and a name for it."""
+
+    axis: int
+    name: str
+
+
+def _hints(own: Sequence[str], labels: Sequence[Label]) -> tuple[str, ...]:
+    """Names for slots: `own[k]` for label k; a tube's own name, which wins where both agree."""
+    names = [getattr(x, "name", x) for x in labels]
+    taken = {x for x in names if isinstance(x, str)}
+    for k, x in enumerate(names):
+        if isinstance(x, int):
+            names[k] = fresh_name(own[x], taken)
+            taken.add(names[k])
+    return tuple([str(name) for name in names])
+
+
+def _increasing(src: tuple[int, ...]) -> bool:
+    """Whether operands stand in canonical order without ties."""
+    return all(a < b for a, b in pairwise(src))
+
+
+class Opening(NamedTuple):
+    """A diagram to put in the place of a node: what a named box or a learner opens to.
+
+    `slots[p][k]` is the slot of input p that the k-th bound axis of port p is; `axes[j][k]`
+    is the axis of output j of the interface that the k-th new axis of that output is.
+    """
+
+    body: Diagram
+    slots: tuple[Axes, ...]
+    axes: tuple[Axes, ...]
+    prefix: str
+
+
+Opens = Callable[[Diagram, Node], "Opening | None"]
+
+
+class Replacement(NamedTuple):
+    """What the readers of a wire get instead: an output of `body`.
+
+    `uses[k]` is for input k of the body a wire of the diagram with, for each of its slots, the
+    slot of the input that it is or the label of a tube. `labels` says for each slot of the
+    replaced wire which axis of the output's interface it is, or the label of its tube.
+    """
+
+    body: Diagram
+    uses: tuple[Use, ...]
+    labels: tuple[Label, ...]
+    output: int
+    sizes: Mapping[str, Size]
+
+
+class Graft:
+    """One run of `Builder.graft`; `seen[w]` is what wire w of the diagram became here."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        diagram: Diagram,
+        sizes: Mapping[str, Size],
+        given: Mapping[str, Use],
+        replace: Mapping[Token, Token] | None,
+        prefix: str,
+        tubes: Mapping[str, tuple[tuple[str, Size], ...]],
+        opens: Opens | None,
+    ) -> None:
+        self.builder = builder
+        self.diagram = diagram
+        self.sizes = sizes
+        self.given = given
+        self.tokens: dict[Token, Token] = dict(replace or {})
+        self.prefix = prefix
+        self.tubes = tubes
+        self.opens = opens
+        self.replacing: Mapping[int, Replacement] = {}
+        # None stands for "the slots are those of the old wire, in order".
+        self.seen: list[tuple[int, tuple[Label, ...] | None]] = []
+
+    def run(self, arguments: Sequence[Use]) -> None:
+        diagram, seen = self.diagram, self.seen
+        inputs = len(diagram.inputs)
+        for k in range(inputs):
+            wire, labels = arguments[k]
+            seen.append((wire, None if labels == tuple(range(len(labels))) else labels))
+        if self.sizes or self.builder.expanded:
+            rest = iter(diagram.nodes[inputs:])
+        else:
+            rest = self._run_plain(iter(diagram.nodes[inputs:]))
+        for node in rest:
+            uses = [seen[wire] for wire in node.src]
+            opening = self.opens(diagram, node) if self.opens is not None else None
+            if opening is not None:
+                self._open(node, uses, opening)
+            else:
+                self._general(node, uses)
+            for wire in node.wires:
+                if wire in self.replacing:
+                    seen[wire] = self._replaced(self.replacing[wire])
+
+    def _replaced(self, other: Replacement) -> tuple[int, tuple[Label, ...] | None]:
+        """Graft what stands for a wire, and read its slots as those of that wire."""
+        arguments: list[Use] = []
+        for wire, labels in other.uses:
+            here, slots = self.seen[wire]
+            order = range(len(labels)) if slots is None else slots
+            arguments.append((here, tuple(labels[x] if isinstance(x, int) else x for x in order)))
+        inner = Graft(self.builder, other.body, other.sizes, {}, None, self.prefix, {}, None)
+        inner.tokens = self.tokens  # identities that several outputs share are made once
+        inner.run(arguments)
+        port = other.body.outputs[other.output]
+        wire, labels = inner.seen[port.wire]
+        place = {label: slot for slot, label in enumerate(other.labels)}
+        axis = {slot: i for i, slot in enumerate(port.slots)}
+        order = range(len(port.slots)) if labels is None else labels
+        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in order)
+        return wire, None if slots == tuple(range(len(slots))) else slots
+
+    def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:
+        """The fast path: copy nodes about which nothing changes but the wires that they read.
+
+        Their sizes are those of the diagram, so the types of its wires stand as they are.
+        Yields the nodes for which this does not hold.
+        """
+        builder, diagram, seen = self.builder, self.diagram, self.seen
+        table, symmetric = builder.table, builder.symmetries
+        types, hints, old_types, old_hints = (
+            builder.types,
+            builder.hints,
+            diagram.types,
+            diagram.hints,
+        )
+        opens, replacing = self.opens is not None, self.replacing.keys()
+        for node in nodes:
+            box_ = node.box
+            kind = box_.kind
+            uses = [seen[wire] for wire in node.src]
+            src = tuple([wire for wire, labels in uses if labels is None])
+            if (
+                not src
+                or len(src) < len(uses)
+                or kind.has_identity
+                or kind is EXPAND
+                or kind is LIKE
+                or (symmetric and not symmetric.keys().isdisjoint(src))
+                or (opens and kind.fields)
+                or (replacing and not replacing.isdisjoint(node.wires))
+                or (len(src) > 1 and kind.commutes(box_.attrs) and not _increasing(src))
+            ):
+                yield node
+                continue
+            key = (box_, src)
+            found = table.get(key)
+            if found is None:
+                first, old = len(types), len(seen)
+                found = table[key] = Node(box_, src, first)
+                builder.nodes.append(found)
+                for offset in range(len(box_.outs)):
+                    types.append(old_types[old + offset])
+                    hints.append(old_hints[old + offset])
+            for offset in range(len(box_.outs)):
+                seen.append((found.first + offset, None))
+
+    def _general(self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]]) -> None:
+        box_ = node.box
+        token = next((x for x in box_.attrs if isinstance(x, Token)), None)
+        if token is not None and token.name in self.given and not node.src:
+            wire, labels = self.given[token.name]
+            self.seen.append((wire, labels))
+            return
+        attrs = tuple(
+            self._attribute(codec, value)
+            for (_, codec), value in zip(box_.kind.fields, box_.attrs, strict=True)
+        )
+        labelled: list[Use] = []
+        for (wire, slots_), row in zip(uses, box_.maps, strict=True):
+            if slots_ is None:
+                labelled.append((wire, row))
+            else:
+                turned = tuple(row[x] if isinstance(x, int) else x for x in slots_)
+                labelled.append((wire, turned))
+        new: list[tuple[Label, Size]] = [
+            (box_.inner + k, size.substitute(self.sizes)) for k, size in enumerate(box_.new)
+        ]
+        if token is not None and token.name in self.tubes and not node.src:
+            new = [*self.tubes[token.name], *new]
+        made = self.builder.add(box_.kind, attrs, labelled, box_.bound, new)
+        for wire, row, labels in zip(made.wires, box_.outs, made.labels, strict=True):
+            place = {axis: slot for slot, axis in enumerate(row)}
+            slots = tuple(place[x] if isinstance(x, int) else x for x in labels)
+            old = len(self.seen)
+            if made.fresh:
+                self.builder.hints[wire] = _hints(self.diagram.hints[old], slots)
+            self.seen.append((wire, None if slots == tuple(range(len(slots))) else slots))
+
+    def _open(
+        self, node: Node, uses: Sequence[tuple[int, tuple[Label, ...] | None]], opening: Opening
+    ) -> None:
+        """Graft a diagram in the place of a node; its tubes are labelled by local axis.
+
+        The node's type stands: where what it opens to does not depend on a tube, it is
+        repeated along that tube.
+        """
+        bound = node.box.bound
+        hints = self.diagram.hints
+        tubes: dict[int, _Tube] = {}
+        for source, row in zip(node.src, node.box.maps, strict=True):
+            for axis, name in zip(row, hints[source], strict=True):
+                tubes.setdefault(axis, _Tube(axis, name))
+        arguments: list[Use] = []
+        for (wire, labels), row, slots in zip(uses, node.box.maps, opening.slots, strict=True):
+            own = [a for a in bound if a in row]
+            turned = [row[x] if isinstance(x, int) else x for x in labels or range(len(row))]
+            place = dict(zip(own, slots, strict=True))
+            here = [place.get(a, tubes[a]) if isinstance(a, int) else a for a in turned]
+            arguments.append((wire, tuple(here)))
+        inner = Graft(
+            self.builder,
+            opening.body,
+            self.sizes,
+            {},
+            None,
+            self.prefix + opening.prefix,
+            {},
+            None,  # what is opened is not looked into again
+        )
+        inner.run(arguments)
+        for port, row, axes in zip(opening.body.outputs, node.box.outs, opening.axes, strict=True):
+            wire, labels = inner.seen[port.wire]
+            new = row[len(row) - len(axes) :]
+            slot_of = {port.slots[i]: row.index(a) for i, a in zip(axes, new, strict=True)}
+            names: list[Label] = []
+            for x in labels if labels is not None else range(len(port.slots)):
+                if isinstance(x, int):
+                    names.append(slot_of[x])
+                elif isinstance(x, _Tube):
+                    names.append(row.index(x.axis))
+                else:
+                    names.append(x)
+            slots_ = tuple(names)
+            old = self.diagram.types[len(self.seen)].sizes
+            missing: list[tuple[Label, Size]] = [
+                (slot, old[slot].substitute(self.sizes))
+                for slot in range(len(row))
+                if slot not in slots_
+            ]
+            if missing:
+                made = self.builder.add(EXPAND, (), [(wire, slots_)], (), missing)
+                wire, slots_ = made.wires.start, made.labels[0]
+                if made.fresh:
+                    self.builder.hints[wire] = _hints(hints[len(self.seen)], slots_)
+            self.seen.append((wire, None if slots_ == tuple(range(len(names))) else slots_))
+
+    def _attribute(self, codec: str, value: Any) -> Any:
+        if codec == "size":
+            return value.substitute(self.sizes)
+        if codec == "value" and isinstance(value, Size):
+            value = value.substitute(self.sizes)
+            return value if value.constant is None else value.constant
+        if codec == "diagram" and self.sizes:
+            return value.substitute(**self.sizes)
+        if codec == "token" and value is not None:
+            stand_in = self.tokens.get(value)
+            if stand_in is None:
+                name = self.builder.free_name(self.prefix + value.name)
+                stand_in = self.tokens[value] = value.fresh(name, self.sizes)
+            return stand_in
+        return value
+
+    def output(self, port: Port) -> Use:
+        """The use for an output of the grafted diagram, labelled with its axes' names."""
+        wire, labels = self.seen[port.wire]
+        names: dict[int, str] = {
+            slot: name for name, slot in zip(port.axes, port.slots, strict=True)
+        }
+        slots: Sequence[Label] = range(len(port.axes)) if labels is None else labels
+        return wire, tuple(names[x] if isinstance(x, int) else x for x in slots)

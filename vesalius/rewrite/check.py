@@ -1,0 +1,320 @@
+"""Checking: does a rule, a derivation, or a pair of diagrams or modules keep its promise?
+
+    verdict = vs.check(rule)
+    print(verdict)          # what holds, in what sense, on what evidence
+    assert verdict          # false when it fails; verdict.counterexample is a script
+
+The tiers: the *finite field* (exact; at sizes that are at least 2 and pairwise different),
+*exact rationals* where there is order but no exponential, *SymPy* on small sizes where the
+finite field is silent, and *floats* always: random sizes (1 and 0 among them), magnitudes
+from 1e-4 to 1e4, ties, zeros, both signs, random tubes. What a tier does not contain it calls
+*outside*; it never guesses.
+
+A rule is checked on instances (0 to 3 operands for each `many`, tubes shared or not, stand-in
+functions unspecified) and through the engine: the left side is put into random diagrams, found
+there, rewritten, and the diagrams before and after are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
+from vesalius.diagrams.graph import Diagram
+from vesalius.rewrite.apply import apply
+from vesalius.rewrite.checking.evidence import Evidence, gather, together
+from vesalius.rewrite.checking.exact import Difference
+from vesalius.rewrite.checking.instances import (
+    Instance,
+    host,
+    instances,
+    is_whole,
+    legal_counts,
+    pair_of,
+    samples,
+)
+from vesalius.rewrite.checking.pair import Pair, Values
+from vesalius.rewrite.checking.sampled import compare
+from vesalius.rewrite.counterexample import Counterexample, smallest
+from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.grade import Relation
+from vesalius.rewrite.match import Match, matches
+from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.verdict import Mark, Tier, Verdict, weakest
+
+__all__ = ["Verdict", "assert_rule", "check"]
+
+HOSTS = 6  # random diagrams that a rule is applied in
+PLACES = 4  # matches that are tried in each
+
+
+def check(thing: Any, *, inputs: Any = None, seed: int = 0) -> Verdict:
+    """Check what `thing` promises.
+
+    `thing` is a rule, a derivation, a pair of diagrams, or a pair of callables on tensors (then
+    `inputs` are example inputs: a tuple of tensors, or a list of such tuples). The same `seed`
+    draws the same trials.
+    """
+    if isinstance(thing, Rule):
+        return check_rule(thing, seed=seed)
+    if isinstance(thing, Derivation):
+        return check_derivation(thing, seed=seed)
+    if isinstance(thing, Sequence) and len(thing) == 2:
+        left, right = thing
+        if isinstance(left, Diagram) and isinstance(right, Diagram):
+            return check_diagrams(left, right, seed=seed)
+        if callable(left) and callable(right):
+            from vesalius.rewrite.checking.modules import check_modules
+
+            return check_modules(left, right, inputs, seed=seed)
+    raise TypeClash(
+        "check takes a rule, a derivation, or a pair of diagrams or of modules, not "
+        f"{type(thing).__name__}"
+    )
+
+
+def assert_rule(rule: Rule, *, seed: int = 0) -> None:
+    """Raise `AssertionError` with the verdict and the counterexample unless the rule holds."""
+    verdict = check_rule(rule, seed=seed)
+    if not verdict:
+        raise AssertionError(str(verdict))
+
+
+# -- pairs of diagrams ----------------------------------------------------------------------------------
+
+
+def check_diagrams(left: Diagram, right: Diagram, *, seed: int = 0) -> Verdict:
+    """Whether two diagrams are the same function of inputs and of parameters of one name."""
+    name = f"{left.name} = {right.name}"
+    try:
+        pair = Pair(left, right)
+    except TypeClash as problem:
+        return Verdict(name, "equal", False, "exact", _first_line(problem))
+    evidence = gather(pair, seed=seed)
+    return _verdict(name, "equal", evidence, [pair], pair, seed)
+
+
+def _verdict(
+    name: str, grade: str, evidence: Evidence, simple: Sequence[Pair], pair: Pair, seed: int
+) -> Verdict:
+    """The verdict on what must be equal; looks for a small counterexample in `simple` first."""
+    refuted = evidence.refuted
+    notes = tuple(evidence.notes)
+    tiers = tuple(evidence.tiers)
+    if refuted is None:
+        mark = evidence.mark
+        if mark == "outside":
+            reason = next((t.reason for t in reversed(tiers) if t.reason), "nothing applies")
+            return Verdict(name, grade, False, mark, f"not checked: {reason}", tiers, notes=notes)
+        return Verdict(name, grade, True, mark, "", tiers, notes=notes)
+    found = _counterexample(name, evidence, simple, pair, seed)
+    reason = f"{refuted.name}: {refuted.reason}" if refuted.reason else refuted.name
+    return Verdict(name, grade, False, evidence.mark, reason, tiers, found, notes)
+
+
+def _counterexample(
+    title: str, evidence: Evidence, simple: Sequence[Pair], pair: Pair, seed: int
+) -> Counterexample | None:
+    known = [(pair, values) for values in evidence.known]
+    found = smallest(title, simple, known, seed)
+    if found is None and evidence.difference is not None:
+        where = evidence.difference
+        return Counterexample(title, pair, where.values, "field", where.seed)
+    return found
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).split("\n")[0]
+
+
+# -- rules ----------------------------------------------------------------------------------------------
+
+
+def check_rule(rule: Rule, *, seed: int = 0) -> Verdict:
+    """Whether a rule keeps what its grade promises."""
+    if rule.grade.relation is Relation.UNKNOWN:
+        return _check_variant(rule, seed)
+    if rule.grade.name != "equal":
+        from vesalius.rewrite.checking.promises import check_promise
+
+        return check_promise(rule, seed=seed)
+    return _check_equal(rule, seed)
+
+
+def _title(rule: Rule) -> str:
+    doc = f": {rule.doc.splitlines()[0]}" if rule.doc else ""
+    return f"{rule.name}{doc}"
+
+
+def _simple_pairs(rule: Rule) -> Iterator[Pair]:
+    """Both sides without tubes, with few operands first: where counterexamples are small."""
+    for counts in islice(legal_counts(rule, samples(rule)), 8):
+        yield pair_of(rule, Instance(counts, ((),) * sum(counts)))
+
+
+def _stand_ins(rule: Rule) -> list[str]:
+    return [function.name for function, _ in samples(rule).values()]
+
+
+def _check_equal(rule: Rule, seed: int) -> Verdict:
+    grade = rule.grade.name
+    rng = np.random.default_rng([seed, 10])
+    chosen = instances(rule, rng)
+    if not chosen:
+        reason = "no number of operands gives both sides a meaning"
+        return Verdict(rule.name, grade, False, "outside", reason)
+    tiers: list[Tier] = []
+    notes: dict[str, None] = {}
+    marks: list[Mark] = []
+    if not rule.conditions:  # else the sides alone need not be equal
+        for k, instance in enumerate(chosen):
+            pair = pair_of(rule, instance)
+            evidence = gather(
+                pair,
+                seed=seed + k,
+                stand_ins=_stand_ins(rule),
+                draws=30 if k < 2 else 10,
+                shapes=3 if k < 2 else 1,
+            )
+            notes.update(evidence.notes)
+            if evidence.refuted is not None or evidence.mark == "outside":
+                verdict = _verdict(
+                    _title(rule), grade, evidence, list(_simple_pairs(rule)), pair, seed
+                )
+                return _named(verdict, rule.name)
+            tiers += evidence.tiers
+            marks.append(evidence.mark)
+    failed, engine = _check_in_hosts(rule, chosen, seed)
+    if failed is not None:
+        return failed
+    if engine.outcome == "outside" and rule.conditions:
+        return Verdict(rule.name, grade, False, "outside", engine.reason, (engine,))
+    if rule.conditions:
+        marks.append("sampled")
+    joined = (*together(tiers), engine)
+    return Verdict(rule.name, grade, True, weakest(marks), "", joined, notes=tuple(notes))
+
+
+def _named(verdict: Verdict, name: str) -> Verdict:
+    from dataclasses import replace
+
+    return replace(verdict, name=name)
+
+
+# -- rules through the engine ---------------------------------------------------------------------------
+
+
+def _check_in_hosts(
+    rule: Rule, chosen: Sequence[Instance], seed: int
+) -> tuple[Verdict | None, Tier]:
+    """Find and apply the rule in random diagrams, and compare before and after."""
+    found = 0
+    for k in range(HOSTS):
+        instance = chosen[k % len(chosen)]
+        rng = np.random.default_rng([seed, 11, k])
+        before = host(rule, instance, rng)
+        try:
+            places = list(islice(matches(rule, before), PLACES))
+            results = [apply(before, match) for match in places]
+        except (VesaliusError, LookupError, AssertionError) as problem:
+            reason = f"the engine fails in a diagram: {type(problem).__name__}: {problem}"
+            return _failed(rule, f"{reason}\n{before}"), Tier("engine", "different", found)
+        if not places and not rule.conditions and is_whole(rule, instance):
+            reason = f"the engine does not find the left side in this diagram:\n{before}"
+            return _failed(rule, reason), Tier("engine", "different", found)
+        for after in results:
+            found += 1
+            pair = Pair(before, after)
+            evidence = gather(pair, seed=seed + k, stand_ins=_stand_ins(rule), draws=4, shapes=1)
+            if evidence.refuted is not None:
+                title = f"{rule.name}, applied in a diagram, changes what it computes"
+                verdict = _verdict(title, rule.grade.name, evidence, [pair], pair, seed)
+                return _named(verdict, rule.name), Tier("engine", "different", found)
+    if not found:
+        return None, Tier("engine", "outside", 0, "no random diagram meets the conditions")
+    return None, Tier("engine", "equal", found, f"in {HOSTS} random diagrams")
+
+
+def _failed(rule: Rule, reason: str) -> Verdict:
+    return Verdict(rule.name, rule.grade.name, False, "exact", reason)
+
+
+def _check_variant(rule: Rule, seed: int) -> Verdict:
+    """A variant promises nothing; a counterexample to equality is kept."""
+    notes: tuple[str, ...] = ()
+    found = smallest(_title(rule), _simple_pairs(rule), seed=seed)
+    if found is None:
+        notes = ("no difference was found: the sides may be equal",)
+    return Verdict(
+        rule.name, rule.grade.name, True, "sampled", counterexample=found, notes=notes
+    )
+
+
+# -- derivations ----------------------------------------------------------------------------------------
+
+
+def check_derivation(derivation: Derivation, *, seed: int = 0) -> Verdict:
+    """Replay every step, and check each at the place where it rewrites.
+
+    A step of a rule that is `equal` is checked on its own operands; of another grade, by what
+    the rule promises. When the whole is `equal`, the ends are compared too.
+    """
+    name = f"{derivation.start.name} → {derivation.end.name}"
+    grade = derivation.grade.name
+    parts: list[Verdict] = []
+    before = derivation.start
+    known: dict[Any, Verdict] = {}
+    for number, step in enumerate(derivation.steps, 1):
+        match = next(islice(matches(step.rule, before), step.place, None), None)
+        if match is None or apply(before, match) != step.result:
+            reason = f"step {number}, {step.rule.name}, does not give what it gave"
+            return Verdict(name, grade, False, "exact", reason, parts=tuple(parts))
+        key, local = _check_step(step.rule, match, known, seed)
+        known[key] = local
+        parts.append(_named(local, f"{number}. {step.rule.name}"))
+        if not local:
+            reason = f"step {number}, {step.rule.name}: {local.reason}"
+            return Verdict(
+                name, grade, False, local.mark, reason, (), local.counterexample, parts=tuple(parts)
+            )
+        before = step.result
+    tiers: tuple[Tier, ...] = ()
+    marks = [part.mark for part in parts]
+    if grade == "equal":
+        ends = check_diagrams(derivation.start, derivation.end, seed=seed)
+        if not ends and ends.mark != "outside":
+            return _named(ends, name)
+        tiers = ends.tiers
+    notes = tuple(dict.fromkeys(note for part in parts for note in part.notes))
+    return Verdict(name, grade, True, weakest(marks), "", tiers, notes=notes, parts=tuple(parts))
+
+
+def _check_step(
+    rule: Rule, match: Match, known: dict[Any, Verdict], seed: int
+) -> tuple[Any, Verdict]:
+    """The rule at the operands of a match: as many, with the same tubes."""
+    instance, functions = _instance_of(match)
+    key = (rule, instance, tuple(sorted(functions)))
+    if key in known:
+        return key, known[key]
+    if rule.grade.name != "equal":
+        return key, check_rule(rule, seed=seed)
+    pair = pair_of(rule, instance, functions)
+    evidence = gather(pair, seed=seed, draws=10, shapes=1)
+    return key, _verdict(_title(rule), rule.grade.name, evidence, [pair], pair, seed)
+
+
+def _instance_of(match: Match) -> tuple[Instance, dict[str, Any]]:
+    numbers: dict[Any, str] = {}
+    tubes = []
+    for uses in match.inputs:
+        for _, labels in uses:
+            own = [label for label in labels if not isinstance(label, int)]
+            for label in own:
+                numbers.setdefault(label, f"t{len(numbers)}")
+            tubes.append(tuple(sorted(numbers[label] for label in own)))
+    return Instance(tuple(map(len, match.inputs)), tuple(tubes)), match.functions

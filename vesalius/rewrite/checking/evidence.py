@@ -1,0 +1,92 @@
+"""All tiers on one pair of diagrams, from the best to the weakest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from vesalius.rewrite.checking.exact import Difference, exact
+from vesalius.rewrite.checking.pair import Pair, Values
+from vesalius.rewrite.checking.sampled import DRAWS, rational, sampled, sampled_tier, symbolic
+from vesalius.rewrite.verdict import Mark, Outcome, Tier
+
+_MARK_OF: dict[str, Mark] = {
+    "same diagram": "exact",
+    "finite field": "exact",
+    "SymPy": "exact",
+    "rationals": "rational",
+    "floats": "sampled",
+}
+
+
+@dataclass
+class Evidence:
+    """What the tiers found. `known` are values at which the sides were seen to differ."""
+
+    tiers: list[Tier] = field(default_factory=list)
+    known: list[Values] = field(default_factory=list)
+    difference: Difference | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def refuted(self) -> Tier | None:
+        """The tier that found a difference."""
+        return next((tier for tier in self.tiers if tier.outcome == "different"), None)
+
+    @property
+    def mark(self) -> Mark:
+        """The best tier that applies; for a refutation, the one that refuted."""
+        refuted = self.refuted
+        wanted: Outcome = "different" if refuted is not None else "equal"
+        return next((_MARK_OF[t.name] for t in self.tiers if t.outcome == wanted), "outside")
+
+
+def gather(
+    pair: Pair,
+    *,
+    seed: int = 0,
+    stand_ins: Iterable[str] = (),
+    draws: int = DRAWS,
+    shapes: int = 3,
+) -> Evidence:
+    """Run the tiers: the finite field; floats always; rationals and SymPy where it is silent."""
+    evidence = Evidence()
+    if not pair.sources and pair.left == pair.right:
+        evidence.tiers.append(Tier("same diagram", "equal", error=0.0))
+        return evidence
+    tier, difference = exact(pair, seed=seed, stand_ins=stand_ins, shapes=shapes)
+    evidence.tiers.append(tier)
+    evidence.difference = difference
+    sample = sampled(pair, seed=seed, draws=draws)
+    if sample.refutation is not None:
+        evidence.known.append(sample.refutation.values)
+    evidence.notes.update(sample.notes)
+    if tier.outcome == "outside":
+        found, refutation, notes = rational(pair, seed=seed, draws=draws)
+        evidence.tiers.append(found)
+        evidence.notes.update(dict.fromkeys(notes))
+        if refutation is not None:
+            evidence.known.append(refutation.values)
+        if evidence.refuted is None and sample.refutation is None:
+            evidence.tiers.append(symbolic(pair))
+    evidence.tiers.append(sampled_tier(sample))
+    return evidence
+
+
+def together(tiers: Sequence[Tier]) -> list[Tier]:
+    """The tiers of several instances as one each: the weakest outcome, the largest bound."""
+    found: dict[str, list[Tier]] = {}
+    for tier in tiers:
+        found.setdefault(tier.name, []).append(tier)
+    order: list[Outcome] = ["equal", "outside", "different"]
+    joined = []
+    for name, group in found.items():
+        worst = max(group, key=lambda tier: order.index(tier.outcome))
+        errors = [tier.error for tier in group]
+        known = [error for error in errors if error is not None]
+        error = max(known) if known and len(known) == len(errors) else None
+        if worst.outcome != "equal":
+            error = None
+        reasons = worst.reason if worst.outcome != "equal" else ""
+        joined.append(Tier(name, worst.outcome, sum(t.trials for t in group), reasons, error))
+    return joined

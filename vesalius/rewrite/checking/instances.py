@@ -1,0 +1,271 @@
+"""Instances of a rule: how many operands, which tubes, which functions; and hosts around them.
+
+An instance puts both sides on the same inputs. A host is a random diagram with the left side
+inside it, in which the engine itself has to find the rule and apply it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.pointwise import Function
+from vesalius.diagrams.builder import Builder, Label, Use
+from vesalius.diagrams.compose import same_tokens
+from vesalius.diagrams.errors import VesaliusError
+from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size, size
+from vesalius.diagrams.types import ArrayType
+from vesalius.rewrite.apply import _Instance
+from vesalius.rewrite.checking.pair import Pair
+from vesalius.rewrite.rule import Rule
+
+COUNTS = (1, 2, 0, 3)
+INSTANCES = 6
+Functions = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """`counts[k]` operands for input k; `tubes[i]` are the tubes of operand i, over all inputs."""
+
+    counts: tuple[int, ...]
+    tubes: tuple[tuple[str, ...], ...]
+
+
+# -- stand-ins ------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def sample(name: str, k: int) -> Function:
+    """A function for a stand-in: rational, so that every algebra knows it, and not special.
+
+    In the finite field it is unspecified: it has no `field` form.
+    """
+    top, bottom = k + 2, 2 * k + 3
+
+    def form(x: Any) -> Any:
+        return (x**3 + top) / (x**2 + bottom)
+
+    return Function(
+        f"any_{name}",
+        torch=f"({{0}} ** 3 + {top}) / ({{0}} ** 2 + {bottom})",
+        exact=form,
+        sympy=form,
+        symbol=name,
+    )
+
+
+def samples(rule: Rule) -> Functions:
+    """A sample for each stand-in, as a box holds a function: with its numbers."""
+    return {name: (sample(name, k), ()) for k, name in enumerate(rule.functions)}
+
+
+# -- instances ------------------------------------------------------------------------------------------
+
+
+def spelled(rule: Rule, side: str, counts: Sequence[int], functions: Functions) -> Diagram:
+    """One side with each `many` spelled out and each stand-in replaced.
+
+    Raises `VesaliusError` when the side has no meaning for so many operands.
+    """
+    chosen = rule if side == "right" else replace(rule, left=rule.right, right=rule.left)
+    if not rule.many and not functions:
+        return chosen.right
+    return _Instance(chosen, counts, functions).build()
+
+
+def legal_counts(rule: Rule, functions: Functions) -> Iterator[tuple[int, ...]]:
+    """Numbers of operands for which both sides have a meaning; simple ones first."""
+    several = [port.name in rule.many for port in rule.left.inputs]
+    choices = [COUNTS if many else (1,) for many in several]
+    for counts in sorted(product(*choices), key=lambda row: sum(map(COUNTS.index, row))):
+        try:
+            spelled(rule, "left", counts, functions)
+            spelled(rule, "right", counts, functions)
+        except VesaliusError:
+            continue
+        yield counts
+
+
+def instances(rule: Rule, rng: np.random.Generator, most: int = INSTANCES) -> list[Instance]:
+    """Instances without tubes, with one tube shared by all, with a tube each, and at random."""
+    functions = samples(rule)
+    counts = list(legal_counts(rule, functions))
+    if not counts:
+        return []
+    most = most if rule.many else min(most, 4)
+    found: dict[Instance, None] = {}
+    for k in range(most):
+        row = counts[k] if k < len(counts) else counts[int(rng.integers(len(counts)))]
+        found[Instance(row, _tubes(sum(row), k, rng))] = None
+    return list(found)
+
+
+def _tubes(operands: int, k: int, rng: np.random.Generator) -> tuple[tuple[str, ...], ...]:
+    if k == 0:
+        return ((),) * operands
+    if k == 1:
+        return (("t",),) * operands
+    if k == 2 and operands < 5:
+        return tuple((f"t{i}",) for i in range(operands))
+    return tuple(tuple(t for t in ("t", "u") if rng.random() < 0.5) for _ in range(operands))
+
+
+def pair_of(rule: Rule, instance: Instance, functions: Functions | None = None) -> Pair:
+    """Both sides on the inputs of an instance, with samples for stand-ins unless told."""
+    functions = samples(rule) if functions is None else functions
+    sides = [
+        _on_inputs(rule, spelled(rule, side, instance.counts, functions), instance, side)
+        for side in ("left", "right")
+    ]
+    return Pair(*sides)
+
+
+def _on_inputs(rule: Rule, body: Diagram, instance: Instance, name: str) -> Diagram:
+    """A side with tubes added to its inputs."""
+    builder = Builder(name)
+    tubes = _tube_names(rule, instance)
+    wires = []
+    for port, own in zip(body.inputs, instance.tubes, strict=True):
+        known = body.port_type(port)
+        axes = {**{tubes[t]: size(tubes[t]) for t in own}, **known.axes}
+        wires.append(builder.input(port.name, ArrayType(axes, known.dtype)))
+    uses = [_use(wire.id, wire.names, port) for wire, port in zip(wires, body.inputs, strict=True)]
+    outputs = builder.graft(body, uses, replace=same_tokens(body))
+    ports = []
+    for port, (wire_, labels) in zip(body.outputs, outputs, strict=True):
+        names = [str(label) for label in labels]
+        order = sorted(names, key=lambda name: (name in port.axes, _place(port, name)))
+        ports.append(Port(port.name, wire_, tuple(order), tuple(map(names.index, order))))
+    return builder.finish(ports)
+
+
+def _place(port: Port, name: str) -> tuple[int, str]:
+    return (port.axes.index(name) if name in port.axes else 0, name)
+
+
+def _use(wire: int, names: Sequence[str], port: Port) -> Use:
+    """A wire as an input of a body: its declared axes are slots, the others tubes."""
+    return wire, tuple(port.axes.index(n) if n in port.axes else n for n in names)
+
+
+def _tube_names(rule: Rule, instance: Instance) -> dict[str, str]:
+    """Names for tubes that no declared axis and no size has."""
+    taken = {*rule.left.size_variables, *rule.right.size_variables}
+    for port in (*rule.left.inputs, *rule.left.outputs):
+        taken |= set(port.axes)
+    found = {}
+    for tube in sorted({t for row in instance.tubes for t in row}):
+        found[tube] = fresh_name(tube, taken)
+        taken.add(found[tube])
+    return found
+
+
+# -- hosts ----------------------------------------------------------------------------------------------
+
+_LETTERS = "p q r s x y z i j k l m n".split()
+
+
+def host(rule: Rule, instance: Instance, rng: np.random.Generator) -> Diagram:
+    """A random diagram with the left side of a rule in it.
+
+    Some operands are computed, some outputs are read twice, and some wires inside the left
+    side are outputs themselves. Axes have names of their own.
+    """
+    body = spelled(rule, "left", instance.counts, samples(rule))
+    return _Host(rule, body, instance, rng).build()
+
+
+class _Host:
+    def __init__(
+        self, rule: Rule, body: Diagram, instance: Instance, rng: np.random.Generator
+    ) -> None:
+        self.body = body
+        self.instance = instance
+        self.rng = rng
+        self.builder = Builder("host")
+        axes = dict.fromkeys(a for port in (*body.inputs, *body.outputs) for a in port.axes)
+        tubes = dict.fromkeys(t for row in instance.tubes for t in row)
+        letters = [str(x) for x in rng.permutation(_LETTERS)]
+        names = [letters[k] if k < len(letters) else f"a{k}" for k in range(len(axes) + len(tubes))]
+        self.names = dict(zip([*axes, *(f"tube {t}" for t in tubes)], names, strict=True))
+        self.sizes: Mapping[str, Size] = {
+            v: size(self.names.get(v, f"{v}_")) for v in body.size_variables
+        }
+
+    def build(self) -> Diagram:
+        builder, rng = self.builder, self.rng
+        given = []
+        for k, (port, own) in enumerate(zip(self.body.inputs, self.instance.tubes, strict=True)):
+            known = self.body.port_type(port)
+            axes = {self.names[f"tube {t}"]: size(self.names[f"tube {t}"]) for t in own}
+            for axis, length in known.axes.items():
+                axes[self.names[axis]] = length.substitute(self.sizes)
+            order = [str(a) for a in rng.permutation(list(axes))] if axes else []
+            type_ = ArrayType({a: axes[a] for a in order}, known.dtype)
+            given.append(builder.input(f"in{k}", type_))
+        beside = builder.input("beside", "")
+        uses = []
+        for wire, port in zip(given, self.body.inputs, strict=True):
+            before = self._before(wire, beside)
+            turned = {name: label for label, name in self.names.items()}
+            labels = [turned[name] for name in before.names]
+            uses.append(_use(before.id, labels, port))
+        first = len(builder.types)
+        made = builder.graft(
+            self.body, uses, sizes=self.sizes, replace=same_tokens(self.body)
+        )
+        inside = range(first, len(builder.types))
+        ports = []
+        for k, (wire_, labels) in enumerate(made):
+            names = tuple(self.names[str(x)] for x in labels)
+            ports.append(Port(f"out{k}", wire_, names, tuple(range(len(names)))))
+            after = self._after(wire_, names, beside)
+            if after is not None:
+                ports.append(Port(f"after{k}", *after))
+        for wire_ in inside:
+            if rng.random() < 0.25 and all(wire_ != port.wire for port in ports):
+                names = tuple(f"e{slot}" for slot in range(len(builder.types[wire_].sizes)))
+                ports.append(Port(f"escaped{wire_}", wire_, names, tuple(range(len(names)))))
+        return builder.finish(ports)
+
+    def _before(self, wire: Any, beside: Any) -> Any:
+        """What stands before an operand: often nothing."""
+        from vesalius.diagrams import verbs
+
+        if wire.dtype != "float":
+            return wire
+        choice = int(self.rng.integers(6))
+        if choice == 0:
+            return verbs.negate(wire)
+        if choice == 1:
+            return verbs.add(wire, beside)
+        return verbs.contract(wire, wire) if choice == 2 else wire
+
+    def _after(
+        self, wire: int, names: tuple[str, ...], beside: Any
+    ) -> tuple[int, tuple[str, ...], tuple[int, ...]] | None:
+        """A second reader of an output, now and then."""
+        if self.builder.types[wire].dtype != "float" or self.rng.random() < 0.5:
+            return None
+        labels: tuple[Label, ...] = names
+        made = self.builder.add(
+            ADD if self.rng.random() < 0.5 else CONTRACT, (), [(wire, labels), (beside.id, ())]
+        )
+        found = tuple(str(x) for x in made.labels[0])
+        return made.wires.start, found, tuple(range(len(found)))
+
+
+def is_whole(rule: Rule, instance: Instance) -> bool:
+    """Whether no box of the left side vanishes for so few operands."""
+    body = spelled(rule, "left", instance.counts, samples(rule))
+    return len(body) == len(rule.left)
+
