@@ -1,9 +1,14 @@
 """Configuration of the documentation."""
 
+import sys
 import tomllib
 from pathlib import Path
 
 from sphinx.application import Sphinx
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import reference
 
 project = "Vesalius"
 author = "The Vesalius authors"
@@ -40,6 +45,8 @@ copybutton_prompt_is_regexp = True
 
 html_theme = "furo"
 html_title = "Vesalius"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_copy_source = False
 html_show_sourcelink = False
 
@@ -48,8 +55,23 @@ MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs t
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("env-get-outdated", from_declarations)
+    app.connect("source-read", with_primitives)
     app.connect("autodoc-process-docstring", from_markdown)
     app.connect("autodoc-skip-member", hidden)
+
+
+def from_declarations(
+    app: Sphinx, env: object, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """The page of the primitives is written anew each time: the declarations may have changed."""
+    return ["primitives"]
+
+
+def with_primitives(app: Sphinx, name: str, source: list[str]) -> None:
+    """Puts the reference of the primitives into its page."""
+    if name == "primitives":
+        source[0] = source[0].replace("<!-- the primitives -->", reference.page())
 
 
 def from_markdown(

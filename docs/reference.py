@@ -1,7 +1,8 @@
-"""The reference of the primitives, written from their declarations when the documentation is built.
+"""The reference of the primitives, written from their declarations as the documentation is built.
 
-What a kind of box is, costs and refuses stands in its declaration and nowhere else. What stands here
-is an example of each, from which the axes that it binds and makes are read off.
+What a kind of box is, costs and refuses stands in its declaration and nowhere else. What stands
+here is an example of each, from which the axes that it binds and makes are read off, and which
+every algebra is given to evaluate.
 """
 
 from __future__ import annotations
@@ -40,19 +41,14 @@ def step(total: "", x: "") -> {"total": "", "so_far": ""}:
 # For each kind, the wires of an example and the expression that makes a box of it, in the order of
 # the page.
 EXAMPLES: dict[str, tuple[str, str]] = {
-    "input": ('x: "n c"', "x"),
-    "parameter": ("", 'vs.parameter("w", "d e", fan="d")'),
-    "random": ("", 'vs.random("n c", "normal")'),
-    "constant": ("", 'vs.constant([[1, 2], [3, 4]], "i j")'),
-    "iota": ("", 'vs.iota("n")'),
-    "pointwise": ('x: "n c"', "vs.exp(x)"),
     "contract": ('q: "n c", k: "m c"', 'vs.contract(q, k, over="c")'),
     "add": ('x: "n c", y: "c"', "x + y"),
+    "pointwise": ('x: "n c"', "vs.exp(x)"),
+    "softmax": ('x: "n m"', 'vs.softmax(x, "m")'),
     "max": ('x: "n m"', 'vs.max(x, "m")'),
     "min": ('x: "n m"', 'vs.min(x, "m")'),
     "all": ('x: "n m bool"', 'vs.all(x, "m")'),
     "any": ('x: "n m bool"', 'vs.any(x, "m")'),
-    "softmax": ('x: "n m"', 'vs.softmax(x, "m")'),
     "expand": ('x: "n"', 'vs.expand(x, "c:8")'),
     "like": ('x: "c", y: "n c"', "vs.like(x, y)"),
     "split": ('x: "n d:h*c"', 'vs.split(x, "d", "h c")'),
@@ -65,6 +61,11 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "gather": ('table: "v d", index: "n int"', 'vs.gather(table, index, over="v")'),
     "topk": ('x: "n m"', 'vs.topk(x, "m", "k:2")'),
     "fourier": ('x: "n c"', 'vs.fourier(x, over="n")'),
+    "iota": ("", 'vs.iota("n")'),
+    "constant": ("", 'vs.constant([[1, 2], [3, 4]], "i j")'),
+    "parameter": ("", 'vs.parameter("w", "d e", fan="d")'),
+    "random": ("", 'vs.random("n c", "normal")'),
+    "input": ('x: "n c"', "x"),
     "learner": ('q: "n c", k: "m c"', 'vs.learner("score", q, k, binds="c")'),
     "named": ('x: "n c"', "normalise.boxed(x)"),
     "scan": ('s: "c", x: "n c"', 'vs.scan(step, over="n", states=[s], sequences=[x])'),
@@ -144,13 +145,13 @@ def tried(diagram: vs.Diagram, name: str, sizes: dict[str, int], known: bool = F
 
 
 def meaning(diagram: vs.Diagram, name: str) -> str:
-    """Whether an algebra contains a diagram; or partly, where it does for some sizes and numbers."""
+    """Whether an algebra contains a diagram: `in part` where it does for some numbers only."""
     if name == "field" and diagram.name in ("tanh", "sigmoid", "silu"):
         return "yes, up to a second exponential"  # which sees an unspecified residue
     first = tried(diagram, name, SIZES)
     if first == "yes" or tried(diagram, name, {**SIZES, "n": 4}, known=True) != "yes":
         return first
-    return f"in part{first.removeprefix('no')}" if first.startswith("no") else f"in part; else {first}"
+    return re.sub(r"^(no:)?", lambda no: "in part:" if no[0] else "in part; else ", first)
 
 
 def unspecified(result: Any) -> bool:
@@ -210,9 +211,10 @@ def applied(function: Function) -> vs.Diagram:
     """A function of wires, its numbers being 2."""
     dtype = {"number": "float", "any": "float"}.get(function.takes, function.takes)
     with vs.Builder(function.name) as builder:
-        wires = [builder.input(x, f"n {dtype}") for x in WIRES[: function.arity]]
+        dtypes = [dtype] * function.arity
         if function.name == "where":
-            wires[0] = vs.less(wires[0], 0)
+            dtypes[0] = "bool"
+        wires = [builder.input(x, f"n {t}") for x, t in zip(WIRES, dtypes, strict=False)]
         return builder.diagram(function(*wires, **dict.fromkeys(function.parameters, 2)))
 
 
@@ -227,11 +229,26 @@ def function_row(function: Function) -> str:
         function.symbol or function.name,
         f"{function.takes} → {function.gives}",
         f"`{re.sub('[{}]', '', text)}`" if text else "a callable",
-        *(meaning(applied(function), name) for name in ALGEBRAS[1:]),
+        *(meaning(applied(function), name).partition(":")[0] for name in ALGEBRAS[1:]),
         function.derivative,
         str(function.flops),
     ]
     return f"| {' | '.join(map(cell, cells))} |"
+
+
+def reasons() -> str:
+    """Why algebras refuse functions, wholly or in part, and which."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for function in functions():
+        for algebra in ALGEBRAS[1:]:
+            _, _, reason = meaning(applied(function), algebra).partition(": ")
+            if reason:
+                reason = re.sub(rf"\b{function.name}\b", "f", reason)
+                found.setdefault((algebra, reason), []).append(f"`{function.name}`")
+    return "\n".join(
+        f"- `{algebra}`, {reason}: {', '.join(names)}."
+        for (algebra, reason), names in found.items()
+    )
 
 
 def page() -> str:
@@ -241,5 +258,6 @@ def page() -> str:
     table = "\n".join(function_row(function) for function in functions())
     return (
         f"## Boxes\n\n{sections}\n## Pointwise functions\n\n"
-        f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n{table}\n"
+        f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n{table}\n\n"
+        f"The reasons where an algebra says no, or yes in part:\n\n{reasons()}\n"
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import doctest
+import importlib
 import io
 import linecache
 import re
@@ -32,7 +33,6 @@ from vesalius.diagrams.graph import Port
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-ROW = re.compile(r"^\| (.+) \| `(.+)` \| `(.+)` \| `(.+)` \|$")
 
 
 class Block(NamedTuple):
@@ -198,7 +198,7 @@ def test_errors_show_the_line_of_the_page() -> None:
 
 
 def rows(text: str, heading: str) -> list[tuple[str, ...]]:
-    """The rows of the table whose last column has this heading."""
+    """The rows of the table whose last column has this heading: a law, wires, two expressions."""
     found: list[tuple[str, ...]] = []
     inside = False
     for line in text.splitlines():
@@ -206,8 +206,9 @@ def rows(text: str, heading: str) -> list[tuple[str, ...]]:
             inside = False
         elif line.endswith(f"| {heading} |"):
             inside = True
-        elif inside and (match := ROW.match(line)):
-            found.append(match.groups())
+        elif inside and "`" in line:
+            law, wires, one, other = (cell.strip() for cell in line.strip("|").split(" | "))
+            found.append((law, wires, one.strip("`"), other.strip("`")))
     return found
 
 
@@ -248,7 +249,70 @@ def test_both_tables_are_read_whole() -> None:
     assert min(len(rows(AXES, "is this")), len(rows(AXES, "is not this"))) >= 5
 
 
-# -- the reference --------------------------------------------------------------------------------
+# -- the references -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference() -> Iterator[Any]:
+    """The module that writes the reference of the primitives, as the documentation imports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        yield importlib.import_module("reference")
+
+
+@cache
+def primitives_page(module: Any) -> str:
+    return module.page()
+
+
+def test_every_kind_has_an_example_that_makes_it(reference: Any) -> None:
+    assert set(reference.EXAMPLES) == {kind.name for kind in reference.primitives()}
+    for kind in reference.primitives():
+        assert reference.example(kind).node.box.kind is kind
+
+
+def test_the_reference_is_put_into_its_page(reference: Any) -> None:
+    mark = "<!-- the primitives -->"
+    assert (ROOT / "docs" / "primitives.md").read_text().count(mark) == 1
+    assert (ROOT / "docs" / "conf.py").read_text().count(f'"{mark}"') == 1
+
+
+def test_the_reference_has_all_kinds_and_functions(reference: Any) -> None:
+    page = primitives_page(reference)
+    headings = re.findall(r"^### (\w+)$", page, re.MULTILINE)
+    assert headings == list(reference.EXAMPLES)
+    table = page.partition("## Pointwise functions")[2]
+    assert re.findall(r"^\| `(\w+)\(", table, re.MULTILINE) == [
+        function.name for function in reference.functions()
+    ]
+    assert {"exp", "where", "to_int"} <= {function.name for function in reference.functions()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("contract", "| binds | `c` |"),
+        ("contract", "| tubes | `n` `m` |"),
+        ("contract", "| cost | `multiply-add 2*c*m*n` |"),
+        ("split", "| makes | `h` `c` |"),
+        ("softmax", "| in `rational` | no: an exponential of a rational is not rational |"),
+        ("softmax", "| in `field` | yes |"),
+        ("max", "| in `field` | no: a finite field has no order |"),
+        ("max", "| in `rational` | yes |"),
+        ("fourier", "| in `rational` | in part: the turns of a circle cut in 3 are not rational; "),
+        ("gather", "| attributes | – |"),
+        ("slice", "| attributes | `start` `step` |"),
+    ],
+)
+def test_rows_of_the_reference(reference: Any, kind: str, row: str) -> None:
+    section = primitives_page(reference).partition(f"### {kind}\n")[2].partition("\n## ")[0]
+    assert row in section.partition("\n### ")[0]
+
+
+def test_torch_contains_every_kind_but_holes(reference: Any) -> None:
+    sections = primitives_page(reference).partition("\n## Pointwise")[0].split("### ")[1:]
+    outside = [text.split()[0] for text in sections if "| in `torch` | yes |" not in text]
+    assert outside == ["learner"]
 
 
 @pytest.mark.parametrize("name", vs.__all__)

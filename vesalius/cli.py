@@ -147,6 +147,35 @@ def json_(
         output.write_text(document + "\n", encoding="utf-8")
 
 
+@app.command()
+def draw(
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help=".svg, .html, .tex or .dot.")
+    ],
+    options: Options = "",
+    depth: Annotated[int, typer.Option(min=0, help="Levels of named boxes that stand open.")] = 0,
+    direction: Annotated[str, typer.Option(help="right or down.")] = "right",
+    theme: Annotated[str, typer.Option(help="light, dark, print or safe.")] = "light",
+    labels: Annotated[str, typer.Option(help="changes, all or none.")] = "changes",
+    tubes: Annotated[bool, typer.Option(help="Shade what is mapped over an axis.")] = True,
+    legend: Annotated[bool, typer.Option(help="List the axes with their sizes.")] = False,
+) -> None:
+    """Draw a diagram."""
+    from vesalius.diagrams.drawing.picture import draw
+
+    draw(
+        _diagram(source, options),
+        output,
+        depth=depth,
+        direction=direction,
+        theme=theme,
+        labels=labels,
+        tubes=tubes,
+        legend=legend,
+    )
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from vesalius import __version__
@@ -180,11 +209,21 @@ def _diagram(source: str, options: str) -> Diagram:
     if mechanism is not None:
         made: Diagram = mechanism(**chosen)
         return made
-    from vesalius.diagrams.graph import Diagram
-
     if chosen:
         raise typer.BadParameter("a diagram in a file takes no options", param_hint="--with")
-    return Diagram.from_json(Path(source).read_text(encoding="utf-8"))
+    return _from_file(Path(source))
+
+
+def _from_file(path: Path) -> Diagram:
+    from vesalius.diagrams.errors import FormatError
+    from vesalius.diagrams.graph import Diagram
+
+    try:
+        return Diagram.from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise FormatError(f"{path} is not a text in UTF-8") from None
+    except FormatError as error:
+        raise FormatError(f"{path}: {_message(error)}") from None
 
 
 def _pairs(option: str, text: str) -> dict[str, str | None]:
@@ -313,7 +352,12 @@ def main() -> None:
 
         if not isinstance(error, VesaliusError):
             raise
-        _fail(str(error).partition("\n  at ")[0])  # the line of code is ours, not the user's
+        _fail(_message(error))
+
+
+def _message(error: Exception) -> str:
+    """What an error says, without the line of code where it was found: that is not the user's."""
+    return str(error).partition("\n  at ")[0]
 
 
 def _fail(message: str) -> None:

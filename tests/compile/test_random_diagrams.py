@@ -59,7 +59,8 @@ class Grower:
         self.keep(self.builder.input(name, " ".join([*axes, dtype])))
 
     def keep(self, wire):
-        if self.entries(wire) <= LARGEST:
+        possible = all(size.constant is None or size.constant >= 0 for size in wire.axes.values())
+        if possible and self.entries(wire) <= LARGEST:
             self.wires.append(wire)
             if wire.dtype != "float":
                 self.exact.append(wire)

@@ -5,9 +5,10 @@ from itertools import combinations, pairwise
 
 import pytest
 from drawing_geometry import all_shapes, all_texts, overlap, points, scenes
+from drawing_samples import attention, block
 
 import vesalius as vs
-from vesalius.diagrams.drawing.scene import Region, Scene
+from vesalius.diagrams.drawing.scene import Region, Scene, Wire
 from vesalius.diagrams.drawing.sketch import sketch
 
 VIEWS = [
@@ -61,16 +62,17 @@ def test_boxes_are_apart(scene: Scene) -> None:
 def test_no_string_passes_through_a_box(scene: Scene) -> None:
     for one, _ in scenes(scene):
         boxes = [
-            (shape.key, shape.box)
+            # A frame is entered from above through the line that holds its name.
+            (shape.key, shape.box, 20.5 if shape.look == "frame" else 8.0)
             for shape in one.shapes
             if shape.look not in ("input", "output") and not shape.points
         ]
         for wire in one.wires:
             for x, y in points(wire.path):
-                for key, (left, top, right, bottom) in boxes:
+                for key, (left, top, right, bottom), room in boxes:
                     deep = min(x - left, right - x, y - top, bottom - y)
                     # Strings touch round glyphs inside their rectangle, at its ends.
-                    limit = 8.0 if key in wire.around else 0.5
+                    limit = room if key in wire.around else 0.5
                     assert deep < limit, (wire.key, key)
 
 
@@ -157,9 +159,27 @@ def test_ports_are_in_order(diagram: vs.Diagram) -> None:
         assert tops == sorted(tops)
 
 
-def test_an_option_that_none_has_is_refused() -> None:
-    from drawing_samples import attention
+@pytest.mark.parametrize("direction", ["right", "down"])
+def test_strings_run_on_into_frames(direction: str) -> None:
+    """A string of the picture and the string inside the frame meet in a point."""
+    scene = vs.draw(block, depth=1, direction=direction).scene
+    outer = {point for wire in scene.wires for point in ends(wire)}
+    frames = [shape for shape in scene.shapes if shape.inner is not None]
+    assert len(frames) == 3
+    for frame in frames:
+        x, y = frame.inner.offset
+        inner = {(round(a + x, 1), round(b + y, 1)) for w in frame.inner.wires for a, b in ends(w)}
+        assert len(inner & outer) == 2, frame.key
 
+
+def ends(wire: Wire) -> list[tuple[float, float]]:
+    """Where a string touches something."""
+    return [
+        (round(anchor.at[0], 1), round(anchor.at[1], 1)) for anchor in wire.anchors if anchor.edge
+    ]
+
+
+def test_an_option_that_none_has_is_refused() -> None:
     for options in ({"theme": "pink"}, {"direction": "up"}, {"labels": "some"}, {"depth": -1}):
         with pytest.raises(vs.FormatError, match="draw: "):
             vs.draw(attention, **options)

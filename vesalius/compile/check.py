@@ -62,7 +62,7 @@ class Interface:
             given[name] = value
         missing = [name for name in names if name not in given]
         if missing:
-            raise StructureError(f"{wanted}; {', '.join(map(repr, missing))} is missing")
+            raise StructureError(f"{wanted}; missing: {', '.join(map(repr, missing))}")
         return [given[name] for name in names]
 
     def widened(self, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:

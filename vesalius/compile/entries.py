@@ -21,6 +21,7 @@ from vesalius.compile.text import (
     SUM,
     Term,
     apply,
+    chain,
     method,
 )
 from vesalius.diagrams.boxes.pointwise import Function
@@ -45,6 +46,8 @@ def pointwise(here: Here) -> list[Term]:
             terms.append(number.top(here.scope.lengths))
         else:
             terms.append(here.aligned(here.operand(port, wanted), out))
+    if function.name == "reciprocal":
+        return [chain("/", PRODUCT, [Term("1"), terms[0]])]
     extra = [literal_term(value) for value in here.box["numbers"]]
     if template is None:
         place = f"FUNCTIONS[{function.name!r}].torch"

@@ -154,7 +154,7 @@ def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
         written.__name__,
         (written, DiagramModule),
         {
-            "forward": _checked(written.forward),
+            "forward": _checked(written.forward, main.generator),
             "diagram": diagram,
             "source": text,
             "sizes": dict(sizes),
@@ -212,12 +212,12 @@ def _run(text: str, name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _checked(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _checked(forward: Callable[..., Any], draws: bool) -> Callable[..., Any]:
     """`forward`, which looks at its inputs first; its signature is that of the text."""
 
     @functools.wraps(forward)
     def checked(self: DiagramModule, *inputs: Any, **named: Any) -> Any:
-        options = {"generator": named.pop("generator")} if "generator" in named else {}
+        options = {"generator": named.pop("generator", None)} if draws else {}
         interface = self._interface
         if torch.compiler.is_compiling():
             return forward(self, *inputs, **named, **options)

@@ -389,7 +389,10 @@ class Here:
 
     def operand(self, port: int, dtype: str | None = None) -> Operand:
         """An input as a tensor; integers are cast when floats are wanted."""
-        term, given = self.scope.tensor(self.node.src[port]), self.site.dtypes[port]
+        number, given = self.number(port), self.site.dtypes[port]
+        if number is not None and dtype == "float":
+            return Operand(self.scope.full(number._replace(dtype="float")), (), "float")
+        term = self.scope.tensor(self.node.src[port])
         if dtype == "float" and given == "int":
             term, given = self.cast(term), "float"
         return Operand(term, self.axes(port), given)

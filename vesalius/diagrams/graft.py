@@ -30,7 +30,7 @@ class _Tube(NamedTuple):
 
 def _hints(own: Sequence[str], labels: Sequence[Label]) -> tuple[str, ...]:
     """Names for slots: `own[k]` for label k; a tube's own name, which wins where both agree."""
-    names = [getattr(x, "name", x) for x in labels]
+    names: list[Any] = [getattr(x, "name", x) for x in labels]
     taken = {x for x in names if isinstance(x, str)}
     for k, x in enumerate(names):
         if isinstance(x, int):
@@ -127,17 +127,17 @@ class Graft:
         arguments: list[Use] = []
         for wire, labels in other.uses:
             here, slots = self.seen[wire]
-            order = range(len(labels)) if slots is None else slots
+            order: Sequence[Label] = range(len(labels)) if slots is None else slots
             arguments.append((here, tuple(labels[x] if isinstance(x, int) else x for x in order)))
         inner = Graft(self.builder, other.body, other.sizes, {}, None, self.prefix, {}, None)
         inner.tokens = self.tokens  # identities that several outputs share are made once
         inner.run(arguments)
         port = other.body.outputs[other.output]
-        wire, labels = inner.seen[port.wire]
+        wire, labelled = inner.seen[port.wire]
         place = {label: slot for slot, label in enumerate(other.labels)}
         axis = {slot: i for i, slot in enumerate(port.slots)}
-        order = range(len(port.slots)) if labels is None else labels
-        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in order)
+        own: Sequence[Label] = range(len(port.slots)) if labelled is None else labelled
+        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in own)
         return wire, None if slots == tuple(range(len(slots))) else slots
 
     def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:

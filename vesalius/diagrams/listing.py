@@ -70,6 +70,10 @@ def _wire_names(diagram: Diagram) -> list[str]:
 
 def _call(diagram: Diagram, node: Node, names: list[str], called: list[str]) -> str:
     box = node.box
+    if box.kind.name in ("named", "scan"):
+        # Every port binds axes of its own: to call them apart would say nothing.
+        reads = [f"{called[wire]}[{', '.join(diagram.hints[wire])}]" for wire in node.src]
+        return f"{box_name(box)}({', '.join(reads)})"
     words = []
     for wire, row in zip(node.src, box.maps, strict=True):
         axes = ", ".join(

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vesalius.anatomy import CATALOGUE, Mechanism
-from vesalius.compile import to_torch
+from vesalius.compile.module import DiagramModule, to_torch
 from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.graph import SOURCES, Diagram
 from vesalius.diagrams.sizes import Size
@@ -44,8 +44,8 @@ class Exhibit:
     options: Mapping[str, Any]
     symbolic: Diagram
     diagram: Diagram
-    single: nn.Module
-    double: nn.Module
+    single: DiagramModule
+    double: DiagramModule
     checks: dict[str, measure.Agreement] = field(default_factory=dict)
     seconds: float = 0.0
     predicted: float = 0.0

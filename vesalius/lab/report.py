@@ -95,6 +95,7 @@ def figures(tour: Tour) -> dict[str, Any]:
             "held_out_characters": len(reading.held_out),
             "unigram_entropy": reading.unigram,
             "bigram_entropy": reading.bigram,
+            "bigram_entropy_held_out": reading.bigram_held_out,
         },
         "machine": {
             "products_per_second": tour.machine.products,
@@ -193,13 +194,14 @@ def _text(tour: Tour) -> str:
                 ("characters", f"{len(reading.text):,}, {len(reading.alphabet)} distinct"),
                 ("held out", f"the last {len(reading.held_out):,} characters"),
                 ("entropy of a character", bits(reading.unigram)),
-                ("given the one before it", bits(reading.bigram)),
+                ("given the one before it", f"{bits(reading.bigram)}: the bar"),
+                ("… in the part held out", bits(reading.bigram_held_out)),
             ]
         ),
         page.paragraph(
-            "A model that predicts each character from the one before it can do no better on this "
-            "text, on average, than the last number. A lower loss on text that was held out is "
-            "due to reading further back, which is what attention does."
+            "A model that predicts each character from the one before it can do no better on a "
+            "text, on average, than the entropy of a character given the one before it in that "
+            "text. A lower loss is due to reading further back, which is what attention does."
         ),
     )
 
@@ -221,7 +223,7 @@ def _mechanisms(tour: Tour) -> str:
             "the meaning of the diagram, computed box by box in float64. The last two columns are "
             "the largest differences, relative to one plus the largest value, on the normalised "
             "embeddings of held-out passages, as the first attention of the language model reads "
-            "them: once with its random initial weights, once with the trained ones. The FLOPs "
+            "them: once before it is trained, once after. The FLOPs "
             "are those of one passage, the terms of highest degree as n = m grows; all of them "
             "are with the diagrams below."
         ),
@@ -296,6 +298,7 @@ def _diagram(anchor: str, one: Exhibit) -> str:
         page.listing(str(diagram)),
         page.table(("parameter", "type"), parameters, ()) if parameters else "",
         page.listing(str(diagram.cost())),
+        page.folded(f"{anchor}-source", "compiled to", page.listing(one.single.source)),
     )
 
 

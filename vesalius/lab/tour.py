@@ -28,6 +28,7 @@ from vesalius.lab.report import bits
 
 CHECKPOINT = "checkpoint.pt"
 FAILED, INTERRUPTED = 1, 130
+START, END = "at the start", "at the end"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,12 @@ class Settings:
 
 @dataclass
 class Reading:
-    """A text, its alphabet, its two parts as integers, and its entropies in nats."""
+    """A text, its alphabet, its two parts as integers, and entropies in nats.
+
+    `bigram` is the bar: the entropy of a character given the one before it, in the whole text.
+    `bigram_held_out` is that of the part held out: what a table of pairs could reach at best
+    that had been fitted to the very text on which it is tested.
+    """
 
     name: str
     text: str
@@ -70,6 +76,7 @@ class Reading:
     rows: Tensor
     unigram: float
     bigram: float
+    bigram_held_out: float
 
 
 @dataclass
@@ -128,9 +135,9 @@ def take(settings: Settings, console: Console | None = None) -> int:
 
 def _take(settings: Settings, console: Console) -> int:
     start = time.perf_counter()
-    settings.out.mkdir(parents=True, exist_ok=True)
     reading = read(settings)
-    console.print(_about(reading), highlight=False)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    console.print(_about(reading), highlight=False, markup=False)
     machine = measure.calibrate()
     tour = Tour(settings, reading, machine, *build(settings, len(reading.alphabet)))
     optimiser = language.optimiser_for(tour.model.single, settings.recipe)
@@ -139,14 +146,14 @@ def _take(settings: Settings, console: Console) -> int:
         path = settings.out / CHECKPOINT
         tour.history = language.restore(path, mark, tour.model.single, optimiser)
         console.print(f"Going on after step {tour.history.step}, from {path}.", highlight=False)
-    check(tour, "before training")
+    check(tour, START)
     time_(tour)
     console.print(_table(tour))
-    _say_checks(console, tour, "before training")
+    _say_checks(console, tour, START)
     learn(tour, optimiser, console)
     tour.final = language.held_out_loss(tour.model.single, reading.rows)
-    check(tour, "after training")
-    _say_checks(console, tour, "after training")
+    check(tour, END)
+    _say_checks(console, tour, END)
     tour.samples = samples(tour)
     tour.seconds = time.perf_counter() - start
     _say_end(console, tour)
@@ -176,6 +183,7 @@ def read(settings: Settings) -> Reading:
         language.windows(kept, settings.context),
         corpus.unigram_entropy(whole),
         corpus.bigram_entropy(whole),
+        corpus.bigram_entropy(held_out),
     )
 
 
@@ -332,7 +340,7 @@ def _say_checks(console: Console, tour: Tour, when: str) -> None:
     single = max(one.checks[when].single for one in tour.everything)
     verdict = f"[red]WRONG: {', '.join(wrong)}[/red]" if wrong else "all agree"
     console.print(
-        f"Modules against the float64 reference, on embeddings {when}: {verdict}; "
+        f"Modules against the float64 reference, on the embeddings {when}: {verdict}; "
         f"largest difference {double:.0e} in float64, {single:.0e} in float32.",
         highlight=False,
     )
@@ -353,5 +361,5 @@ def _say_end(console: Console, tour: Tour) -> None:
             f"More steps may help: vesalius tour --steps {2 * tour.settings.steps}", highlight=False
         )
     console.print("It writes:\n", highlight=False)
-    console.print(tour.samples.strip("\n"), highlight=False, markup=False)
+    console.print(tour.samples.strip("\n"), highlight=False, markup=False, emoji=False)
     console.print(f"\n{tour.seconds:.0f} s.", highlight=False)

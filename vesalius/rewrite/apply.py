@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from vesalius.diagrams.box import Axes
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label, Use
@@ -65,10 +66,16 @@ def _instance(rule: Rule, counts: tuple[int, ...], functions: tuple[Any, ...]) -
     return _Instance(rule, counts, dict(functions)).build()
 
 
+def _axis(row: Axes, label: Label) -> int:
+    """The slot of an output that a local axis is; a right side has no other labels."""
+    assert isinstance(label, int)
+    return row.index(label)
+
+
 class _Spread(NamedTuple):
     """What a wire of the rule is in an instance: one use, or the operands of a `many`."""
 
-    uses: tuple[Use, ...]
+    uses: tuple[tuple[int, Axes], ...]
 
 
 class _Instance:
@@ -110,7 +117,7 @@ class _Instance:
 
     def _place(self, node: Node) -> None:
         box = node.box
-        uses: list[Use] = []
+        uses: list[tuple[int, Axes]] = []
         for wire, row in zip(node.src, box.maps, strict=True):
             for here, labels in self.seen[wire].uses:
                 uses.append((here, tuple(row[x] for x in labels)))
@@ -128,4 +135,4 @@ class _Instance:
         new: list[tuple[Label, Any]] = [(box.inner + k, size) for k, size in enumerate(box.new)]
         made = self.builder.add(box.kind, attrs, uses, box.bound, new)
         for wire, row, labels in zip(made.wires, box.outs, made.labels, strict=True):
-            self.seen.append(_Spread(((wire, tuple(row.index(x) for x in labels)),)))
+            self.seen.append(_Spread(((wire, tuple(_axis(row, x) for x in labels)),)))

@@ -249,9 +249,7 @@ def _check_variant(rule: Rule, seed: int) -> Verdict:
     found = smallest(_title(rule), _simple_pairs(rule), seed=seed)
     if found is None:
         notes = ("no difference was found: the sides may be equal",)
-    return Verdict(
-        rule.name, rule.grade.name, True, "sampled", counterexample=found, notes=notes
-    )
+    return Verdict(rule.name, rule.grade.name, True, "sampled", counterexample=found, notes=notes)
 
 
 # -- derivations ----------------------------------------------------------------------------------------

@@ -89,9 +89,7 @@ def shows(pair: Pair, values: Values) -> bool:
     from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra
 
     try:
-        left, right = (
-            pair.run(side, values, TorchAlgebra()) for side in (pair.left, pair.right)
-        )
+        left, right = (pair.run(side, values, TorchAlgebra()) for side in (pair.left, pair.right))
     except (VesaliusError, RuntimeError):
         return False
     return any(differs(x, y) for x, y in zip(left, right, strict=True))
@@ -120,9 +118,7 @@ def _shows_in(algebra: str, pair: Pair, values: Values, seed: int) -> bool:
 
     chosen: Any = RationalAlgebra() if algebra == "rational" else PreciseAlgebra(400)
     try:
-        left, right = (
-            pair.run(side, values, chosen, seed) for side in (pair.left, pair.right)
-        )
+        left, right = (pair.run(side, values, chosen, seed) for side in (pair.left, pair.right))
     except VesaliusError:
         return False
     return any(bool(np.any(x != y)) for x, y in zip(left, right, strict=True))
@@ -334,9 +330,7 @@ def _first_difference(found: Counterexample) -> int:
     from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra
 
     pair = found.pair
-    left, right = (
-        pair.run(side, found.values, TorchAlgebra()) for side in (pair.left, pair.right)
-    )
+    left, right = (pair.run(side, found.values, TorchAlgebra()) for side in (pair.left, pair.right))
     return next(k for k, (x, y) in enumerate(zip(left, right, strict=True)) if differs(x, y))
 
 

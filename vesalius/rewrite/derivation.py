@@ -124,5 +124,3 @@ def derive(start: Diagram, *rules: Rule) -> Derivation:
     for rule in rules:
         derivation = derivation.then(rule)
     return derivation
-
-

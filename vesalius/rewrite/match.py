@@ -391,7 +391,7 @@ class Matcher:
         for turn in permutations(theirs.bound):
             yield {**dict(zip(ours.bound, turn, strict=True)), **new}
 
-    # -- axes ---------------------------------------------------------------------------------------
+    # -- axes -------------------------------------------------------------------------------------
 
     def _axes(self, state: _State) -> Iterator[_State]:
         """Send every local axis of the pattern to the host; guess only what nothing tells."""
@@ -450,7 +450,7 @@ class Matcher:
             for wire, row, other in zip(ours.wires, ours.box.outs, theirs.box.outs, strict=True):
                 yield wire, row, node, other
 
-    # -- exactness and tubes ------------------------------------------------------------------------
+    # -- exactness and tubes ----------------------------------------------------------------------
 
     def _exact(self, state: _State) -> bool:
         """A declared axis is at a port exactly when its image is."""
@@ -581,7 +581,8 @@ class _Tubes:
                 if wire >= self.pattern.inputs:
                     continue
                 place = {self.state.axes[node, a]: s for s, a in enumerate(ours.box.maps[p])}
-                places, uses = [], []
+                places: list[tuple[int, int, tuple[Any, ...]]] = []
+                uses: list[Use] = []
                 for q in self.state.ports[node, p]:
                     row = theirs.box.maps[q]
                     labels = tuple(place[b] if b in place else self.label(node, b) for b in row)

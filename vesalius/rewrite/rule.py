@@ -141,7 +141,9 @@ def _trace(
         sides = function(**arguments)
     if not isinstance(sides, tuple) or len(sides) != 2:
         raise RuleError(f"{name}: a rule returns its two sides: `return left, right`")
-    left, right = (_side(builder, declared, side, word) for side, word in zip(sides, _WORDS))
+    left, right = (
+        _side(builder, declared, side, word) for side, word in zip(sides, _WORDS, strict=True)
+    )
     return Rule(
         name,
         promise,
@@ -179,7 +181,7 @@ def _source(function: Callable[..., Any]) -> str:
     return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}"
 
 
-# -- what is refused, with the reason ---------------------------------------------------------------
+# -- what is refused, with the reason -------------------------------------------------------------
 
 
 def _checked(made: Rule) -> Rule:
@@ -239,15 +241,15 @@ def _bound_names(side: Diagram) -> set[str]:
         for wire, row in zip(node.src, box.maps, strict=True):
             for slot, axis in enumerate(row):
                 local[axis] |= origins[wire][slot]
-        for axis in box.bound:
-            found |= local[axis]
+        for bound in box.bound:
+            found |= local[bound]
         made = {box.inner + j: frozenset([f"#{k}.{j}"]) for j in range(len(box.new))}
         for row in box.outs:
             origins.append([made.get(axis, frozenset(local[axis])) for axis in row])
     for port in side.outputs:
-        for axis, slot in zip(port.axes, port.slots, strict=True):
+        for name, slot in zip(port.axes, port.slots, strict=True):
             if any(origin.startswith("#") for origin in origins[port.wire][slot]):
-                found.add(axis)
+                found.add(name)
     return found
 
 

@@ -79,9 +79,7 @@ def _first(derivation: Derivation, rules: Sequence[Rule]) -> Derivation | None:
     return None
 
 
-def _lower(
-    derivation: Derivation, rules: Sequence[Rule], measure: Measure
-) -> Derivation | None:
+def _lower(derivation: Derivation, rules: Sequence[Rule], measure: Measure) -> Derivation | None:
     now = measure(derivation.end)
     for rule in rules:
         for k, match in enumerate(matches(rule, derivation.end)):

@@ -217,6 +217,8 @@ class Layout:
             look = self.sketch.glyphs[item.glyph].look
             if look in ENDS:
                 return end - STUB if look == "input" else start + STUB
+        if self.down and not after and item.glyph in self.inner:
+            return start + TITLE  # the name of the frame stands between
         if item.glyph >= 0 and self.sketch.glyphs[item.glyph].look in ("dot", "scalar"):
             across = self.measure.spans[item.glyph][1]
             radius = min(across, end - start) / 2

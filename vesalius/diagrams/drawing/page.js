@@ -66,7 +66,7 @@ function arrange(number, path) {
     if (o) {
       const places = side === "in" ? o.inner.ins : o.inner.outs;
       result[across] = o.at[across] + (scene.down ? 0 : TITLE) + places[port];
-      if (edge) result[along] = o.at[along] + (side === "in" ? 0 : o.size[along]);
+      if (edge) result[along] = o.at[along] + (side === "in" ? (scene.down ? TITLE : 0) : o.size[along]);
       return result;
     }
     const shift = moved(shape);

@@ -43,7 +43,7 @@ def _middle(item: Item, room: tuple[float, float]) -> float:
 def _dot(graph: Layers, extra: Sequence[tuple[float, float]], middles: Sequence[float]) -> str:
     lines = [
         "digraph {",
-        f"graph [splines=false, nodesep={GAP / 72}, ranksep=0.2, newrank=true, nslimit=40];",
+        f"graph [splines=false, nodesep={GAP / 72}, ranksep=0.2, nslimit={_patience(graph)}];",
         'node [shape=box, fixedsize=true, label="", height=0.1, margin=0];',
         "edge [arrowhead=none];",
     ]
@@ -73,6 +73,11 @@ def _dot(graph: Layers, extra: Sequence[tuple[float, float]], middles: Sequence[
         lines.append(f"{tail} -> {head} [weight={weight}];")
     lines.append("}")
     return "\n".join(lines)
+
+
+def _patience(graph: Layers) -> int:
+    """Rounds of the network simplex for each item: enough for an optimum, or for a picture."""
+    return 40 if len(graph.items) <= 800 else 2
 
 
 def _port(

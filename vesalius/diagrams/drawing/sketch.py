@@ -176,6 +176,7 @@ class _Sketcher:
         self.classes = _Classes()
         self.string_of: dict[int, int] = {}
         self.order: dict[str, int] = {}
+        self.type_texts: dict[tuple[object, object], str] = {}
 
     def run(self) -> Sketch:
         plans = self.plans()
@@ -309,6 +310,13 @@ class _Sketcher:
     def size(self, wire: int, slot: int) -> str:
         return str(self.diagram.types[wire].sizes[slot])
 
+    def type_text(self, wire: int) -> str:
+        """The type of a wire, written out once for all wires that have it."""
+        key = (self.diagram.types[wire], self.diagram.hints[wire])
+        if key not in self.type_texts:
+            self.type_texts[key] = str(self.diagram.wire_type(wire))
+        return self.type_texts[key]
+
     def string(self, wire: int, glyph: int, out: int, shown: bool) -> int:
         """A new string; `shown` says whether its axes are written beside it."""
         names = self.hints(wire)
@@ -322,7 +330,7 @@ class _Sketcher:
                 names,
                 classes,
                 (glyph, out),
-                str(self.diagram.wire_type(wire)),
+                self.type_text(wire),
                 " ".join(shortened(name, 12) for name in self.ordered(names)) if written else "",
             )
         )
@@ -564,7 +572,7 @@ class _Sketcher:
             lines.append(f"parameter {plan.dark}" + (f", bias {plan.bias}" if plan.bias else ""))
         if plan.inside:
             lines.append("parameters " + ", ".join(plan.inside))
-        took = ", ".join(str(diagram.wire_type(wire)) for wire in node.src)
-        gave = ", ".join(str(diagram.wire_type(wire)) for wire in last.wires)
+        took = ", ".join(self.type_text(wire) for wire in node.src)
+        gave = ", ".join(self.type_text(wire) for wire in last.wires)
         lines.append(f"{took} → {gave}" if took else gave)
         return "\n".join(lines)

@@ -91,7 +91,7 @@ def mean(x: Wire, over: Axes) -> Wire:
     return divide(sum(x, over), product(sizes))
 
 
-def _reduction(kind: Kind) -> Callable[[Wire, Axes], Wire]:
+def _reduction(kind: Kind) -> Callable[..., Wire]:
     def verb(x: Wire, over: Axes) -> Wire:
         axes = axis_names(over)
         if not axes:

@@ -253,9 +253,7 @@ def declared_axes(node: Node) -> tuple[list[Sequence[str]], Names]:
 class _Place:
     """What a writer needs of one box."""
 
-    def __init__(
-        self, source: _Source, node: Node, labels: Names, sizes: Sequence[Size]
-    ) -> None:
+    def __init__(self, source: _Source, node: Node, labels: Names, sizes: Sequence[Size]) -> None:
         self.source = source
         self.node = node
         self.box = node.box
@@ -369,9 +367,7 @@ def _window(place: _Place) -> str:
 
 def _concat(place: _Place) -> str:
     over = ", ".join(f'"{place.labels[a]}"' for a in place.box.bound)
-    return _call(
-        "vs.concat", *place.operands, over=f"({over},)", into=place.axes(tuple(place.new))
-    )
+    return _call("vs.concat", *place.operands, over=f"({over},)", into=place.axes(tuple(place.new)))
 
 
 def _parameter(place: _Place) -> str:
@@ -496,9 +492,7 @@ WRITERS: dict[str, Callable[[_Place], str]] = {
     "pad": _pad,
     "window": _window,
     "concat": _concat,
-    "gather": lambda place: _call(
-        "vs.gather", *place.operands, over=place.axes(place.box.bound)
-    ),
+    "gather": lambda place: _call("vs.gather", *place.operands, over=place.axes(place.box.bound)),
     "topk": lambda place: _call(
         "vs.topk",
         *place.operands,
@@ -511,4 +505,3 @@ WRITERS: dict[str, Callable[[_Place], str]] = {
     "named": _named,
     "scan": _scan,
 }
-

@@ -174,9 +174,7 @@ def _trial(pair: Pair, sizes: dict[str, int], seed: int) -> tuple[Difference | N
     raise Outside("a denominator is 0 whatever the inputs")
 
 
-def _needed(
-    pair: Pair, sizes: dict[str, int], seed: int, error: float
-) -> tuple[int, float | None]:
+def _needed(pair: Pair, sizes: dict[str, int], seed: int, error: float) -> tuple[int, float | None]:
     """How many trials reach the error wanted, and the error that so many reach."""
     count, degree = complexity(pair, sizes, seed)
     once = 1.0 if count is None else acceptance(count, degree)

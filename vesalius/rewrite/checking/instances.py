@@ -220,9 +220,7 @@ class _Host:
             labels = [turned[name] for name in before.names]
             uses.append(_use(before.id, labels, port))
         first = len(builder.types)
-        made = builder.graft(
-            self.body, uses, sizes=self.sizes, replace=same_tokens(self.body)
-        )
+        made = builder.graft(self.body, uses, sizes=self.sizes, replace=same_tokens(self.body))
         inside = range(first, len(builder.types))
         ports = []
         for k, (wire_, labels) in enumerate(made):
@@ -268,4 +266,3 @@ def is_whole(rule: Rule, instance: Instance) -> bool:
     """Whether no box of the left side vanishes for so few operands."""
     body = spelled(rule, "left", instance.counts, samples(rule))
     return len(body) == len(rule.left)
-

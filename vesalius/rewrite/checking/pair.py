@@ -93,7 +93,9 @@ def _read_as(left: Diagram, right: Diagram) -> Diagram:
     sizes: dict[str, Size] = {}
     for name, type_ in ours.items():
         if set(type_.axes) != set(theirs[name].axes) or type_.dtype != theirs[name].dtype:
-            raise TypeClash(f"the input {name!r} is {type_} on the left, {theirs[name]} on the right")
+            raise TypeClash(
+                f"the input {name!r} is {type_} on the left, {theirs[name]} on the right"
+            )
         for axis, length in theirs[name].axes.items():
             if length.variable is not None:
                 sizes.setdefault(length.variable, type_.axes[axis])
@@ -128,9 +130,9 @@ def _read_as(left: Diagram, right: Diagram) -> Diagram:
     return builder.finish(ports)
 
 
-def _sources(left: Diagram, right: Diagram) -> dict[str, ArrayType]:
+def _sources(*sides: Diagram) -> dict[str, ArrayType]:
     found: dict[str, ArrayType] = {}
-    for side in (left, right):
+    for side in sides:
         for name, type_ in {**side.parameters, **side.randoms}.items():
             sizes = tuple(type_.axes.values())
             known = found.setdefault(name, type_)

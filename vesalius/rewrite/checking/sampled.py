@@ -102,9 +102,7 @@ def _precisely(pair: Pair, values: Values, seed: int) -> Finding:
     finding: Finding = "unknown"
     for digits in DIGITS:
         algebra = PreciseAlgebra(digits)
-        left, right = (
-            pair.run(side, values, algebra, seed) for side in (pair.left, pair.right)
-        )
+        left, right = (pair.run(side, values, algebra, seed) for side in (pair.left, pair.right))
         found = [_entries(x, y) for x, y in zip(left, right, strict=True)]
         finding = max(found, key=_SEVERITY.index, default="equal")
         if finding != "different":
@@ -308,9 +306,7 @@ def symbolic(pair: Pair) -> Tier:
         inputs = tuple(arrays[name] for name in pair.left.input_types)
         values = Values(shape, inputs, {name: arrays[name] for name in pair.sources})
         try:
-            left, right = (
-                pair.run(side, values, algebra, 0) for side in (pair.left, pair.right)
-            )
+            left, right = (pair.run(side, values, algebra, 0) for side in (pair.left, pair.right))
             if _operations([*left, *right]) > OPERATIONS:
                 continue
             same = all(algebra.same(x, y) for x, y in zip(left, right, strict=True))

@@ -1,0 +1,157 @@
+"""Make the gallery: `python docs/gallery.py` writes docs/gallery.md and docs/pictures/.
+
+Every picture is made by the code that stands above it, which is run here as it is shown.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+HEAD = """\
+# Gallery
+
+Every picture on this page is drawn by the code above it; `python docs/gallery.py` makes the page.
+
+Strings run from left to right, in the order of their ports. Beside a string stand its axes,
+where they change. A shaded region is a *tube*: everything in it is mapped over the axis that it is
+named after. Where two tubes would overlap without nesting, as those of queries and keys do, the
+larger one has a region and the other follows its strings. Dark boxes are learned, boxes with bars
+are diagrams of their own, a triangle is where something comes from: a parameter, a constant, a
+mask. A small stroke across a string calls an axis by another name.
+"""
+
+# Title, name of the file, what to know, code that ends in a picture.
+ENTRIES = [
+    (
+        "Scaled dot-product attention",
+        "attention",
+        "Queries have the axis `n`, keys and values `m`. Softmax binds `m`, and nothing binds `n`.",
+        """
+        @vs.diagram
+        def attention(q: "n c", k: "m c", v: "m e") -> "n e":
+            scores = vs.contract(q, k, over="c") / vs.sqrt(vs.size("c"))
+            return vs.contract(vs.softmax(scores, over="m"), v, over="m")
+
+        picture = vs.draw(attention)
+        """,
+    ),
+    (
+        "The same, over batches and heads",
+        "tubes",
+        "Two more axes are one more tube, and nothing else.",
+        """
+        picture = vs.draw(attention.over("b h"))
+        """,
+    ),
+    (
+        "Bahdanau's attention",
+        "bahdanau",
+        "",
+        """
+        picture = vs.draw(vs.anatomy["bahdanau"]())
+        """,
+    ),
+    (
+        "Causal multi-head self-attention",
+        "multihead",
+        "One input is read along `n` and along `m`: that is what the strokes say.",
+        """
+        picture = vs.draw(vs.anatomy["multihead"](causal=True))
+        """,
+    ),
+    (
+        "Linear attention",
+        "linear",
+        "",
+        """
+        picture = vs.draw(vs.anatomy["linear"]())
+        """,
+    ),
+    (
+        "A transformer block",
+        "block",
+        "Only attention interrupts the tube of the positions: nothing else mixes them.",
+        """
+        block = vs.anatomy["block"]()
+        picture = vs.draw(block)
+        """,
+    ),
+    (
+        "The block, opened",
+        "block-open",
+        "",
+        """
+        picture = vs.draw(block, depth=1, direction="down")
+        """,
+    ),
+    (
+        "An encoder of twelve layers",
+        "encoder",
+        "",
+        """
+        picture = vs.draw(vs.anatomy["encoder"](layers=12))
+        """,
+    ),
+    (
+        "For paper",
+        "print",
+        "`print` has greys alone, `safe` colours that colour-blind readers tell apart.",
+        """
+        picture = vs.draw(attention, theme="print", legend=True)
+        """,
+    ),
+    (
+        "For dark pages",
+        "dark",
+        "",
+        """
+        picture = vs.draw(vs.anatomy["multihead"](), theme="dark")
+        """,
+    ),
+    (
+        "Two sides of an equation",
+        "pair",
+        "What differs is lit.",
+        """
+        from vesalius.diagrams.drawing.strips import pair
+
+        @vs.diagram
+        def scores_first(q: "n c", k: "m c", v: "m e") -> "n e":
+            return vs.contract(vs.contract(q, k, over="c"), v, over="m")
+
+        @vs.diagram
+        def values_first(q: "n c", k: "m c", v: "m e") -> "n e":
+            return vs.contract(q, vs.contract(k, v, over="m"), over="c")
+
+        picture = pair(scores_first, values_first, ["quadratic in n", "linear in n"])
+        """,
+    ),
+]
+
+
+def main() -> None:
+    """Run every entry and write the page."""
+    import vesalius as vs
+
+    pictures = HERE / "pictures"
+    pictures.mkdir(exist_ok=True)
+    known: dict[str, object] = {"vs": vs}
+    lines = [HEAD]
+    for title, name, words, code in ENTRIES:
+        text = textwrap.dedent(code).strip()
+        exec(compile(text, f"<{name}>", "exec"), known)
+        picture = known["picture"]
+        svg = picture if isinstance(picture, str) else picture.svg()
+        (pictures / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        lines += [f"## {title}\n", *([words + "\n"] if words else [])]
+        lines += [f"```python\n{text}\n```\n", f"![{title}](pictures/{name}.svg)\n"]
+    (HERE / "gallery.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Witnesses: maps of parameters that show what a grade other than `equal` promises.
+
+    Witness(to_left=lambda p, sizes: {"wk": p["wk"].expand(sizes["h"], -1, -1)})
+
+says that whatever the right side computes with its parameters, the left side computes with
+those: the right side's functions are among the left side's (`reduces`). `generalises` needs
+`to_right`, `reparametrised` both. For `limit` the map takes a third argument, which runs
+through `scales`, and the error must fall along them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from vesalius.diagrams.graph import Diagram
+
+    Parameters = Mapping[str, torch.Tensor]
+ParameterMap = Callable[..., Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Maps between the parameters of two sides, by name.
+
+    A map is called with the parameters of one side (tensors in float64, dimensions in the
+    order of their types) and the sizes by variable, and returns those of the other; what it
+    leaves out stays as it is. `fill` says what stands in learners. `width` names a size
+    variable that takes the values of `scales`.
+    """
+
+    to_left: ParameterMap | None = None
+    to_right: ParameterMap | None = None
+    fill: Mapping[str, Diagram] = field(default_factory=dict)
+    scales: tuple[float, ...] = ()
+    width: str = ""
