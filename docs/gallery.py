@@ -23,6 +23,10 @@ named after. Where two tubes would overlap without nesting, as those of queries 
 larger one has a region and the other follows its strings. Dark boxes are learned, boxes with bars
 are diagrams of their own, a triangle is where something comes from: a parameter, a constant, a
 mask. A small stroke across a string calls an axis by another name.
+
+```python
+import vesalius as vs
+```
 """
 
 # Title, name of the file, what to know, code that ends in a picture.

@@ -141,7 +141,7 @@ def tried(diagram: vs.Diagram, name: str, sizes: dict[str, int], known: bool = F
         reason = reason.removeprefix(f"{diagram.name} is outside the algebra {name}: ")
         return f"no: {reason.removeprefix(f'{diagram.name}: ')}"
     hidden = getattr(algebra, "unspecified", None) or (name == "sympy" and unspecified(result))
-    return "as an unspecified function" if hidden else "yes"
+    return "unspecified" if hidden else "yes"
 
 
 def meaning(diagram: vs.Diagram, name: str) -> str:

@@ -46,7 +46,9 @@ def tour(
     steps: Annotated[int, typer.Option(min=1, help="Steps of training.")] = 800,
     seed: Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads to compute with.")] = 1,
-    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in DIR.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in DIR.")
+    ] = False,
 ) -> None:
     """Build, check, measure and train, on a text."""
     from vesalius.lab.tour import Settings, take
@@ -344,7 +346,7 @@ def _print_table(table: Any) -> None:
 def main() -> None:
     """Run the command. Errors that are the user's are one message, and the exit status 1."""
     try:
-        app()
+        app(prog_name="vesalius")
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vesalius.diagrams.box import Box
-from vesalius.diagrams.boxes.nested import port_tubes
 from vesalius.diagrams.graph import Diagram, Node
 
 Order = tuple[int, ...]
@@ -93,7 +92,7 @@ def _slots(row: Order, axes: Order) -> Order:
 
 
 def _rules(node: Node) -> tuple[Gives, Asks]:
-    return RULES.get(node.box.kind.name, (_declared, _tubes_then_bound))
+    return RULES.get(node.box.kind.name, (_called, _asks_called))
 
 
 # -- orders -------------------------------------------------------------------------------------
@@ -299,41 +298,48 @@ def _asks_gather(box: Box, have: list[Order], target: list[Order]) -> list[Order
 # -- boxes that hold a diagram, and boxes of the user's own -------------------------------------
 
 
-def _declared(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
-    return list(box.outs)
+def tube_order(box: Box, have: Sequence[Order]) -> Order:
+    """The tubes of a box in the order in which its arguments bring them."""
+    return aligned([_without(order, *box.bound) for order in have], None)
 
 
-def _tubes_then_bound(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:
-    return list(argument_orders(box))
+def output_orders(box: Box, tubes: Order) -> list[Order]:
+    """For each output, its tubes and then the axes that the box makes, as it declares them."""
+    return [(*_restricted(tubes, row), *(a for a in row if a >= box.inner)) for row in box.outs]
 
 
-def argument_orders(box: Box) -> list[Order]:
-    """For each port, the tubes and then the axes that the box binds there, as it declares them."""
-    return [
-        (*tubes, *(a for a in box.bound if a in row))
-        for tubes, row in zip(port_tubes(box), box.maps, strict=True)
-    ]
+def argument_orders(box: Box, tubes: Order) -> list[Order]:
+    """For each port, its tubes and then the axes that the box binds there, as it declares them."""
+    return [(*_restricted(tubes, row), *_restricted(box.bound, row)) for row in box.maps]
 
 
-def _asks_named(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:
-    return list(argument_orders(box))
-
-
-def scan_orders(box: Box) -> list[Order]:
+def scan_orders(box: Box, tubes: Order) -> list[Order]:
     """For each port of a scan: its tubes, the time axis of a sequence, its declared axes."""
     states, elements = box["states"], box["elements"]
-    orders = []
-    for k, (order, row) in enumerate(zip(argument_orders(box), box.maps, strict=True)):
-        if states <= k < states + elements:
-            tubes = [a for a in row if a not in box.bound]
-            *own, time = order[len(tubes) :]
-            order = (*order[: len(tubes)], time, *own)
-        orders.append(order)
+    orders = argument_orders(box, tubes)
+    for k in range(states, states + elements):
+        count = len(_restricted(tubes, orders[k]))
+        *own, time = orders[k][count:]
+        orders[k] = (*orders[k][:count], time, *own)
     return orders
 
 
+def _called(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
+    return output_orders(box, tube_order(box, have))
+
+
+def _asks_called(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:
+    return list(argument_orders(box, _wanted_tubes(box, have, target)))
+
+
 def _asks_scan(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:
-    return list(scan_orders(box))
+    return list(scan_orders(box, _wanted_tubes(box, have, target)))
+
+
+def _wanted_tubes(box: Box, have: list[Order], target: list[Order]) -> Order:
+    """The tubes as the outputs are wanted; those that no output has as they come."""
+    found = dict.fromkeys(a for order in target for a in order if a < box.inner)
+    return tuple(dict.fromkeys([*found, *tube_order(box, have)]))
 
 
 _ALONG = (_replaced, _asks_replaced)
@@ -358,6 +364,6 @@ RULES: dict[str, tuple[Gives, Asks]] = {
     "diagonal": (_diagonal, _asks_bound_last),
     "concat": (_concat, _asks_concat),
     "gather": (_gather, _asks_gather),
-    "named": (_declared, _asks_named),
-    "scan": (_declared, _asks_scan),
+    "named": (_called, _asks_called),
+    "scan": (_called, _asks_scan),
 }

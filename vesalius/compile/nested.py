@@ -34,7 +34,8 @@ class Call(NamedTuple):
     function: str
     ports: list[int]
     extras: list[str]
-    results: list[Order]  # for each output, the box's tubes that it carries
+    tubes: Order  # of the box, in the order in which tensors have them
+    results: list[Order]  # for each output, the tubes that the body gives it
 
     def term(self, arguments: Sequence[Term]) -> Term:
         """The call with these arguments, one for each of `ports`."""
@@ -46,28 +47,33 @@ class Call(NamedTuple):
 
 def _call(here: Here, body: Diagram, tubes: Sequence[Axes], name: str, first: int) -> Call:
     """How to call a body in tubes; inputs from `first` on may be parameters of its own."""
-    scope = here.scope
-    inner = tubed(body, tuple(tubes))
+    scope, box = here.scope, here.box
+    order = tube_order(box, [here.axes(p) for p in range(len(box.maps))])
+    # In the body, a tube is called by its place in the order: equal calls make equal bodies.
+    placed = tuple(tuple(sorted(order.index(t) for t in row)) for row in tubes)
+    inner = tubed(body, placed)
     head, owned = _owned(here, first)
     paths = {p: scope.attributes[here.node.src[p]][1:] for p in owned}
     tokens = {p: scope.tokens[here.node.src[p]] for p in owned}
-    unit = _unit(here, body, inner, tubes, name, paths, tokens)
+    shown = here.axis_names()
+    axis_names = {f"_{place}": shown[t] for place, t in enumerate(order)}
+    unit = _unit(scope.program, body, inner, name, paths, tokens, axis_names)
     if owned and scope.parts.setdefault(head, unit) is not unit:
         # Another box has these parameters and another body: this one is handed them.
-        owned, unit = [], _unit(here, body, inner, tubes, name, {}, {})
+        owned, unit = [], _unit(scope.program, body, inner, name, {}, {}, axis_names)
     function = f"self.{head}" if owned else unit.name
     ports = [p for p in range(len(body.inputs)) if p not in owned]
     extras = [f"{known}={scope.extra_term(extra).at(ANY)}" for known, extra in unit.extras]
     results = [
-        tuple(int(axis[1:]) for axis in port.axes[len(old.axes) :])
+        tuple(order[int(axis[1:])] for axis in port.axes[len(old.axes) :])
         for port, old in zip(inner.outputs, body.outputs, strict=True)
     ]
-    return Call(function, ports, extras, results)
+    return Call(function, ports, extras, order, results)
 
 
 def _owned(here: Here, first: int) -> tuple[str, list[int]]:
     """The inputs that are all the parameters below one attribute, and that attribute."""
-    scope, orders = here.scope, argument_orders(here.box)
+    scope, orders = here.scope, argument_orders(here.box, ())
     below: dict[str, list[int]] = {}
     for port in range(first, len(here.node.src)):
         path = scope.attributes.get(here.node.src[port], ())
@@ -76,28 +82,28 @@ def _owned(here: Here, first: int) -> tuple[str, list[int]]:
     for head, ports in below.items():
         wires = {here.node.src[p] for p in ports}
         every = {wire for wire, path in scope.attributes.items() if path[0] == head}
-        tubes = {a for p in ports for a in here.axes(p)} - set(here.box.bound)
-        as_declared = not tubes and all(here.axes(p) == orders[p] for p in ports)
+        # Without tubes, and with its axes as the body declares them.
+        as_declared = all(here.axes(p) == orders[p] for p in ports)
         if wires == every and as_declared and names.identifier(head) == head:
             return head, ports
     return "", []
 
 
 def _unit(
-    here: Here,
+    program: Program,
     body: Diagram,
     inner: Diagram,
-    tubes: Sequence[Axes],
     name: str,
     paths: Mapping[int, Path],
     tokens: Mapping[int, Token],
+    axis_names: Mapping[str, str],
 ) -> Unit:
-    program = here.scope.program
     described = tuple((p, paths[p], token.describe()) for p, token in tokens.items())
-    key = (body, tuple(tubes), described)
+    tubes = tuple(
+        port.axes[len(old.axes) :] for port, old in zip(inner.inputs, body.inputs, strict=True)
+    )
+    key = (body, tubes, described)
     if key not in program.units:
-        shown = here.axis_names()
-        axis_names = {f"_{t}": shown[t] for t in here.box.tubes}
         program.units[key] = _lower(program, body, inner, name, paths, tokens, axis_names)
     return program.units[key]
 

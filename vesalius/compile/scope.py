@@ -265,9 +265,7 @@ class Scope:
             name = "ones" if number.amount else "zeros"
             return self.new(name, lengths, dtype=number.dtype)
         comma = "," if len(shape) == 1 else ""
-        made = self.new(
-            "full", f"({lengths}{comma})", number.top(self.lengths), dtype=number.dtype
-        )
+        made = self.new("full", f"({lengths}{comma})", number.top(self.lengths), dtype=number.dtype)
         for factor in number.below:
             made = chain("/", PRODUCT, [made, factor.term(self.lengths)])
         return made

@@ -49,13 +49,15 @@ ANY: Bounds = (0, None)
 class Form(NamedTuple):
     """The least and the most inputs, bound axes and new axes of a kind, and a further rule.
 
-    The rule returns what is wrong with a draft whose numbers are right, or the empty string.
+    The rule returns what is wrong with a draft whose numbers are right, or the empty string;
+    `says` is the rule in words.
     """
 
     inputs: Bounds
     bound: Bounds = (0, 0)
     new: Bounds = (0, 0)
     rule: Callable[[Draft], str] | None = None
+    says: str = ""
 
 
 def complaint(draft: Draft) -> str:
@@ -216,9 +218,9 @@ FORMS: Mapping[str, Form] = {
     "input": Form((0, 0), new=ANY),
     "parameter": Form((0, 0), new=ANY),
     "random": Form((0, 0), new=ANY),
-    "constant": Form((0, 0), new=ANY, rule=_constant),
+    "constant": Form((0, 0), new=ANY, rule=_constant, says="a table fills the new axes"),
     "iota": Form((0, 0), new=(1, 1)),
-    "pointwise": Form(ANY, rule=_pointwise),
+    "pointwise": Form(ANY, rule=_pointwise, says="as many as its function takes"),
     "contract": Form((1, None), bound=ANY),
     "add": Form((1, None)),
     "max": Form((1, 1), bound=(1, None)),
@@ -230,15 +232,19 @@ FORMS: Mapping[str, Form] = {
     "like": Form((2, 2)),
     "split": Form((1, 1), bound=(1, 1), new=ANY),
     "merge": Form((1, 1), bound=ANY, new=(1, 1)),
-    "concat": Form((1, None), bound=ANY, new=(1, 1), rule=_concat),
-    "slice": Form((1, 1), bound=(1, 1), new=(1, 1), rule=_slice),
+    "concat": Form((1, None), bound=ANY, new=(1, 1), rule=_concat, says="each input binds one"),
+    "slice": Form((1, 1), bound=(1, 1), new=(1, 1), rule=_slice, says="no step of 0"),
     "pad": Form((1, 1), bound=(1, 1), new=(1, 1)),
-    "window": Form((1, 1), bound=(1, 1), new=(2, 2), rule=_window),
+    "window": Form(
+        (1, 1), bound=(1, 1), new=(2, 2), rule=_window, says="stride and dilation of 1 or more"
+    ),
     "diagonal": Form((1, 1), bound=(2, None), new=(1, 1)),
-    "gather": Form((2, 2), bound=(1, 1), rule=_gather),
+    "gather": Form((2, 2), bound=(1, 1), rule=_gather, says="the table binds, the index does not"),
     "topk": Form((1, 1), bound=(1, 1), new=(1, 1)),
     "fourier": Form((2, 2), bound=(1, 1)),
-    "learner": Form((1, None), bound=ANY, new=ANY, rule=_learner),
-    "named": Form((1, None), bound=ANY, new=ANY, rule=_named),
-    "scan": Form(ANY, bound=ANY, new=ANY, rule=_scan),
+    "learner": Form((1, None), bound=ANY, new=ANY, rule=_learner, says="as its token says"),
+    "named": Form((1, None), bound=ANY, new=ANY, rule=_named, says="as the body declares"),
+    "scan": Form(
+        ANY, bound=ANY, new=ANY, rule=_scan, says="as the body declares, and the time axis"
+    ),
 }

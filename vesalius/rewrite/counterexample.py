@@ -52,7 +52,7 @@ class Counterexample:
         return script(self)
 
 
-# -- search -------------------------------------------------------------------------------------------
+# -- search ---------------------------------------------------------------------------------------
 
 
 def smallest(
@@ -124,7 +124,7 @@ def _shows_in(algebra: str, pair: Pair, values: Values, seed: int) -> bool:
     return any(bool(np.any(x != y)) for x, y in zip(left, right, strict=True))
 
 
-# -- simplification -----------------------------------------------------------------------------------
+# -- simplification -------------------------------------------------------------------------------
 
 
 def simplified(pair: Pair, values: Values, fails: Callable[[Pair, Values], bool]) -> Values:
@@ -207,7 +207,7 @@ def _stays(pair: Pair, values: Values) -> bool:
         return False
 
 
-# -- printing -----------------------------------------------------------------------------------------
+# -- printing -------------------------------------------------------------------------------------
 
 
 def script(found: Counterexample) -> str:

@@ -76,7 +76,9 @@ class FloatBehaviour:
 
 
 def _cell(error: float, lost: float) -> str:
-    return f"{error:.1e}" if not lost else f"lost {lost:.0%}"
+    if lost:
+        return f"lost {lost:.0%}"
+    return f"{error:.1e}" if error > 1e-20 else "0"  # what is less underflows
 
 
 def float_behaviour(thing: Rule | tuple[Any, Any], *, seed: int = 0) -> FloatBehaviour:
@@ -121,9 +123,7 @@ def _sizes(pair: Pair, seed: int) -> dict[str, int]:
     return found
 
 
-def _measure(
-    pair: Pair, sizes: dict[str, int], dtype: str, magnitude: float, seed: int
-) -> Row:
+def _measure(pair: Pair, sizes: dict[str, int], dtype: str, magnitude: float, seed: int) -> Row:
     import torch
 
     kind = getattr(torch, dtype)
@@ -142,7 +142,7 @@ def _measure(
                 good = room & np.isfinite(y)
                 scale = np.abs(reference[room]).max(initial=0.0)
                 if good.any() and scale:
-                    gap = np.abs(y - reference)[good].max()
+                    gap = np.abs(y[good] - reference[good]).max()
                     errors[j] = max(errors[j], float(gap / scale))
     share = [n / max(count, 1) for n in lost]
     return Row(dtype, magnitude, errors[0], errors[1], share[0], share[1])
@@ -163,9 +163,7 @@ def _rounded(values: Values, dtype: torch.dtype) -> Values:
     )
 
 
-def _in_dtype(
-    pair: Pair, side: Any, values: Values, dtype: torch.dtype, seed: int
-) -> list[Array]:
+def _in_dtype(pair: Pair, side: Any, values: Values, dtype: torch.dtype, seed: int) -> list[Array]:
     from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra
 
     results = pair.run(side, values, TorchAlgebra(dtype), seed)
@@ -203,7 +201,9 @@ def _masked(pair: Pair, sizes: dict[str, int], seed: int) -> list[str]:
         some = x.copy()
         some[..., -1] = -np.inf
         for what, changed in (("holds", some), ("is all", np.full(x.shape, -np.inf))):
-            inputs: Sequence[Array] = [changed if j == k else y for j, y in enumerate(values.inputs)]
+            inputs: Sequence[Array] = [
+                changed if j == k else y for j, y in enumerate(values.inputs)
+            ]
             moved = Values(values.sizes, tuple(inputs), values.sources)
             try:
                 left, right = _finite(pair, moved, seed)

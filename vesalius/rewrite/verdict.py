@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from vesalius.rewrite.checking.modules import ModuleCounterexample
     from vesalius.rewrite.counterexample import Counterexample
 
 Mark = Literal["exact", "rational", "sampled", "outside"]
@@ -62,7 +63,7 @@ class Verdict:
     mark: Mark
     reason: str = ""
     tiers: tuple[Tier, ...] = ()
-    counterexample: Counterexample | None = None
+    counterexample: Counterexample | ModuleCounterexample | None = None
     notes: tuple[str, ...] = ()
     measured: float | None = None
     parts: tuple[Verdict, ...] = field(default=(), repr=False)

@@ -4,8 +4,8 @@
 
 says that whatever the right side computes with its parameters, the left side computes with
 those: the right side's functions are among the left side's (`reduces`). `generalises` needs
-`to_right`, `reparametrised` both. For `limit` the map takes a third argument, which runs
-through `scales`, and the error must fall along them.
+`to_right`, `reparametrised` both. For `limit` the map takes a third argument, `scale`, which
+runs through `scales`, and the error must fall along them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ ParameterMap = Callable[..., Mapping[str, Any]]
 class Witness:
     """Maps between the parameters of two sides, by name.
 
-    A map is called with the parameters of one side (tensors in float64, dimensions in the
-    order of their types) and the sizes by variable, and returns those of the other; what it
-    leaves out stays as it is. `fill` says what stands in learners. `width` names a size
-    variable that takes the values of `scales`.
+    A map is called with the inputs and parameters of one side (tensors in float64, dimensions
+    in the order of their types) and with `sizes`, by variable; it returns parameters of the
+    other. What it leaves out stays as it is. `fill` says what stands in learners. `width` names
+    a size variable that takes the values of `scales`.
     """
 
     to_left: ParameterMap | None = None

@@ -833,10 +833,16 @@ class Drawer:
         return found, types
 
     def body(
-        self, types: Sequence[ArrayType], known: Sequence[Known], exponentials: bool = True
+        self,
+        types: Sequence[ArrayType],
+        known: Sequence[Known],
+        exponentials: bool = True,
+        learners: bool = True,
     ) -> Drawer:
         """A drawer for a body."""
-        kinds = [kind for kind in self.kinds if self.level == 0 or kind not in ("named", "scan")]
+        without = () if self.level == 0 else ("named", "scan")
+        without += () if learners else OPTIONAL
+        kinds = [kind for kind in self.kinds if kind not in without]
         inputs = {f"{'uvwxyz'[k]}": type_ for k, type_ in enumerate(types)}
         return Drawer(
             self.draw,
@@ -896,7 +902,7 @@ class Drawer:
         known = [self.known[w] for w in chosen]
         for k in range(len(states)):
             known[k] = Known(None, max(known[k].bound, 4.0), known[k].depth)
-        inner = self.body(types, known, exponentials=self.exact != "field")
+        inner = self.body(types, known, exponentials=self.exact != "field", learners=False)
         inner.boxes(1, 4)
         ends = [inner.tamed(inner.made_to(type_), type_.dtype) for type_ in types[: len(states)]]
         orders: list[Sequence[str]] = [tuple(type_) for type_ in types[: len(states)]]

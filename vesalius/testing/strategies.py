@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -28,41 +28,68 @@ def programs(
     min_boxes: int = 0,
 ) -> st.SearchStrategy[Program]:
     """Well-typed programs, which build diagrams; see `diagrams` for what may be asked."""
-    wanted = _types(outputs)
-    drawers = _drawers(max_boxes, kinds, inputs, exact, min_boxes)
-    return drawers.map(lambda drawer: drawer.program("drawn", wanted))
+    return _programs(_Asked.read(max_boxes, kinds, inputs, outputs, exact, min_boxes))
 
 
-def _types(types: Sequence[TypeLike] | None) -> list[ArrayType] | None:
-    return None if types is None else [ArrayType.parse(type_) for type_ in types]
+class _Asked(NamedTuple):
+    """What is asked of a program, checked."""
+
+    least: int
+    most: int
+    kinds: frozenset[str]
+    inputs: dict[str, ArrayType] | None
+    outputs: list[ArrayType] | None
+    exact: str | None
+
+    @classmethod
+    def read(
+        cls,
+        most: int,
+        kinds: Collection[str] | None,
+        inputs: Sequence[TypeLike] | Mapping[str, TypeLike] | None,
+        outputs: Sequence[TypeLike] | None,
+        exact: str | None,
+        least: int,
+    ) -> _Asked:
+        if exact not in EXACT:
+            raise FormatError(f"exact is 'rational' or 'field', not {exact!r}")
+        allowed = frozenset(KINDS if kinds is None else kinds)
+        unknown = allowed - set(KINDS) - set(OPTIONAL)
+        if unknown:
+            raise FormatError(f"no box of the kind {min(unknown)!r} is drawn, only {KINDS}")
+        if inputs is not None and not isinstance(inputs, Mapping):
+            inputs = _numbered(inputs)
+        return cls(
+            min(least, most),
+            most,
+            allowed,
+            None if inputs is None else {n: ArrayType.parse(t) for n, t in inputs.items()},
+            None if outputs is None else [ArrayType.parse(type_) for type_ in outputs],
+            exact,
+        )
 
 
-def _drawers(
-    max_boxes: int,
-    kinds: Collection[str] | None,
-    inputs: Sequence[TypeLike] | Mapping[str, TypeLike] | None,
-    exact: str | None,
-    min_boxes: int,
-) -> st.SearchStrategy[Drawer]:
+def _numbered(types: Sequence[Any]) -> dict[str, Any]:
+    return {f"x{k}" if k else "x": type_ for k, type_ in enumerate(types)}
+
+
+def _drawer(draw: st.DrawFn, asked: _Asked) -> Drawer:
     """What has drawn its steps, and is ready to say where they lead."""
-    if exact not in EXACT:
-        raise FormatError(f"exact is 'rational' or 'field', not {exact!r}")
-    allowed = set(KINDS) if kinds is None else set(kinds)
-    unknown = allowed - set(KINDS) - set(OPTIONAL)
-    if unknown:
-        raise FormatError(f"there is no kind of box {min(unknown)!r} to draw; there are {KINDS}")
-    if inputs is not None and not isinstance(inputs, Mapping):
-        inputs = {f"x{k}" if k else "x": type_ for k, type_ in enumerate(inputs)}
-    fixed = None if inputs is None else {n: ArrayType.parse(t) for n, t in inputs.items()}
+    types = asked.inputs if asked.inputs is not None else draw(_INPUTS)
+    known = [Known.of(type_) for type_ in types.values()]
+    drawer = Drawer(draw, types, known, asked.kinds, asked.exact)
+    drawer.boxes(asked.least, asked.most)
+    return drawer
 
-    @st.composite
-    def drawn(draw: st.DrawFn) -> Drawer:
-        types = fixed if fixed is not None else draw(_INPUTS)
-        drawer = Drawer(draw, types, [Known.of(t) for t in types.values()], allowed, exact)
-        drawer.boxes(min(min_boxes, max_boxes), max_boxes)
-        return drawer
 
-    return drawn()
+@st.composite
+def _programs(draw: st.DrawFn, asked: _Asked) -> Program:
+    return _drawer(draw, asked).program("drawn", asked.outputs)
+
+
+@st.composite
+def _diagrams(draw: st.DrawFn, asked: _Asked) -> Diagram:
+    return _drawer(draw, asked).diagram(asked.outputs)
 
 
 def diagrams(
@@ -92,9 +119,7 @@ def diagrams(
     and no result hangs on how a float was rounded: nothing discontinuous reads a rounded
     number.
     """
-    wanted = _types(outputs)
-    drawers = _drawers(max_boxes, kinds, inputs, exact, min_boxes)
-    plain = drawers.map(lambda drawer: drawer.diagram(wanted))
+    plain = _diagrams(_Asked.read(max_boxes, kinds, inputs, outputs, exact, min_boxes))
     return plain if not tubes else _in_tubes(plain)
 
 
@@ -111,7 +136,7 @@ def _in_tubes(draw: st.DrawFn, plain: st.SearchStrategy[Diagram]) -> Diagram:
 def _inputs(draw: st.DrawFn) -> dict[str, ArrayType]:
     first = draw(_FIRST)
     more = draw(_MORE)
-    return {f"x{k}" if k else "x": type_ for k, type_ in enumerate([first, *more])}
+    return _numbered([first, *more])
 
 
 _FIRST = array_types()

@@ -422,7 +422,7 @@ def is_integer(entry: Any) -> bool:
 
 def is_truth(entry: Any) -> bool:
     """Whether an entry is a truth value."""
-    return isinstance(entry, bool)
+    return isinstance(entry, (bool, np.bool_))
 
 
 def finite(entry: Any) -> bool:

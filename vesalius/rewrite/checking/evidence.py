@@ -76,7 +76,8 @@ def gather(
 def together(tiers: Sequence[Tier]) -> list[Tier]:
     """The tiers of several instances as one each: the weakest outcome, the largest bound."""
     found: dict[str, list[Tier]] = {}
-    for tier in tiers:
+    own = [tier for tier in tiers if tier.name != "same diagram"]
+    for tier in own or tiers:  # that some instances are one diagram says little
         found.setdefault(tier.name, []).append(tier)
     order: list[Outcome] = ["equal", "outside", "different"]
     joined = []

@@ -44,7 +44,7 @@ class OpenField(FieldAlgebra):
         known = (x["q"] >= 0) | (x["p"] < 0)
         if known.all():
             return super().exp(x)
-        result = self.hashed("exp", (), [x])
+        result: Array = self.hashed("exp", (), [x])
         if known.any():  # entry by entry: an exponential is one wherever it can be
             result[known] = super().exp(x[known])
         return result
@@ -73,7 +73,7 @@ class OpenField(FieldAlgebra):
             result = self.hashed(function.name, numbers, inputs)
             if gives == "float":
                 return result
-            truth = result["p"] % 2 == 1
+            truth: Array = result["p"] % 2 == 1
             return truth if gives == "bool" else truth.astype(int).astype(object)
 
     def key(self, name: str) -> np.uint64:

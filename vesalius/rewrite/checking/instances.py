@@ -40,7 +40,7 @@ class Instance:
     tubes: tuple[tuple[str, ...], ...]
 
 
-# -- stand-ins ------------------------------------------------------------------------------------------
+# -- stand-ins ------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +68,7 @@ def samples(rule: Rule) -> Functions:
     return {name: (sample(name, k), ()) for k, name in enumerate(rule.functions)}
 
 
-# -- instances ------------------------------------------------------------------------------------------
+# -- instances ------------------------------------------------------------------------------------
 
 
 def spelled(rule: Rule, side: str, counts: Sequence[int], functions: Functions) -> Diagram:
@@ -119,14 +119,21 @@ def _tubes(operands: int, k: int, rng: np.random.Generator) -> tuple[tuple[str, 
     return tuple(tuple(t for t in ("t", "u") if rng.random() < 0.5) for _ in range(operands))
 
 
-def pair_of(rule: Rule, instance: Instance, functions: Functions | None = None) -> Pair:
+def sides_of(
+    rule: Rule, instance: Instance, functions: Functions | None = None
+) -> tuple[Diagram, Diagram]:
     """Both sides on the inputs of an instance, with samples for stand-ins unless told."""
     functions = samples(rule) if functions is None else functions
-    sides = [
+    left, right = (
         _on_inputs(rule, spelled(rule, side, instance.counts, functions), instance, side)
         for side in ("left", "right")
-    ]
-    return Pair(*sides)
+    )
+    return left, right
+
+
+def pair_of(rule: Rule, instance: Instance, functions: Functions | None = None) -> Pair:
+    """The two sides of an instance as a pair, whose parameters of one name are one."""
+    return Pair(*sides_of(rule, instance, functions))
 
 
 def _on_inputs(rule: Rule, body: Diagram, instance: Instance, name: str) -> Diagram:
@@ -169,9 +176,9 @@ def _tube_names(rule: Rule, instance: Instance) -> dict[str, str]:
     return found
 
 
-# -- hosts ----------------------------------------------------------------------------------------------
+# -- hosts ----------------------------------------------------------------------------------------
 
-_LETTERS = "p q r s x y z i j k l m n".split()
+_LETTERS = tuple("pqrsxyzijklmn")
 
 
 def host(rule: Rule, instance: Instance, rng: np.random.Generator) -> Diagram:
@@ -217,8 +224,7 @@ class _Host:
         for wire, port in zip(given, self.body.inputs, strict=True):
             before = self._before(wire, beside)
             turned = {name: label for label, name in self.names.items()}
-            labels = [turned[name] for name in before.names]
-            uses.append(_use(before.id, labels, port))
+            uses.append(_use(before.id, [turned[name] for name in before.names], port))
         first = len(builder.types)
         made = builder.graft(self.body, uses, sizes=self.sizes, replace=same_tokens(self.body))
         inside = range(first, len(builder.types))

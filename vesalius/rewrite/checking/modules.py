@@ -86,19 +86,15 @@ def check_modules(left: Function, right: Function, inputs: Any, *, seed: int = 0
             return _failed(name, reason, trials, ModuleCounterexample(left, right, small))
         worst = max(worst, error)
     tier = Tier("floats", "equal", trials, "magnitudes 1e-4 to 1e4")
-    return Verdict(
-        name, "equal", True, "sampled", "", (tier,), notes=tuple(notes), measured=worst
-    )
+    return Verdict(name, "equal", True, "sampled", "", (tier,), notes=tuple(notes), measured=worst)
 
 
-def _failed(
-    name: str, reason: str, trials: int, found: ModuleCounterexample | None
-) -> Verdict:
+def _failed(name: str, reason: str, trials: int, found: ModuleCounterexample | None) -> Verdict:
     tier = Tier("floats", "different", trials)
     return Verdict(name, "equal", False, "sampled", reason, (tier,), found)
 
 
-# -- values -------------------------------------------------------------------------------------
+# -- values ---------------------------------------------------------------------------------------
 
 
 def _examples(inputs: Any) -> list[Tensors]:
@@ -172,7 +168,7 @@ def _same_bits(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
     )
 
 
-# -- distance -----------------------------------------------------------------------------------
+# -- distance -------------------------------------------------------------------------------------
 
 
 def _distance(
@@ -238,7 +234,7 @@ def _simplified(sides: Sequence[Function], values: Tensors, seed: int) -> Tensor
     return values
 
 
-# -- names --------------------------------------------------------------------------------------
+# -- names ----------------------------------------------------------------------------------------
 
 
 def _name(function: Any) -> str:

@@ -36,14 +36,14 @@ class Pair:
     """Two diagrams that read the same inputs and make the same outputs.
 
     `right` is read as `left` is: the inputs, and the axes of every port, stand in the order of
-    `left`. Parameters and random sources of one name are one. Raises `TypeClash` when the
-    interfaces differ, saying how.
+    `left`. Parameters and random sources of one name are one; with `own`, those of the right
+    side are its own business. Raises `TypeClash` when the interfaces differ, saying how.
     """
 
-    def __init__(self, left: Diagram, right: Diagram) -> None:
+    def __init__(self, left: Diagram, right: Diagram, *, own: bool = False) -> None:
         self.left = left
         self.right = _read_as(left, right)
-        self.sources = _sources(self.left, self.right)
+        self.sources = _sources(self.left) if own else _sources(self.left, self.right)
         self.uniform = {
             token.name
             for side in (self.left, self.right)
@@ -102,28 +102,27 @@ def _read_as(left: Diagram, right: Diagram) -> Diagram:
     right = right.substitute(**sizes)
     by_name = ours.keys() == right.input_types.keys()
     builder, wires = start(right.name, right.doc, list(ours.items()))
-    at = {wire_name: wire for wire_name, wire in zip(ours, wires, strict=True)}
+    at = dict(zip(ours, wires, strict=True))
     kept = same_tokens(right)
     builder.token_names = dict.fromkeys(token.name for token in kept)
     uses = []
     for (name, _), port in zip(ours.items(), right.inputs, strict=True):
         wire = at[port.name if by_name else name]
         uses.append((wire.id, tuple(port.axes.index(axis) for axis in wire.names)))
-        if right.port_type(port) != wire.type:
-            raise TypeClash(
-                f"the input {wire!r} is {wire.type} on the left, {right.port_type(port)} on the right"
-            )
+        other = right.port_type(port)
+        if other != wire.type:
+            raise TypeClash(f"the input {name!r} is {wire.type} on the left, {other} on the right")
     made = builder.graft(right, uses, replace=kept)
     if len(left.outputs) != len(right.outputs):
         raise TypeClash(
             f"the left side has {len(left.outputs)} outputs, the right side {len(right.outputs)}"
         )
     ports = []
-    for port, other, (wire_, labels) in zip(left.outputs, right.outputs, made, strict=True):
-        if left.port_type(port) != right.port_type(other):
+    for port, theirs_, (wire_, labels) in zip(left.outputs, right.outputs, made, strict=True):
+        if left.port_type(port) != right.port_type(theirs_):
             raise TypeClash(
                 f"the output {port.name!r} is {left.port_type(port)} on the left, "
-                f"{right.port_type(other)} on the right"
+                f"{right.port_type(theirs_)} on the right"
             )
         slots = tuple(labels.index(axis) for axis in port.axes)
         ports.append(Port(port.name, wire_, port.axes, slots))

@@ -7,7 +7,9 @@ has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from vesalius.diagrams.errors import SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning import evaluate
 from vesalius.rewrite.checking.draws import STYLES, Style, any_sizes, different_sizes, draw_floats
-from vesalius.rewrite.checking.instances import Instance, legal_counts, pair_of, samples
+from vesalius.rewrite.checking.instances import Instance, legal_counts, samples, sides_of
 from vesalius.rewrite.checking.pair import Pair, Values
 from vesalius.rewrite.grade import Grade, Precision, Relation
 from vesalius.rewrite.rule import Rule
@@ -28,6 +30,7 @@ CLOSE = 1e-7  # relative difference of outputs under a witness, which may invert
 FALL = 0.5  # the last error of a family is at most this part of the first
 
 Sides = tuple[Diagram, Diagram]
+Image = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 def check_promise(rule: Rule, *, seed: int = 0) -> Verdict:
@@ -37,32 +40,27 @@ def check_promise(rule: Rule, *, seed: int = 0) -> Verdict:
         reason = "no number of operands gives both sides a meaning"
         return Verdict(rule.name, rule.grade.name, False, "outside", reason)
     witness: Witness | None = getattr(rule, "witness", None)
-    try:
-        pair = pair_of(rule, Instance(counts, ((),) * sum(counts)))
-    except VesaliusError as problem:
-        reason = str(problem).split("\n")[0]
-        return Verdict(rule.name, rule.grade.name, False, "outside", reason)
-    return promised(rule.name, pair, rule.grade, witness, seed=seed)
+    sides = sides_of(rule, Instance(counts, ((),) * sum(counts)))
+    return promised(rule.name, sides, rule.grade, witness, seed=seed)
 
 
 def promised(
-    name: str, pair: Pair, grade: Grade, witness: Witness | None, *, seed: int = 0
+    name: str, sides: Sides, grade: Grade, witness: Witness | None, *, seed: int = 0
 ) -> Verdict:
-    """Whether a pair of diagrams keeps the promise of a grade."""
+    """Whether a pair of diagrams keeps the promise of a grade other than `equal`."""
     if grade.precision is Precision.BOUND:
-        return _within_bound(name, pair, grade, seed)
+        return _within_bound(name, sides, grade, seed)
     missing = _missing(grade, witness)
     if missing or witness is None:
         return Verdict(name, grade.name, False, "outside", f"the witness lacks {missing}")
-    sides = (pair.left, pair.right)
     if witness.fill:
-        sides = tuple(_filled(side, witness) for side in sides)
+        sides = (_filled(sides[0], witness), _filled(sides[1], witness))
     for side in sides:
         if side.learners:
             reason = f"the learner {next(iter(side.learners))!r} is a hole: the witness fills it"
             return Verdict(name, grade.name, False, "outside", reason)
     maps = [m for m in (witness.to_left, witness.to_right) if m is not None]
-    tiers = []
+    tiers: list[Tier] = []
     measured = 0.0
     for mapping in maps:
         into_left = mapping is witness.to_left
@@ -100,31 +98,25 @@ def _filled(side: Diagram, witness: Witness) -> Diagram:
 # -- one comparison -------------------------------------------------------------------------------
 
 
-def _distance(
-    sides: Sides, values: Values, mapping: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    into_left: bool, seed: int
-) -> float:
-    """The largest difference of outputs, relative to the largest output."""
+def _distance(pair: Pair, values: Values, mapping: Image, seed: int) -> float:
+    """The largest difference of outputs, relative to the largest output.
+
+    The left side of the pair has the parameters given, the right side their image.
+    """
     import torch
 
-    left, right = sides
-    source = right if into_left else left
-    given = {
-        **{p.name: x for p, x in zip(left.inputs, values.inputs, strict=True)},
-        **values.sources,
-    }
-    tensors = {name: torch.as_tensor(x) for name, x in given.items()}
-    mine = {name: tensors[name] for name in (*source.input_types, *source.parameters)}
-    image = {**tensors, **{name: torch.as_tensor(x) for name, x in mapping(mine).items()}}
-    results = []
-    for side in sides:
-        known = tensors if side is source else image
-        results.append(_evaluate(side, known, values.sizes, seed))
+    inputs = zip(pair.left.input_types, values.inputs, strict=True)
+    given = {name: torch.as_tensor(x) for name, x in (*inputs, *values.sources.items())}
+    image = {**given, **{name: torch.as_tensor(x) for name, x in mapping(given).items()}}
     worst = 0.0
+    results = [
+        _evaluate(side, known, values.sizes, seed)
+        for side, known in ((pair.left, given), (pair.right, image))
+    ]
     for x, y in zip(*results, strict=True):
-        scale = max(float(x.abs().max()), float(y.abs().max())) if x.numel() else 0.0
-        if x.shape != y.shape or not bool(torch.isfinite(x).all()):
+        if x.shape != y.shape or not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
             return float("inf")
+        scale = max(float(x.abs().max()), float(y.abs().max())) if x.numel() else 0.0
         if scale:
             worst = max(worst, float((x - y).abs().max()) / scale)
     return worst
@@ -145,33 +137,38 @@ def _evaluate(
 
 
 def _draws(
-    sides: Sides, seed: int, count: int, styles: tuple[Style, ...] = (Style(1.0),)
+    pair: Pair, seed: int, count: int, styles: Sequence[Style] = (Style(1.0),)
 ) -> Iterator[Values]:
-    pair = Pair(*sides)
     rng = np.random.default_rng([seed, 40])
     apart = different_sizes(pair, rng)
     for k in range(count):
         sizes = next(apart, None) if k % 2 == 0 else any_sizes(pair, rng, top=4)
-        if sizes is None or 0 in sizes.values():
-            continue
-        yield draw_floats(pair, sizes, rng, styles[k % len(styles)])
+        if sizes is not None and 0 not in sizes.values():
+            yield draw_floats(pair, sizes, rng, styles[k % len(styles)])
+
+
+def _from(sides: Sides, into_left: bool) -> Pair:
+    """The side whose parameters are drawn, and then the one that gets their image."""
+    left, right = sides
+    return Pair(right, left, own=True) if into_left else Pair(left, right, own=True)
 
 
 def _agrees(
     name: str, grade: Grade, sides: Sides, mapping: ParameterMap, into_left: bool, seed: int
 ) -> Verdict:
+    """The same outputs with mapped parameters, at random inputs and parameters."""
     done, worst = 0, 0.0
-    for values in _draws(sides, seed, DRAWS):
+    pair = _from(sides, into_left)
+    where = "to_left" if into_left else "to_right"
+    for values in _draws(pair, seed, DRAWS):
         try:
-            error = _distance(
-                sides, values, lambda p: mapping(p, dict(values.sizes)), into_left, seed
-            )
-        except SizeError:
-            continue
+            error = _distance(pair, values, partial(mapping, sizes=dict(values.sizes)), seed)
+        except SizeError as problem:
+            reason = f"the parameters of {where} do not fit: {str(problem).splitlines()[0]}"
+            return Verdict(name, grade.name, False, "sampled", reason)
         done += 1
         worst = max(worst, error)
         if error > CLOSE:
-            where = "to_left" if into_left else "to_right"
             reason = f"with the parameters of {where} the outputs differ by {error:.1e}, relatively"
             tier = Tier("witness", "different", done)
             return Verdict(name, grade.name, False, "sampled", reason, (tier,), measured=error)
@@ -193,24 +190,22 @@ def _falls(
     """The error along the family, at the same inputs: it must fall."""
     errors: list[float] = []
     for scale in witness.scales:
+        pair = _from(_at(sides, witness, scale), into_left)
         worst = 0.0
-        for values in _draws(_at(sides, witness, scale), seed, 4):
+        for values in _draws(pair, seed, 4):
             sizes = dict(values.sizes)
             if witness.width:
                 sizes[witness.width] = int(scale)
-
-            def image(p: Mapping[str, Any], s: Any = scale, n: Any = sizes) -> Mapping[str, Any]:
-                return mapping(p, n, s)
-
-            located = _at(sides, witness, scale)
-            worst = max(worst, _distance(located, values, image, into_left, seed))
+            image = partial(mapping, sizes=sizes, scale=scale)
+            worst = max(worst, _distance(pair, values, image, seed))
         errors.append(worst)
     shown = ", ".join(f"{error:.1e}" for error in errors)
-    tier = Tier("family", "equal", len(errors), f"errors {shown}")
-    falling = all(b <= 1.1 * a for a, b in zip(errors, errors[1:], strict=False))
+    falling = all(b <= 1.1 * a for a, b in pairwise(errors))
     if not falling or not errors[-1] <= FALL * errors[0]:
         reason = f"the error does not fall along the family: {shown}"
-        return Verdict(name, grade.name, False, "sampled", reason, (), measured=errors[-1])
+        bad = Tier("family", "different", len(errors))
+        return Verdict(name, grade.name, False, "sampled", reason, (bad,), measured=errors[-1])
+    tier = Tier("family", "equal", len(errors), f"errors {shown}")
     return Verdict(name, grade.name, True, "sampled", "", (tier,), measured=errors[-1])
 
 
@@ -225,7 +220,7 @@ def _at(sides: Sides, witness: Witness, scale: float) -> Sides:
 # -- bounds ---------------------------------------------------------------------------------------
 
 
-def _within_bound(name: str, pair: Pair, grade: Grade, seed: int) -> Verdict:
+def _within_bound(name: str, sides: Sides, grade: Grade, seed: int) -> Verdict:
     """The largest difference found, against the bound that the grade states, if it does.
 
     A stated bound is tried at every magnitude; without one, the difference at magnitude 1 is
@@ -234,7 +229,8 @@ def _within_bound(name: str, pair: Pair, grade: Grade, seed: int) -> Verdict:
     stated = grade.error
     styles = tuple(s for s in STYLES if s.magnitude <= 1) if stated is None else STYLES
     done, worst = 0, 0.0
-    for values in _draws((pair.left, pair.right), seed, 3 * DRAWS, styles):
+    pair = Pair(*sides)
+    for values in _draws(pair, seed, 3 * DRAWS, styles):
         results = []
         try:
             for side in (pair.left, pair.right):

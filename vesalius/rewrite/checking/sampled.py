@@ -59,7 +59,7 @@ class Sample:
     refused: str = ""
 
 
-# -- one comparison -----------------------------------------------------------------------------------
+# -- one comparison -------------------------------------------------------------------------------
 
 
 def compare(pair: Pair, values: Values, seed: int = 0, *, careful: bool = False) -> Finding:
@@ -176,7 +176,7 @@ def _nudged(x: Array, rng: np.random.Generator) -> Array:
     return np.asarray(x * (1 + 4e-16 * rng.standard_normal(x.shape)))
 
 
-# -- random floats ------------------------------------------------------------------------------------
+# -- random floats --------------------------------------------------------------------------------
 
 
 def sampled(pair: Pair, *, seed: int = 0, draws: int = DRAWS) -> Sample:
@@ -187,7 +187,7 @@ def sampled(pair: Pair, *, seed: int = 0, draws: int = DRAWS) -> Sample:
     """
     rng = np.random.default_rng([seed, 4])
     sample = Sample()
-    ones = {name: 1 for name in pair.variables}
+    ones = dict.fromkeys(pair.variables, 1)
     apart = next(different_sizes(pair, rng), None)
     for k in range(draws):
         style = STYLES[k % len(STYLES)]
@@ -241,7 +241,7 @@ def sampled_tier(sample: Sample) -> Tier:
     return Tier("floats", "equal", sample.trials, "magnitudes 1e-4 to 1e4")
 
 
-# -- exact rationals ------------------------------------------------------------------------------------
+# -- exact rationals ------------------------------------------------------------------------------
 
 
 def rational(
@@ -285,7 +285,7 @@ def _all_same(pair: Pair, values: Values, algebra: Algebra, seed: int) -> bool:
     return all(same(x, y) for x, y in zip(left, right, strict=True))
 
 
-# -- SymPy ----------------------------------------------------------------------------------------------
+# -- SymPy ----------------------------------------------------------------------------------------
 
 
 def symbolic(pair: Pair) -> Tier:

@@ -1,0 +1,232 @@
+"""The `vesalius` command: verbs, output for people and for machines, errors, exit statuses."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import vesalius as vs
+from vesalius import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command with these arguments; returns exit status, stdout and stderr."""
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["vesalius", *map(str, arguments)])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = end.code or 0
+        found = capsys.readouterr()
+        return status, found.out, found.err
+
+    return command
+
+
+def succeeds(result):
+    status, out, err = result
+    assert (status, err) == (0, "")
+    return out
+
+
+# -- the verbs ------------------------------------------------------------------------------------
+
+
+def test_help_names_every_verb(run):
+    out = succeeds(run("--help"))
+    verbs = [command.name or command.callback.__name__ for command in cli.app.registered_commands]
+    assert {"tour", "list", "show", "cost", "json"} <= set(verbs)
+    for verb in verbs:
+        assert re.search(rf"^  {verb} +[A-Z].*\.$", out, re.MULTILINE), verb  # a whole sentence
+        assert "Usage: vesalius " + verb in succeeds(run(verb, "--help"))
+
+
+def test_version(run):
+    assert succeeds(run("--version")) == f"vesalius {vs.__version__}\n"
+
+
+def test_list(run):
+    out = succeeds(run("list"))
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == vs.anatomy.names()
+    assert re.search(r"^multihead .* 2017 arXiv:1706.03762 +on request .*causal", out, re.MULTILINE)
+
+
+def test_list_as_json(run):
+    entries = json.loads(succeeds(run("list", "--json")))
+    assert [entry["name"] for entry in entries] == vs.anatomy.names()
+    for entry, mechanism in zip(entries, vs.anatomy, strict=True):
+        assert entry["title"] == mechanism.title
+        assert entry["formula"] == mechanism.formula
+        assert entry["paper"]["year"] == mechanism.paper.year
+        assert entry["paper"]["arxiv"] == (mechanism.paper.arxiv or None)
+        assert entry["options"] == mechanism.options
+        assert entry["parts"] == mechanism.anatomy
+        assert entry["causal"] == mechanism.causal
+
+
+@pytest.mark.parametrize("name", vs.anatomy.names())
+def test_show(run, name):
+    diagram = vs.anatomy[name]()
+    out = succeeds(run("show", name))
+    for part in (vs.anatomy[name].title, vs.anatomy[name].formula, str(diagram)):
+        assert part in out
+    assert str(diagram.cost()) in out
+    for parameter, type_ in diagram.parameters.items():
+        assert f"  {parameter} : {type_}" in out
+
+    found = json.loads(succeeds(run("show", name, "--json")))
+    assert found["name"] == name
+    shown = found["diagram"]
+    assert shown["listing"] == str(diagram)
+    assert shown["boxes"] == len(diagram)
+    assert list(shown["parameters"]) == list(diagram.parameters)
+    assert shown["inputs"] == {port: str(type_) for port, type_ in diagram.input_types.items()}
+    assert shown["outputs"] == {"out": str(diagram.output_types["out"])}
+    assert shown["cost"]["flops"] == str(diagram.cost().flops)
+
+
+def test_show_with_options(run):
+    wanted = vs.anatomy["block"](norm="post", causal=True, padding=False, heads=2, d=8)
+    out = succeeds(run("show", "block", "--with", "norm=post, causal,padding=false,heads=2,d=8"))
+    assert str(wanted) in out
+
+
+def test_cost_in_symbols(run):
+    diagram = vs.anatomy["multihead"](causal=True)
+    assert succeeds(run("cost", "multihead", "--with", "causal")) == f"{diagram.cost()}\n"
+    found = json.loads(succeeds(run("cost", "multihead", "--with", "causal", "--json")))
+    assert found["sizes"] == {}
+    assert found["cost"]["parameters"] == str(diagram.cost().parameters)
+    assert found["cost"]["peak_bytes"].startswith("max(")
+
+
+def test_cost_in_numbers(run):
+    numbers = vs.anatomy["scaled_dot_product"]().cost().at(n=100, m=100, c=64, e=64)
+    at = ("cost", "scaled_dot_product", "--at", "n=100,m=100,c=64,e=64")
+    out = succeeds(run(*at))
+    rows = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
+    assert rows["flops"] == f"{numbers.flops:,}"
+    assert rows["peak bytes"] == f"{numbers.peak_bytes:,}"
+    assert rows["exp"] == "10,000"
+    found = json.loads(succeeds(run(*at, "--json")))
+    assert found["sizes"] == {"n": 100, "m": 100, "c": 64, "e": 64}
+    assert found["cost"]["flops"] == numbers.flops
+    assert found["cost"]["operations"] == dict(numbers.operations)
+
+
+def test_json_goes_to_a_file_and_comes_back(run, tmp_path):
+    path = tmp_path / "m.json"
+    wanted = vs.anatomy["multihead"](causal=True, heads=2, d=8)
+    arguments = ("multihead", "--with", "causal,heads=2,d=8")
+    assert succeeds(run("json", *arguments, "-o", path)) == ""
+    assert vs.Diagram.from_json(path.read_text()) == wanted
+    assert vs.Diagram.from_json(succeeds(run("json", *arguments))) == wanted
+    assert succeeds(run("show", path)).startswith(str(wanted))
+    assert succeeds(run("cost", path)) == f"{wanted.cost()}\n"
+    assert "title" not in json.loads(succeeds(run("show", path, "--json")))
+    assert succeeds(run("json", path)) == path.read_text()
+
+
+def test_tour_hands_its_options_over(run, monkeypatch, tmp_path):
+    from vesalius.lab import tour
+
+    taken = []
+    monkeypatch.setattr(tour, "take", lambda settings: taken.append(settings) or 7)
+    status, _, _ = run("tour")
+    assert status == 7
+    assert taken == [tour.Settings()]
+    where = ("--text", tmp_path / "t.txt", "--out", tmp_path / "o")
+    run("tour", *where, "--steps", 9, "--seed", 3, "--threads", 2, "--resume")
+    assert taken[1] == tour.Settings(
+        text=tmp_path / "t.txt", out=tmp_path / "o", steps=9, seed=3, threads=2, resume=True
+    )
+
+
+# -- errors: one message on stderr, nothing on stdout, no traceback --------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("show multihaed", "there is no mechanism 'multihaed'; did you mean 'multihead'?"),
+        ("cost multihead --with heads=3,d=8", "c = d/h is not an integer for h = 3, d = 8"),
+        ("show multihead --with bogus=3", "multihead has no option and no size 'bogus'"),
+        ("show multihead --with causal=maybe", "causal is true or false, not 'maybe'"),
+        ("cost luong_dot --at n=3", "luong_dot has more sizes: add c=...,m=... to --at"),
+        ("cost luong_dot --at z=3", "luong_dot has no size 'z'; it has n, c, m"),
+        ("show {tmp}/none.json", "none.json: No such file or directory"),
+        ("show {tmp}/bad.json", "bad.json: "),
+        ("show {tmp}/binary.json", "binary.json is not a text in UTF-8"),
+        ("json luong_dot -o {tmp}/no/where.json", "where.json: No such file or directory"),
+        ("tour --text {tmp}/none.txt --out {tmp}/out", "cannot read the text {tmp}/none.txt"),
+        ("tour --text {tmp}/text.txt --out {tmp}/bad.json", "bad.json: File exists"),
+    ],
+)
+def test_what_cannot_be_done_is_one_message(run, tmp_path, arguments, message):
+    (tmp_path / "bad.json").write_text('{"surprise": 1}')
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "text.txt").write_text("To be, or not to be. " * 20)
+    status, out, err = run(*(part.format(tmp=tmp_path) for part in arguments.split()))
+    assert status == 1
+    assert out == ""
+    assert err.startswith("vesalius: ")
+    assert message.format(tmp=tmp_path) in err
+    assert "Traceback" not in err
+    assert "\n  at " not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("bogus", "No such command"),
+        ("show", "Missing argument"),
+        ("show multihead --bogus", "No such option: --bogus"),
+        ("show multihead --with =3", "'=3' is not a name=value"),
+        ("show multihead --with h=2,h=3", "h is given twice"),
+        ("cost luong_dot --at n", "n needs a number: n=64"),
+        ("cost luong_dot --at n=-3", "n needs a number: n=64"),
+        ("show x.json --with causal", "a diagram in a file takes no options"),
+        ("tour --steps 0", "--steps"),
+        ("tour --steps many", "--steps"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run, arguments, message):
+    status, out, err = run(*arguments.split())
+    assert status == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_an_error_of_ours_is_not_hidden(run, monkeypatch):
+    monkeypatch.setattr(cli, "_diagram", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("show", "multihead")
+
+
+def test_as_a_process():
+    code = "from vesalius.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "show", "?"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("vesalius: there is no mechanism '?'")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["show", "multihead"], ["cost", "block"]])
+def test_verbs_that_show_do_not_load_torch(arguments):
+    code = (
+        "import sys\nfrom vesalius.cli import main\n"
+        f"sys.argv = ['vesalius', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print('torch' in sys.modules, 'sympy' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["False", "False"]
