@@ -1,31 +1,21 @@
 """The reference of the primitives, written from their declarations as the documentation is built.
 
-What a kind of box is, costs and refuses stands in its declaration and nowhere else. What stands
-here is an example of each, from which the axes that it binds and makes are read off, and which
-every algebra is given to evaluate.
+What a primitive is stands in its declaration, and the library makes a table of these. What stands
+here is an example of each box, from which the axes that it binds and makes are read off.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-import torch
+from typing import NamedTuple
 
 import vesalius as vs
-from vesalius.compile.lowerings import lowering
+from vesalius.compile.lowerings import LOWERINGS, REFUSALS
 from vesalius.diagrams.box import KINDS, Kind
-from vesalius.diagrams.boxes.own import OWN
-from vesalius.diagrams.boxes.pointwise import FUNCTIONS, Function
 from vesalius.diagrams.graph import Node, Port
 from vesalius.diagrams.listing import local_names
-from vesalius.diagrams.meaning import algebra_named
-from vesalius.diagrams.types import ArrayType
-
-WIRES = ("x", "y", "z")
-ALGEBRAS = ("torch", "rational", "field", "sympy")
-SIZES = {"n": 3, "m": 3, "c": 2, "d": 2, "e": 2, "h": 2, "v": 5, "i": 2, "j": 2}
+from vesalius.diagrams.table import ALGEBRAS, Row, primitives_table
 
 
 @vs.diagram
@@ -82,16 +72,6 @@ class Example(NamedTuple):
     makes: list[str]
 
 
-def primitives() -> list[Kind]:
-    """The kinds that the library declares."""
-    return [kind for kind in KINDS.values() if kind.name not in OWN]
-
-
-def functions() -> list[Function]:
-    """The pointwise functions that the library declares."""
-    return [function for function in FUNCTIONS.values() if function.name in vs.__all__]
-
-
 def example(kind: Kind) -> Example:
     """The example of a kind, built."""
     wires, expression = EXAMPLES[kind.name]
@@ -117,52 +97,23 @@ def example(kind: Kind) -> Example:
     )
 
 
-# -- what an algebra does: it is tried ------------------------------------------------------------
-
-
-def given(name: str, type_: ArrayType, algebra: Any, sizes: dict[str, int], known: bool) -> Any:
-    """An input: floats that an algebra knows nothing about, or if `known` fours; twos; true."""
-    shape = [size.at(sizes) for size in type_.axes.values()]
-    if type_.dtype == "float" and not known:
-        return torch.rand(shape) if algebra.name == "torch" else algebra.arbitrary(name, shape, 1)
-    value = {"float": 4.0, "int": 2, "bool": True}[type_.dtype]
-    return torch.full(shape, value).tolist()
-
-
-def tried(diagram: vs.Diagram, name: str, sizes: dict[str, int], known: bool = False) -> str:
-    """What comes of evaluating a diagram: `yes`, a refusal in its words, or unspecified."""
-    algebra = algebra_named(name)
-    types = diagram.input_types.items()
-    inputs = [given(port, type_, algebra, sizes, known) for port, type_ in types]
-    try:
-        result = diagram.evaluate(*inputs, algebra=algebra, sizes=sizes)
-    except vs.VesaliusError as error:
-        reason = str(error).partition("\n")[0]
-        reason = reason.removeprefix(f"{diagram.name} is outside the algebra {name}: ")
-        return f"no: {reason.removeprefix(f'{diagram.name}: ')}"
-    hidden = getattr(algebra, "unspecified", None) or (name == "sympy" and unspecified(result))
-    return "unspecified" if hidden else "yes"
-
-
-def meaning(diagram: vs.Diagram, name: str) -> str:
-    """Whether an algebra contains a diagram: `in part` where it does for some numbers only."""
-    if name == "field" and diagram.name in ("tanh", "sigmoid", "silu"):
-        return "yes, up to a second exponential"  # which sees an unspecified residue
-    first = tried(diagram, name, SIZES)
-    if first == "yes" or tried(diagram, name, {**SIZES, "n": 4}, known=True) != "yes":
-        return first
-    return re.sub(r"^(no:)?", lambda no: "in part:" if no[0] else "in part; else ", first)
-
-
-def unspecified(result: Any) -> bool:
-    """Whether SymPy was left with a function that it knows the name of only."""
-    from sympy.core.function import AppliedUndef
-
-    first = result[0] if isinstance(result, tuple) else result
-    return any(entry.has(AppliedUndef) for entry in first.flat)
-
-
 # -- the page -------------------------------------------------------------------------------------
+
+
+def rows() -> dict[tuple[str, str], Row]:
+    """The table of the primitives by family and name."""
+    written = {name: one.text for name, one in LOWERINGS.items()}
+    written |= {name: f"no: {reason}" for name, reason in REFUSALS.items()}
+    return {(row.family, row.name): row for row in primitives_table(written)}
+
+
+def functions() -> list[Row]:
+    """The pointwise functions that the library declares."""
+    return [row for (family, name), row in rows().items() if family == "function" and public(name)]
+
+
+def public(name: str) -> bool:
+    return name in vs.__all__
 
 
 def code(words: Iterable[str]) -> str:
@@ -174,64 +125,41 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def written(kind: Kind) -> str:
-    """How a kind is written in PyTorch, or why it is not."""
-    try:
-        return lowering(kind).text
-    except vs.StructureError as error:
-        return f"no: {str(error).partition(chr(10))[0].partition('compiled: ')[2]}"
-
-
-def section(kind: Kind) -> str:
+def section(row: Row) -> str:
     """What there is to say about a kind."""
+    kind = KINDS[row.name]
     shown = example(kind)
-    wires, expression = EXAMPLES[kind.name]
-    site = shown.diagram.site(shown.node)
+    wires, expression = EXAMPLES[row.name]
     results = ", ".join(f"`{type_}`" for type_ in shown.diagram.output_types.values())
-    costs = [f"{name} {count}" for name, count in kind.cost(site).items()]
-    look = f"{kind.look.shape} {kind.look(shown.node.box)}".split()
-    rows = {
+    costs = [f"{name} {n}" for name, n in kind.cost(shown.diagram.site(shown.node)).items()]
+    says = {
         "example": f"`{expression}`" + (f" with `{wires}`" if wires else "") + f" is {results}",
         "binds": code(shown.binds),
         "tubes": code(shown.tubes),
         "makes": code(shown.makes),
-        "attributes": code(name for name, _ in kind.fields),
+        "in general": row.types,
         "cost": code(costs),
-        "derivative": kind.derivative,
-        **{f"in `{name}`": meaning(shown.diagram, name) for name in ALGEBRAS},
-        "PyTorch": written(kind),
-        "drawn as": f"{look[0]}" + (f" `{' '.join(look[1:])}`" if look[1:] else ""),
+        "derivative": row.derivative,
+        **{f"in `{name}`": row.meanings[name] for name in ALGEBRAS},
+        "PyTorch": row.lowering,
+        "drawn as": f"{kind.look.shape}, `{kind.look(shown.node.box)}`",
+        "JSON": row.json,
     }
-    table = "\n".join(f"| {name} | {cell(text)} |" for name, text in rows.items())
-    summary = f"{kind.summary[0].upper()}{kind.summary[1:]}."
-    return f"### {kind.name}\n\n{summary}\n\n    {kind.formula}\n\n| | |\n|---|---|\n{table}\n"
+    table = "\n".join(f"| {name} | {cell(text)} |" for name, text in says.items())
+    summary = f"{row.summary[0].upper()}{row.summary[1:]}."
+    return f"### {row.name}\n\n{summary}\n\n    {row.formula}\n\n| | |\n|---|---|\n{table}\n"
 
 
-def applied(function: Function) -> vs.Diagram:
-    """A function of wires, its numbers being 2."""
-    dtype = {"number": "float", "any": "float"}.get(function.takes, function.takes)
-    with vs.Builder(function.name) as builder:
-        dtypes = [dtype] * function.arity
-        if function.name == "where":
-            dtypes[0] = "bool"
-        wires = [builder.input(x, f"n {t}") for x, t in zip(WIRES, dtypes, strict=False)]
-        return builder.diagram(function(*wires, **dict.fromkeys(function.parameters, 2)))
-
-
-def function_row(function: Function) -> str:
+def function_row(row: Row) -> str:
     """A line of the table of functions."""
-    names = [*WIRES[: function.arity], *function.parameters]
-    text = function.torch if isinstance(function.torch, str) else ""
-    for k, name in enumerate(WIRES):
-        text = text.replace(f"{{{k}}}", name)
     cells = [
-        f"`{function.name}({', '.join(names)})`",
-        function.symbol or function.name,
-        f"{function.takes} → {function.gives}",
-        f"`{re.sub('[{}]', '', text)}`" if text else "a callable",
-        *(meaning(applied(function), name).partition(":")[0] for name in ALGEBRAS[1:]),
-        function.derivative,
-        str(function.flops),
+        f"`{row.summary}`",
+        row.types,
+        row.lowering,
+        *(re.split("[:;]", row.meanings[name])[0] for name in ALGEBRAS[1:]),
+        row.derivative,
+        row.cost.removesuffix(" an entry"),
+        row.drawing.removeprefix("box, "),
     ]
     return f"| {' | '.join(map(cell, cells))} |"
 
@@ -239,25 +167,25 @@ def function_row(function: Function) -> str:
 def reasons() -> str:
     """Why algebras refuse functions, wholly or in part, and which."""
     found: dict[tuple[str, str], list[str]] = {}
-    for function in functions():
-        for algebra in ALGEBRAS[1:]:
-            _, _, reason = meaning(applied(function), algebra).partition(": ")
-            if reason:
-                reason = re.sub(rf"\b{function.name}\b", "f", reason)
-                found.setdefault((algebra, reason), []).append(f"`{function.name}`")
+    for row in functions():
+        for algebra, text in row.meanings.items():
+            verdict, mark, reason = text.partition("no: ")
+            if mark:
+                reason = re.sub(rf"\b{row.name}\b", "f", reason)
+                found.setdefault((algebra, f"{verdict}no: {reason}"), []).append(f"`{row.name}`")
     return "\n".join(
-        f"- `{algebra}`, {reason}: {', '.join(names)}."
-        for (algebra, reason), names in found.items()
+        f"- `{algebra}`, {why}: {', '.join(names)}." for (algebra, why), names in found.items()
     )
 
 
 def page() -> str:
     """All sections, and the table of the pointwise functions."""
-    sections = "\n".join(section(KINDS[name]) for name in EXAMPLES)
-    heads = ["function", "drawn as", "types", "PyTorch", *ALGEBRAS[1:], "derivative", "FLOPs"]
-    table = "\n".join(function_row(function) for function in functions())
+    table = rows()
+    sections = "\n".join(section(table["box", name]) for name in EXAMPLES)
+    heads = ["function", "types", "PyTorch", *ALGEBRAS[1:], "derivative", "FLOPs", "drawn as"]
+    lines = "\n".join(map(function_row, functions()))
     return (
         f"## Boxes\n\n{sections}\n## Pointwise functions\n\n"
-        f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n{table}\n\n"
-        f"The reasons where an algebra says no, or yes in part:\n\n{reasons()}\n"
+        f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n{lines}\n\n"
+        f"Where an algebra says no, or in part:\n\n{reasons()}\n"
     )

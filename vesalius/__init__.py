@@ -12,11 +12,72 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = """add all any apply concat constant contract diagonal divide expand fourier gather iota
-learner like linear max mean merge min pad parameter random scan size slice softmax split sum
-topk window exp log sqrt tanh sigmoid sin cos erf gelu silu softplus elu reciprocal negate power
-abs sign relu floor leaky_relu less less_equal equal maximum minimum logical_and logical_or
-logical_not floor_divide remainder where to_float to_int""".split()
+_VERBS = (
+    "add",
+    "all",
+    "any",
+    "apply",
+    "concat",
+    "constant",
+    "contract",
+    "diagonal",
+    "divide",
+    "expand",
+    "fourier",
+    "gather",
+    "iota",
+    "learner",
+    "like",
+    "linear",
+    "max",
+    "mean",
+    "merge",
+    "min",
+    "pad",
+    "parameter",
+    "random",
+    "scan",
+    "size",
+    "slice",
+    "softmax",
+    "split",
+    "sum",
+    "topk",
+    "window",
+    "exp",
+    "log",
+    "sqrt",
+    "tanh",
+    "sigmoid",
+    "sin",
+    "cos",
+    "erf",
+    "gelu",
+    "silu",
+    "softplus",
+    "elu",
+    "reciprocal",
+    "negate",
+    "power",
+    "abs",
+    "sign",
+    "relu",
+    "floor",
+    "leaky_relu",
+    "less",
+    "less_equal",
+    "equal",
+    "maximum",
+    "minimum",
+    "logical_and",
+    "logical_or",
+    "logical_not",
+    "floor_divide",
+    "remainder",
+    "where",
+    "to_float",
+    "to_int",
+)
 
 _PUBLIC = {
     "diagram": "vesalius.diagrams.trace",
@@ -43,7 +104,7 @@ _PUBLIC = {
 }
 _MODULES = ("anatomy", "testing")
 
-__all__ = [*_PUBLIC, *_MODULES]  # noqa: PLE0604
+__all__ = [*_PUBLIC, *_MODULES]
 
 
 def __getattr__(name: str) -> Any:

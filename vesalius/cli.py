@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -299,7 +298,7 @@ def _cost(diagram: Diagram, sizes: dict[str, int]) -> dict[str, Any]:
     formulas = diagram.cost()
     if sizes:
         _check_sizes(diagram, sizes)
-        return asdict(formulas.at(**sizes))
+        return dict(vars(formulas.at(**sizes)))
     peak = [str(candidate) for candidate in formulas.peak]
     return {
         "flops": str(formulas.flops),

@@ -433,8 +433,8 @@ def compare(diagram, sizes, seed):
         expected = diagram.evaluate(
             *inputs, sizes=sizes, seed=seed, randoms=drawn(diagram, sizes, seed)
         )
-    except VesaliusError:
-        with pytest.raises(VesaliusError):
+    except (VesaliusError, RuntimeError):  # torch refuses a remainder by zero
+        with pytest.raises((VesaliusError, RuntimeError)):
             module(*inputs)
         return None
     options = {"generator": torch.Generator().manual_seed(seed)} if diagram.randoms else {}
@@ -479,7 +479,7 @@ def test_gradients_are_those_of_the_reference(seed, steps) -> None:
         expected = diagram.evaluate(
             *inputs, sizes=grower.sizes, parameters=weights, randoms=randoms
         )
-    except VesaliusError:
+    except (VesaliusError, RuntimeError):
         return
     found = module(*inputs, **options)
     weigh = torch.randn(found.shape, generator=torch.Generator().manual_seed(1)).double()
@@ -530,7 +530,7 @@ def test_a_text_is_the_same_each_time_and_runs_by_itself(seed, steps) -> None:
     try:
         expected = module(*inputs, **({"generator": torch.Generator().manual_seed(0)}
                                       if diagram.randoms else {}))  # fmt: skip
-    except VesaliusError:
+    except (VesaliusError, RuntimeError):
         return
     options = {"generator": torch.Generator().manual_seed(0)} if diagram.randoms else {}
     torch.testing.assert_close(alone(*inputs, **options), expected, rtol=0, atol=0, equal_nan=True)

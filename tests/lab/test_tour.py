@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,7 @@ def test_a_tour_that_succeeds(small, monkeypatch):
 def test_the_page_shows_what_the_figures_say(small):
     _, figures, _ = take(replace(small, steps=3))
     document = (small.out / "index.html").read_text()
-    tree = pages.self_contained(document)
+    tree = pages.self_contained(document, beside=os.listdir(small.out))
     for row in figures["mechanisms"]:
         title = CATALOGUE[row["name"]].title
         assert title in tree.words
@@ -103,6 +104,25 @@ def test_the_page_shows_what_the_figures_say(small):
     assert f"{figures['training']['held_out_loss']:.3f}" in tree.words
     assert tree.words.count("compiled to") == len(figures["mechanisms"]) + 1  # and in the caption
     assert 'polyline class="training"' in document
+
+
+def test_every_diagram_is_drawn_and_has_a_page_to_open(small):
+    _, figures, _ = take(replace(small, steps=1))
+    tree = pages.self_contained(
+        (small.out / "index.html").read_text(), beside=os.listdir(small.out)
+    )
+    pictures = [attrs for tag, attrs in tree.tags if "vesalius" in attrs.get("class", "").split()]
+    labels = [
+        " ".join([row["name"], *exhibits.written(row["options"])]) for row in figures["mechanisms"]
+    ]
+    assert len(pictures) == len(labels) == len(SOME) + 1
+    files = [link for link in tree.links if not link.startswith("#")]
+    assert len(set(files)) == len(labels)
+    for label, row, file in zip(labels, figures["mechanisms"], files, strict=True):
+        assert file.startswith(label.split()[0])
+        opened = (small.out / file).read_text()
+        assert f"<title>{row['name']}" in opened
+        assert not re.search(r"""(src|href)=["'](?!#)""", opened)
 
 
 def test_a_loss_above_the_bar_is_a_failure(small):
@@ -234,7 +254,8 @@ def test_the_shortest_text(small):
     assert status == 1
     assert figures["text"]["characters"] == 300
     assert "8 passages of 29 characters" in said
-    pages.self_contained((small.out / "index.html").read_text())
+    document = (small.out / "index.html").read_text()
+    pages.self_contained(document, beside=os.listdir(small.out))
 
 
 # -- measuring ------------------------------------------------------------------------------------

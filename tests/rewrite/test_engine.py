@@ -98,14 +98,14 @@ def test_a_wire_read_twice_must_be_the_same_wire_along_the_same_axes() -> None:
 
 def test_interior_wires_may_escape() -> None:
     @vs.diagram
-    def escaping(x: "n m") -> ("n m", "n m"):
-        s = x + 1
+    def escaping(x: "n m", y: "n m") -> ("n m", "n m"):
+        s = x + y
         return vs.exp(s), vs.tanh(s)
 
-    (match,) = matches(RULES["exp_of_sum"], escaping)
+    match, *_ = matches(RULES["exp_of_sum"], escaping)
     result = apply(escaping, match)
-    x = torch.randn(2, 3, dtype=torch.float64)
-    for a, b in zip(escaping.evaluate(x), result.evaluate(x), strict=True):
+    x, y = torch.randn(2, 2, 3, dtype=torch.float64)
+    for a, b in zip(escaping.evaluate(x, y), result.evaluate(x, y), strict=True):
         assert close(a, b)
     assert sum(node.box.kind.name == "add" for node in result.boxes) == 1
 
@@ -187,7 +187,7 @@ def test_softmax_ignores_a_shift_and_keeps_the_tubes_of_what_it_loses() -> None:
 
 
 def test_softmax_attention_to_linear_attention() -> None:
-    """The derivation of Transformers are RNNs (arXiv 2006.16236), one step of which is no equality."""
+    """The way of Transformers are RNNs (arXiv 2006.16236); one step of it is no equality."""
     steps = ("unfold_softmax", "exponential_to_elu_kernel", "normalise_late", "reassociate")
     found = derive(attention.over("b h"), *(RULES[name] for name in steps))
     assert found.grade.name == "variant"

@@ -101,39 +101,47 @@ def _parsed(function: Function) -> _Template:
 def _children(node: ast.AST) -> list[tuple[ast.AST, int]]:
     """The operands of a piece of code, with how tightly each must bind there."""
     if isinstance(node, ast.Call):
-        return [(a, ANY) for a in (*node.args, *(k.value for k in node.keywords))]
+        given = [(a, ANY) for a in (*node.args, *(k.value for k in node.keywords))]
+        return [(node.func, ATOM), *given]
     if isinstance(node, ast.Attribute):
         return [(node.value, ATOM)]
     if isinstance(node, ast.Subscript):
         return [(node.value, ATOM), (node.slice, ANY)]
-    if isinstance(node, ast.UnaryOp):
+    if isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not):
         return [(node.operand, SIGN)]
     if isinstance(node, ast.Compare):
         return [(operand, BITOR) for operand in (node.left, *node.comparators)]
-    if isinstance(node, ast.BinOp):
-        level = _binding(node)
-        if level == POWER:
-            return [(node.left, ATOM), (node.right, SIGN)]
-        return [(node.left, level), (node.right, level + 1)]
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        _, left, right = _OPERATORS[type(node.op)]
+        return [(node.left, left), (node.right, right)]
     return [(child, ATOM) for child in ast.iter_child_nodes(node)]
 
 
+# How tightly an operator binds, and what its left and its right operand need.
+_OPERATORS: dict[type, tuple[int, int, int]] = {
+    ast.BitOr: (BITOR, BITOR, BITAND),
+    ast.BitAnd: (BITAND, BITAND, SUM),
+    ast.Add: (SUM, SUM, PRODUCT),
+    ast.Sub: (SUM, SUM, PRODUCT),
+    ast.Mult: (PRODUCT, PRODUCT, SIGN),
+    ast.Div: (PRODUCT, PRODUCT, SIGN),
+    ast.FloorDiv: (PRODUCT, PRODUCT, SIGN),
+    ast.Mod: (PRODUCT, PRODUCT, SIGN),
+    ast.MatMult: (PRODUCT, PRODUCT, SIGN),
+    ast.Pow: (POWER, ATOM, SIGN),
+}
+
+
 def _binding(node: ast.AST) -> int:
+    """How tightly a piece of code binds; what is not known here is put into brackets."""
     if isinstance(node, (ast.Call, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)):
         return ATOM
-    if isinstance(node, ast.UnaryOp):
-        return ANY if isinstance(node.op, ast.Not) else SIGN
+    if isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.Not):
+        return SIGN
     if isinstance(node, ast.Compare):
         return COMPARE
-    if isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Pow):
-            return POWER
-        if isinstance(node.op, (ast.Add, ast.Sub)):
-            return SUM
-        if isinstance(node.op, ast.BitAnd):
-            return BITAND
-        if isinstance(node.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.MatMult)):
-            return PRODUCT
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)][0]
     return ANY
 
 

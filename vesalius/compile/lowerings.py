@@ -63,6 +63,7 @@ LOWERINGS: dict[str, Lowering] = {
 REFUSALS: dict[str, str] = {
     "input": "an input is an argument of `forward`",
     "learner": "a hole has no code until it is filled",
+    "like": "it stands in rules only",
 }
 
 _OWN = Lowering("the user's function", nested.own)

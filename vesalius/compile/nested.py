@@ -11,7 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.compile import names
-from vesalius.compile.layout import Order, argument_orders, is_within, scan_orders
+from vesalius.compile.layout import (
+    Order,
+    argument_orders,
+    is_within,
+    output_orders,
+    scan_orders,
+    tube_order,
+)
 from vesalius.compile.scope import (
     Here,
     Operand,
@@ -155,11 +162,11 @@ def named(here: Here) -> list[Term]:
     box = here.box
     body: Diagram = box["body"]
     call = _call(here, body, port_tubes(box), box["name"], 0)
-    orders = argument_orders(box)
+    orders = argument_orders(box, call.tubes)
     arguments = [permuted(here.operand(p).term, here.axes(p), orders[p]) for p in call.ports]
     results = _results(here, call.term(arguments))
     return [
-        permuted(_widened(here, result, tubes, output), here.box.outs[output], here.out(output))
+        _widened(here, result, tubes, output)
         for output, (result, tubes) in enumerate(zip(results, call.results, strict=True))
     ]
 
@@ -173,9 +180,8 @@ def _results(here: Here, term: Term) -> list[Term]:
 
 def _widened(here: Here, term: Term, tubes: Order, output: int) -> Term:
     """A result with all the tubes of its type, where the body does not depend on some."""
-    want = here.box.outs[output]
-    have = (*tubes, *(a for a in want if a >= here.box.inner))
-    return here.full(Operand(term, have, here.dtype(output)), want)
+    have = (*tubes, *(a for a in here.box.outs[output] if a >= here.box.inner))
+    return here.full(Operand(term, have, here.dtype(output)), here.out(output))
 
 
 # -- scan ---------------------------------------------------------------------------------------
@@ -189,7 +195,8 @@ def scan(here: Here) -> list[Term]:
     final, _ = state_tubes(box)
     tubes = [*final, *port_tubes(box)[states:]]
     call = _call(here, body, tubes, body.name, states + elements)
-    orders = scan_orders(box)
+    orders = scan_orders(box, call.tubes)
+    final = [tuple(t for t in call.tubes if t in row) for row in final]
 
     names_in = [names.identifier(port.name) for port in body.inputs]
     names_out = [scope.bases[wire] for wire in here.node.wires]
@@ -203,7 +210,7 @@ def scan(here: Here) -> list[Term]:
     for k, state in enumerate(carried):
         scope.block.assign(state, _start(here, k, final[k]))
     lines = [f"{row.at(ANY)} = []" for row in lists]
-    lines.append(f"for {_loop_over(here, entries)}:")
+    lines.append(f"for {_loop_over(here, entries, orders)}:")
     handed = {p: entries[p - states] for p in range(states, states + elements)}
     handed |= dict(enumerate(carried))
     arguments = [
@@ -222,8 +229,9 @@ def scan(here: Here) -> list[Term]:
     scope.block.add_loop([*carried, *lists], lines)
     terms = [*carried]
     for j, row in enumerate(lists):
-        terms.append(_stacked(here, row, states + j, call.results[states + j]))
-    return [permuted(term, box.outs[output], here.out(output)) for output, term in enumerate(terms)]
+        terms.append(_stacked(here, row, states + j, call))
+    made = output_orders(box, call.tubes)
+    return [permuted(term, made[k], here.out(k)) for k, term in enumerate(terms)]
 
 
 def _state(here: Here, term: Term, port: int, have: Order, want: Order) -> Term:
@@ -237,14 +245,14 @@ def _start(here: Here, port: int, tubes: Order) -> Term:
     return here.full(here.operand(port), (*tubes, *own))
 
 
-def _loop_over(here: Here, entries: Sequence[Term]) -> str:
+def _loop_over(here: Here, entries: Sequence[Term], orders: Sequence[Order]) -> str:
     """`x_t in x.unbind(1)`, or `_ in range(n)` where there is no sequence."""
     box = here.box
     if not entries:
         return f"_ in range({here.scope.length(box['length']).at(ANY)})"
     rows = []
     for port in range(box["states"], box["states"] + box["elements"]):
-        term, have, order = here.operand(port).term, here.axes(port), scan_orders(box)[port]
+        term, have, order = here.operand(port).term, here.axes(port), orders[port]
         time = [a for a in box.bound if a in box.maps[port]][-1]
         if not is_within([a for a in order if a != time], have):
             term, have = permuted(term, have, order), order
@@ -255,11 +263,11 @@ def _loop_over(here: Here, entries: Sequence[Term]) -> str:
     return f"{left} in {rows[0]}" if len(rows) == 1 else f"{left} in zip({', '.join(rows)})"
 
 
-def _stacked(here: Here, row: Term, output: int, tubes: Order) -> Term:
+def _stacked(here: Here, row: Term, output: int, call: Call) -> Term:
     """What was collected as one tensor; an empty loop has collected nothing to stack."""
     box, scope = here.box, here.scope
     items = index(row, "::-1") if box["reverse"] else row
-    want = box.outs[output]
+    want, tubes = output_orders(box, call.tubes)[output], call.results[output]
     new = [a for a in want if a >= box.inner]
     along = [f"dim={len(tubes)}"] if tubes else []
     stack = apply("torch.stack", items, *along, heavy=True)
@@ -280,12 +288,11 @@ def own(here: Here) -> list[Term]:
     declared = OWN[box.kind.name]
     called = here.scope.program.register(box.kind.name, f"OWN[{box.kind.name!r}].torch")
     axis = dict(zip(declared.axes, box.bound, strict=True))
+    tubes = tube_order(box, [here.axes(p) for p in range(len(box.maps))])
     arguments = [
-        here.full(here.operand(port), (*box.tubes, *(axis[a] for a in one.axes)))
+        here.full(here.operand(port), (*tubes, *(axis[a] for a in one.axes)))
         for port, one in enumerate(declared.inputs)
     ]
     results = _results(here, apply(called, *arguments, heavy=True))
-    return [
-        permuted(result, box.outs[output], here.out(output))
-        for output, result in enumerate(results)
-    ]
+    made = output_orders(box, tubes)
+    return [permuted(result, made[k], here.out(k)) for k, result in enumerate(results)]

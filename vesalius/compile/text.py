@@ -9,7 +9,7 @@ text reuses `x` as a person would, and an array is let go where a person would l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 # How tightly the outermost operation of a term binds; operands state what they need.
@@ -331,33 +331,58 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 
 
 def wrapped(line: str, width: int = WIDTH) -> list[str]:
-    """The line, or several of them broken at the commas of its longest brackets."""
+    """The line, or several: broken at the commas of its longest brackets, or at operators."""
     if len(line) <= width:
         return [line]
+    start, stop = _longest_brackets(line)
+    head = re.match(r"return |[\w, ]+ = ", line)
+    if head is not None and stop - start < len(line) // 2:
+        pieces = _split(line[head.end() :], _at_operators)
+        if len(pieces) > 1:
+            rows = [f"    {row}" for row in _rows(pieces, width - 4)]
+            return [f"{head[0]}(", *rows, ")"]
+    if stop <= start + 1:
+        return [line]
+    items = _split(line[start + 1 : stop], _at_commas)
+    rows = [f"    {part}" for row in _rows(items, width - 4) for part in wrapped(row, width - 4)]
+    return [line[: start + 1], *rows, line[stop:]]
+
+
+def _longest_brackets(line: str) -> tuple[int, int]:
     start, best = -1, (0, 0)
     for place, (character, depth) in enumerate(_pieces(line)):
         if depth == 0 and character in "([{":
             start = place
         elif depth == 0 and character in ")]}" and place - start > best[1] - best[0]:
             best = (start, place)
-    start, stop = best
-    if stop <= start + 1:
-        return [line]
-    items, item = [], ""
-    for character, depth in _pieces(line[start + 1 : stop]):
-        if character == "," and depth == 0:
-            items.append(item.strip())
-            item = ""
+    return best
+
+
+def _at_commas(before: str, rest: str) -> bool:
+    return before.endswith(", ")
+
+
+def _at_operators(before: str, rest: str) -> bool:
+    return before.endswith(" ") and re.match(r"[-+*/@&|]+ |if |else ", rest) is not None
+
+
+def _split(text: str, cut: Callable[[str, str], bool]) -> list[str]:
+    """The text cut where it is outside of brackets and `cut` says so."""
+    places = [
+        place
+        for place, (_, depth) in enumerate(_pieces(text))
+        if place and depth == 0 and cut(text[:place], text[place:])
+    ]
+    ends = [*places, len(text)]
+    return [text[a:b].rstrip() for a, b in zip([0, *places], ends, strict=True)]
+
+
+def _rows(pieces: Sequence[str], width: int) -> list[str]:
+    """The pieces put into rows, as many in each as fit."""
+    rows = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(rows[-1]) + 1 + len(piece) > width:
+            rows.append(piece)
         else:
-            item += character
-    items.append(item.strip())
-    lines, row = [line[: start + 1]], ""
-    for number, one in enumerate(items):
-        one += "," if number < len(items) - 1 else ""
-        if row and len(row) + len(one) + 5 > width:
-            lines += [f"    {part}" for part in wrapped(row, width - 4)]
-            row = one
-        else:
-            row = f"{row} {one}".strip()
-    lines += [f"    {part}" for part in wrapped(row, width - 4)]
-    return [*lines, line[stop:]]
+            rows[-1] += f" {piece}"
+    return rows

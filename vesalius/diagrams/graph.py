@@ -283,11 +283,11 @@ class Diagram:
 
         return expose(self, names)
 
-    def cost(self) -> Cost:
+    def cost(self, **options: Any) -> Cost:
         """FLOPs, bytes moved, peak memory and parameters, as polynomials in the sizes."""
         from vesalius.diagrams.cost import cost
 
-        return cost(self)
+        return cost(self, **options)
 
     def evaluate(self, *args: Any, **options: Any) -> Any:
         """The meaning of this diagram in an algebra; see `vesalius.diagrams.meaning`."""
@@ -308,11 +308,11 @@ class Diagram:
 
         return from_json(text)
 
-    def to_networkx(self) -> Any:
-        """This diagram as a `networkx.MultiDiGraph`."""
+    def to_networkx(self, **options: Any) -> Any:
+        """This diagram as a `networkx.MultiDiGraph`; see `vesalius.diagrams.interchange`."""
         from vesalius.diagrams.interchange import to_networkx
 
-        return to_networkx(self)
+        return to_networkx(self, **options)
 
     def draw(self, file: Any = None, **options: Any) -> Picture:
         """A picture; see `vesalius.diagrams.drawing.picture.draw` for the options."""

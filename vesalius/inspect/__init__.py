@@ -1,1 +1,1 @@
-
+"""What needs both the catalogue and the compiler."""

@@ -11,6 +11,8 @@ from html import escape
 from itertools import pairwise
 from math import ceil, floor, log10
 
+from vesalius.diagrams.drawing.theme import THEMES, colours
+
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1917; --soft: #57534e; --line: #d6d3d1;
   --paper: #fdfcfa; --panel: #f5f3ef; --one: #1d4ed8; --two: #b45309; --three: #15803d;
@@ -49,6 +51,12 @@ svg.curve .training-text { fill: var(--one); }
 """
 
 
+def picture_style() -> str:
+    """The rules by which pictures of the light theme are dark on a dark page."""
+    set_ = " ".join(f"--v-{name}: {value};" for name, value in colours(THEMES["dark"]).items())
+    return f"@media (prefers-color-scheme: dark) {{ .vesalius {{ {set_} }} }}\n"
+
+
 def text(value: object) -> str:
     """A value as text that is safe in HTML, in elements and in attributes."""
     return escape(str(value), quote=True)
@@ -60,7 +68,8 @@ def page(title: str, sections: Iterable[str]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
+        f"<title>{text(title)}</title>\n<style>{STYLE}{picture_style()}</style>\n</head>\n<body>\n"
+        f"{body}\n"
         "</body>\n</html>\n"
     )
 
@@ -126,6 +135,14 @@ def verdict(good: bool, words: str) -> str:
 def listing(words: str) -> str:
     """Text whose lines and spaces are kept."""
     return f"<pre>{text(words)}</pre>"
+
+
+def picture(svg: str, caption: str) -> str:
+    """A picture, as wide as it is, and what stands under it; both are HTML already."""
+    return (
+        f'<figure>\n<div class="scroll">\n{svg}</div>\n'
+        f"<figcaption>{caption}</figcaption>\n</figure>"
+    )
 
 
 def folded(anchor: str, heading: str, *parts: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vesalius.diagrams.drawing.picture import draw
+from vesalius.diagrams.drawing.svg import slug, svg
 from vesalius.diagrams.sizes import Size
 from vesalius.lab import page
 from vesalius.lab.exhibits import ROWS, Exhibit, written
@@ -268,15 +270,31 @@ def _diagrams(tour: Tour) -> str:
         "diagrams",
         "The diagrams",
         page.paragraph(
-            "Sizes are symbolic, as the mechanism is written. An axis that a box does not bind is "
-            "a tube: the box is mapped over it."
+            "Each is drawn from what was compiled, checked and measured. Sizes are symbolic, as the "
+            "mechanism is written. An axis that a box does not bind is a tube, a shaded region: "
+            "the box is mapped over it. Dark boxes are learned; boxes with bars hold a diagram of "
+            "their own."
         ),
         *(_diagram(_anchor(k), one) for k, one in enumerate(tour.everything)),
     )
 
 
 def _diagram(anchor: str, one: Exhibit) -> str:
-    """One mechanism: whence it comes, its parts, its parameters, its boxes, its cost."""
+    """One mechanism: its picture, whence it comes, its parts, parameters, boxes and cost."""
+    mechanism, diagram = one.mechanism, one.symbolic
+    return (
+        f'<h3 id="{anchor}">{page.text(mechanism.title)}: {page.text(one.label)}</h3>\n'
+        + page.picture(
+            svg(draw(diagram).scene, prefix=f"{anchor}-picture"),
+            f'{page.text(mechanism.formula)} · <a href="{page.text(file_name(one))}">'
+            "the same to open, point at and colour by cost</a>",
+        )
+        + _details(anchor, one)
+    )
+
+
+def _details(anchor: str, one: Exhibit) -> str:
+    """What is known of a mechanism, in words and numbers."""
     mechanism, diagram = one.mechanism, one.symbolic
     paper = mechanism.paper
     source = f"{paper.authors}: {paper.title} ({paper.year})"
@@ -285,8 +303,8 @@ def _diagram(anchor: str, one: Exhibit) -> str:
     chosen = f" --with {','.join(written(one.options))}" if one.options else ""
     parameters = [(name, str(type_)) for name, type_ in diagram.parameters.items()]
     return page.folded(
-        anchor,
-        f"{mechanism.title}: {one.label}",
+        f"{anchor}-details",
+        "its source, parts, boxes and cost",
         page.facts(
             [
                 ("formula", mechanism.formula),
@@ -300,6 +318,19 @@ def _diagram(anchor: str, one: Exhibit) -> str:
         page.listing(str(diagram.cost())),
         page.folded(f"{anchor}-source", "compiled to", page.listing(one.single.source)),
     )
+
+
+def file_name(one: Exhibit) -> str:
+    """The name of the interactive page of a mechanism, beside the page of the tour.
+
+    A label has an order of words, so no two exhibits have one name.
+    """
+    return f"{slug(one.label)}.html"
+
+
+def interactive(one: Exhibit) -> str:
+    """That page."""
+    return draw(one.symbolic).html()
 
 
 def _anchor(k: int) -> str:

@@ -1,7 +1,7 @@
 """The tour: from a text to mechanisms that are built, checked, measured, and learn to read it.
 
-`take` does all of it and leaves a page, `index.html`, the figures on it, `tour.json`, and a
-checkpoint of the language model, from which it can go on.
+`take` does all of it and leaves a page, `index.html`, an interactive one for each diagram, the
+figures, `tour.json`, and a checkpoint of the language model, from which it can go on.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _take(settings: Settings, console: Console) -> int:
     tour.seconds = time.perf_counter() - start
     _say_end(console, tour)
     write(tour)
-    console.print(f"Wrote {settings.out / 'index.html'} and tour.json beside it.", highlight=False)
+    console.print(f"Wrote {settings.out / 'index.html'}, with tour.json and a page for each diagram beside it.", highlight=False)
     return tour.status
 
 
@@ -265,9 +265,11 @@ def samples(tour: Tour, length: int = 400) -> str:
 
 
 def write(tour: Tour) -> None:
-    """The page and the figures."""
+    """The figures, an interactive page for each diagram, and the page that shows them all."""
     figures = report.figures(tour)
     out = tour.settings.out
+    for one in tour.everything:
+        (out / report.file_name(one)).write_text(report.interactive(one), encoding="utf-8")
     text = json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False)
     (out / "tour.json").write_text(text + "\n", encoding="utf-8")
     (out / "index.html").write_text(report.index(tour), encoding="utf-8")

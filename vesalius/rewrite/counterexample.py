@@ -27,7 +27,14 @@ from vesalius.rewrite.checking.sampled import compare
 SHAPES = 60  # assignments of sizes that are searched
 TRIES = 6  # draws at each
 SIMPLIFIED = 200  # entries that are simplified
-_STYLES = (Style(1.0, "integers"), Style(1.0), Style(30.0), Style(1.0, "sparse"))
+_STYLES = (
+    Style(1.0, "integers"),
+    Style(1.0),
+    Style(30.0),
+    Style(1.0, "sparse"),
+    Style(1e-4),
+    Style(1e4, "integers"),
+)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _trace(
     arguments: dict[str, Any] = {}
     several, functions = set(), {}
     for argument in signature.parameters.values():
-        wanted = argument.annotation
+        wanted = _annotation(function, argument.annotation)
         if isinstance(wanted, AnyFunction):
             functions[argument.name] = arguments[argument.name] = stand_in(argument.name)
             continue
@@ -155,6 +155,17 @@ def _trace(
         builder.doc,
         _source(function),
     )
+
+
+def _annotation(function: Callable[..., Any], written: Any) -> Any:
+    """What an annotation means, also where `from __future__ import annotations` quotes it."""
+    if not isinstance(written, str) or written[:1] in "'\"":
+        return written
+    try:
+        meant = eval(written, function.__globals__)
+    except (NameError, SyntaxError, AttributeError):
+        return written  # a type such as "n c", written without the import
+    return meant if isinstance(meant, (AnyFunction, Many)) else written
 
 
 _WORDS = ("left", "right")

@@ -10,8 +10,8 @@
 Needs `hypothesis`. Everything shrinks: towards fewer boxes, fewer axes, smaller sizes.
 """
 
-from vesalius.testing.strategies import KINDS, diagrams, programs
 from vesalius.testing.programs import Program, Step, Use
+from vesalius.testing.strategies import KINDS, diagrams, programs
 from vesalius.testing.types import array_types, sizes, tubes
 from vesalius.testing.values import inputs_for, parameters_for, sizes_for
 from vesalius.testing.variants import alpha_variant, alpha_variants

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.types import ArrayType, TypeLike
+from vesalius.testing import arithmetic, indexing, nested, shape, sources  # noqa: F401
 from vesalius.testing.drawing import KINDS, OPTIONAL, Drawer, Known
 from vesalius.testing.programs import Program
 from vesalius.testing.types import array_types, tubes

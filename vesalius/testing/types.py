@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ def sizes(variables: Sequence[str] = VARIABLES, largest: int = 4) -> st.SearchSt
     plain = [*variables, *range(1, largest + 1)]
     composite = [f"{2 + (i > 0)}*{v}" for i, v in enumerate(variables)]
     composite += [f"{v}+1" for v in variables[:1]]
-    composite += [f"{v}*{w}" for v, w in zip(variables, variables[1:], strict=False)]
+    composite += [f"{v}*{w}" for v, w in pairwise(variables)]
     # Plain sizes meet often, so that axes can be joined: they are drawn more often.
     return st.sampled_from([size(x) for x in [*plain, *plain, *plain, *composite]])
 

@@ -39,9 +39,7 @@ def inputs_for(
 
 
 @st.composite
-def parameters_for(
-    draw: st.DrawFn, diagram: Diagram, sizes: Mapping[str, int]
-) -> dict[str, Any]:
+def parameters_for(draw: st.DrawFn, diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Numpy arrays for the parameters of a diagram, by name; values as `inputs_for`, halved."""
     return {name: draw(_array(type_, sizes)) / 2 for name, type_ in diagram.parameters.items()}
 

@@ -207,20 +207,29 @@ class Panel(NamedTuple):
 
 
 def svg(scene: Scene, *, theme: str = "light", prefix: str = "") -> str:
-    """A scene as one SVG document; ids begin with `prefix`, by default the diagram's name."""
-    return panels(
-        [Panel(scene, (0.0, 0.0))], (), scene.size, theme=theme, name=prefix or scene.name
-    )
+    """A scene as one SVG document; ids begin with `prefix`, by default the diagram's name.
+
+    A page that holds several pictures gives each a prefix of its own.
+    """
+    whole = [Panel(scene, (0.0, 0.0))]
+    return panels(whole, (), scene.size, theme=theme, name=scene.name, prefix=prefix)
 
 
 def panels(
-    scenes: Sequence[Panel], texts: Sequence[Text], size: Point, *, theme: str, name: str
+    scenes: Sequence[Panel],
+    texts: Sequence[Text],
+    size: Point,
+    *,
+    theme: str,
+    name: str,
+    prefix: str = "",
 ) -> str:
     """Several scenes, and texts between them, as one SVG document."""
     wide, high = number(size[0]), number(size[1])
-    writer = _Writer(slug(name), theme)
+    prefix = slug(prefix or name)
+    writer = _Writer(prefix, theme)
     writer.lines += [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="vesalius v-{theme}" id="{slug(name)}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="vesalius v-{theme}" id="{prefix}" '
         f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" role="img">',
         f"<title>{escape(name)}</title>",
         f"<style>\n{style(theme)}</style>",
@@ -230,7 +239,7 @@ def panels(
         x, y = panel.at
         writer.lit = panel.lit
         if len(scenes) > 1:
-            writer.prefix = f"{slug(name)}-{k}"
+            writer.prefix = f"{prefix}-{k}"
         if (x, y) != (0.0, 0.0):
             writer.lines.append(f'<g transform="translate({number(x)} {number(y)})">')
         writer.scene(panel.scene)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vesalius.diagrams.boxes.pointwise import Function
-from vesalius.diagrams.meaning.arrays import Array, ArrayAlgebra, Real, digest, elementwise
+from vesalius.diagrams.meaning.arrays import Array, ArrayAlgebra, Real, digest, elementwise, exactly
 from vesalius.diagrams.meaning.residues import P, Q, residues
 
 MANY = 64  # beyond so many exponents a bound says nothing
@@ -163,6 +163,11 @@ class TermAlgebra(ArrayAlgebra):
     def apply(
         self, function: Function, numbers: tuple[Real, ...], inputs: Sequence[Array], gives: str
     ) -> Array:
+        if not any(isinstance(entry, Entry) for x in inputs for entry in x.flat):
+            result = exactly(function, numbers, inputs)
+            if gives == "bool":
+                return result.astype(bool)
+            return self.floats(result) if gives == "float" else result
         inputs = [self.embed(x, "bool") if x.dtype == bool else self.floats(x) for x in inputs]
         name = function.name
         if name == "exp":
