@@ -63,6 +63,11 @@ def json_round_trip(diagram: Diagram) -> Diagram:
     return vs.Diagram.from_json(diagram.to_json())
 
 
+def svg(diagram: Diagram) -> str:
+    """A picture of every box."""
+    return str(diagram.svg())
+
+
 def boxes(diagram: Diagram) -> int:
     """How many boxes there are, inputs not counted."""
     return len(diagram.nodes) - len(diagram.inputs)

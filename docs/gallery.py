@@ -138,23 +138,61 @@ ENTRIES = [
 ]
 
 
-def main() -> None:
-    """Run every entry and write the page."""
+# The README's: name of the file, code that ends in a picture. Code hosts show a picture on light
+# and on dark pages alike, so these have the paper's colours.
+README = [
+    ("readme-attention", 'picture = vs.draw(attention.over("b h"), theme="print")'),
+    (
+        "readme-multihead",
+        'picture = vs.draw(vs.anatomy["multihead"](causal=True), theme="print")',
+    ),
+]
+
+# Ours on the sheet beside other libraries' pictures, which docs/peers.py draws.
+SHEET = """
+@vs.diagram
+def residual_attention(x: "n d") -> "n d":
+    q = vs.contract(x, vs.parameter("W_q", "d c"), over="d")
+    k = vs.contract(x, vs.parameter("W_k", "d c"), over="d").rename(n="m")
+    v = vs.contract(x, vs.parameter("W_v", "d e"), over="d").rename(n="m")
+    scores = vs.contract(q, k, over="c") / vs.sqrt(vs.size("c"))
+    mixed = vs.contract(vs.softmax(scores, over="m"), v, over="m")
+    return x + vs.contract(mixed, vs.parameter("W_o", "e d"), over="e")
+
+picture = vs.draw(residual_attention)
+"""
+
+
+def drawn(name: str, code: str, known: dict[str, object]) -> str:
+    """The SVG that a piece of code ends in; what it defines stays in `known`."""
+    exec(compile(code, f"<{name}>", "exec"), known)
+    picture = known["picture"]
+    return picture if isinstance(picture, str) else picture.svg()
+
+
+def made() -> dict[Path, str]:
+    """The page and all pictures, by the files that hold them."""
     import vesalius as vs
 
-    pictures = HERE / "pictures"
-    pictures.mkdir(exist_ok=True)
     known: dict[str, object] = {"vs": vs}
-    lines = [HEAD]
+    lines, files = [HEAD], {}
     for title, name, words, code in ENTRIES:
         text = textwrap.dedent(code).strip()
-        exec(compile(text, f"<{name}>", "exec"), known)
-        picture = known["picture"]
-        svg = picture if isinstance(picture, str) else picture.svg()
-        (pictures / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
+        files[HERE / "pictures" / f"{name}.svg"] = drawn(name, text, known)
         lines += [f"## {title}\n", *([words + "\n"] if words else [])]
         lines += [f"```python\n{text}\n```\n", f"![{title}](pictures/{name}.svg)\n"]
-    (HERE / "gallery.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+    for name, code in README:
+        files[HERE / "pictures" / f"{name}.svg"] = drawn(name, code, known)
+    files[HERE / "pictures" / "peers-vesalius.svg"] = drawn("sheet", SHEET, known)
+    files[HERE / "gallery.md"] = "\n".join(lines)
+    return files
+
+
+def main() -> None:
+    """Run every entry; write the page and the pictures."""
+    (HERE / "pictures").mkdir(exist_ok=True)
+    for path, text in made().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

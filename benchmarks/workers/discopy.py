@@ -8,6 +8,8 @@ that of lists of layers; up to isomorphism there is only the hypergraph, measure
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from discopy.cat import dumps, loads
 from discopy.monoidal import Box, Diagram, Layer, Ty
@@ -106,7 +108,29 @@ def json_round_trip(n: int) -> Operation:
     )
 
 
+def drawing(build: Callable[..., Diagram]) -> Callable[..., Operation]:
+    """The operation that writes an SVG, laid out anew; matplotlib stands ready."""
+
+    def draw(diagram: Diagram) -> str:
+        import matplotlib
+
+        matplotlib.use("svg")
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "x.svg"
+            diagram.draw(path=str(path), show=False)
+            return path.read_text()
+
+    def operation(n: int, **more: int) -> Operation:
+        return Operation(
+            draw, prepare=lambda: (build(n, **more),), check=lambda text: "<svg" in text
+        )
+
+    return operation
+
+
 OPERATIONS = {
+    "draw_chain": drawing(chain_bulk),
+    "draw_brick": drawing(brick_bulk),
     "build_chain": building(chain),
     "build_chain_bulk": building(chain_bulk),
     "build_brick": building(brick),

@@ -6,7 +6,9 @@ equality.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from io import StringIO
 
 import pyzx
 from pyzx.graph.base import BaseGraph
@@ -69,7 +71,31 @@ def json_round_trip(n: int) -> Operation:
     )
 
 
+def drawing(build: Callable[..., BaseGraph]) -> Callable[..., Operation]:
+    """The operation that writes an SVG by `draw_matplotlib`; the graph has its places already."""
+
+    def draw(graph: BaseGraph) -> str:
+        import matplotlib
+
+        matplotlib.use("svg")
+        import matplotlib.pyplot as plt
+
+        figure, text = pyzx.draw_matplotlib(graph), StringIO()
+        figure.savefig(text, format="svg")
+        plt.close(figure)
+        return text.getvalue()
+
+    def operation(n: int, **more: int) -> Operation:
+        return Operation(
+            draw, prepare=lambda: (build(n, **more),), check=lambda text: "<svg" in text
+        )
+
+    return operation
+
+
 OPERATIONS = {
+    "draw_chain": drawing(chain),
+    "draw_brick": drawing(brick),
     "build_chain": build_chain,
     "build_brick": build_brick,
     "compose": compose,

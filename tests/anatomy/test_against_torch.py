@@ -64,6 +64,15 @@ def from_stack(layers):
     return found
 
 
+def same(diagram, inputs, weights, wanted):
+    """The reference meaning and the compiled module, with these weights, against another result."""
+    found = diagram.evaluate(*inputs, parameters=weights)
+    torch.testing.assert_close(found, wanted, **EXACT)
+    module = vs.to_torch(diagram, dtype=torch.float64)
+    module.load_state_dict(weights)
+    torch.testing.assert_close(module(*inputs).detach(), wanted, **EXACT)
+
+
 def count(diagram):
     return sum(
         prod(size.constant for size in type_.axes.values()) for type_ in diagram.parameters.values()
@@ -81,9 +90,8 @@ def their_count(module):
 @pytest.mark.parametrize("causal", [False, True])
 def test_scaled_dot_product(n, m, c, e, causal):
     q, k, v = randn(2, 3, n, c), randn(2, 3, m, c, seed=1), randn(2, 3, m, e, seed=2)
-    ours = vs.anatomy["scaled_dot_product"](causal=causal).over("b h").evaluate(q, k, v)
     theirs = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-    torch.testing.assert_close(ours, theirs, **EXACT)
+    same(vs.anatomy["scaled_dot_product"](causal=causal).over("b h"), (q, k, v), {}, theirs)
 
 
 def test_scaled_dot_product_with_masks():
@@ -96,7 +104,7 @@ def test_scaled_dot_product_with_masks():
         ~keep[:, None, None], float("-inf")
     )
     theirs = F.scaled_dot_product_attention(q, k, v, attn_mask=bias + hidden)
-    torch.testing.assert_close(diagram.evaluate(q, k, v, keep, bias), theirs, **EXACT)
+    same(diagram, (q, k, v, keep, bias), {}, theirs)
 
 
 # -- multi-head -----------------------------------------------------------------------------------
@@ -121,8 +129,7 @@ def test_multihead_self_attention(heads, d, n, bias, causal, padding):
             attn_mask=torch.ones(n, n, dtype=torch.bool).triu(1) if causal else None,
             need_weights=True,  # the path through explicit weights, not a fused kernel
         )
-    result = ours.evaluate(x, *([keep] if padding else []), parameters=from_multihead(theirs))
-    torch.testing.assert_close(result, wanted, **EXACT)
+    same(ours, [x, *([keep] if padding else [])], from_multihead(theirs), wanted)
     assert count(ours) == their_count(theirs)
 
 
@@ -146,8 +153,7 @@ def test_multihead_cross_attention(bias, padding, mask):
             attn_mask=scores if mask else None,
         )
     given = [x, y, *([keep] if padding else []), *([scores] if mask else [])]
-    result = ours.evaluate(*given, parameters=from_multihead(theirs))
-    torch.testing.assert_close(result, wanted, **EXACT)
+    same(ours, given, from_multihead(theirs), wanted)
     assert count(ours) == their_count(theirs)
 
 
@@ -173,14 +179,10 @@ def test_block(norm, activation, causal, padding):
         src_mask=torch.ones(5, 5, dtype=torch.bool).triu(1) if causal else None,
         src_key_padding_mask=~keep if padding else None,
     ).detach()
-    result = ours.evaluate(x, *([keep] if padding else []), parameters=from_block(theirs))
-    torch.testing.assert_close(result, wanted, **EXACT)
+    given = [x, *([keep] if padding else [])]
+    same(ours, given, from_block(theirs), wanted)
+    same(ours.unfold(), given, from_block(theirs), wanted)
     assert count(ours) == their_count(theirs)
-    torch.testing.assert_close(
-        ours.unfold().evaluate(x, *([keep] if padding else []), parameters=from_block(theirs)),
-        wanted,
-        **EXACT,
-    )
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -197,7 +199,7 @@ def test_encoder(norm):
     if last is not None:
         weights |= {"norm.gain": theirs.norm.weight, "norm.shift": theirs.norm.bias}
     wanted = theirs(x, src_key_padding_mask=~keep).detach()
-    torch.testing.assert_close(ours.evaluate(x, keep, parameters=weights), wanted, **EXACT)
+    same(ours, (x, keep), weights, wanted)
     assert count(ours) == their_count(theirs)
 
 
@@ -238,7 +240,7 @@ def test_language_model(tied):
         **({} if tied else {"head": theirs.head.weight.T}),
     }
     wanted = theirs(tokens).detach()
-    torch.testing.assert_close(ours.evaluate(tokens, parameters=weights), wanted, **EXACT)
+    same(ours, (tokens,), weights, wanted)
     assert count(ours) == their_count(theirs)
 
 

@@ -81,6 +81,15 @@ def test_sizes_are_symbols_until_they_are_given(mechanism):
         assert {a: s.constant for a, s in fixed.parameters[name].axes.items()} == wanted
 
 
+@every
+def test_a_mechanism_survives_json(mechanism):
+    diagram = mechanism(padding=True) if "padding" in mechanism.options else mechanism()
+    again = vs.Diagram.from_json(diagram.to_json())
+    assert again == diagram
+    assert list(again.parameters) == list(diagram.parameters)
+    assert str(again) == str(diagram)
+
+
 def test_words_for_sizes_and_sizes_that_follow():
     by_word = vs.anatomy["block"](heads=4, width=32)
     assert by_word == vs.anatomy["block"](h=4, d=32, c=8, e=8, f=128)
@@ -106,6 +115,21 @@ def test_every_layer_has_parameters_of_its_own():
     assert len(model.boxes) < 80  # blocks are single boxes
     assert "softmax" not in {node.box.kind.name for node in model.boxes}
     assert "softmax" in {node.box.kind.name for node in model.unfold().boxes}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_linear_attention_is_linear_unless_asked_otherwise(causal):
+    """In the number of positions: with as many keys as queries, no term has n²."""
+
+    def degree(**options):
+        flops = vs.anatomy["linear"](causal=causal, **options).cost().flops
+        return flops.substitute({"m": "n"}).degree("n")
+
+    assert degree() == 1
+    assert degree(form="weights") == 2
+    assert vs.anatomy["linear"](causal=causal) != vs.anatomy["linear"](
+        causal=causal, form="weights"
+    )
 
 
 # -- refusals -------------------------------------------------------------------------------------

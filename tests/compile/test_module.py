@@ -55,7 +55,7 @@ def batch():
     return torch.stack([TOKENS, TOKENS.flip(0)])
 
 
-# -- parameters -------------------------------------------------------------------------------
+# -- parameters ---------------------------------------------------------------------------------
 
 
 def test_the_state_has_the_names_and_shapes_of_the_parameters() -> None:
@@ -312,7 +312,7 @@ def test_torch_export_with_dynamic_shapes() -> None:
     torch.testing.assert_close(exported(q, k, v), module(q, k, v))
 
 
-# -- random sources -------------------------------------------------------------------------------
+# -- random sources -----------------------------------------------------------------------------
 
 
 @vs.diagram
@@ -345,7 +345,7 @@ def test_draws_of_a_named_box_are_fresh_at_each_call() -> None:
     assert not torch.equal(a, b)
 
 
-# -- what users declare -----------------------------------------------------------------------------
+# -- what users declare -------------------------------------------------------------------------
 
 
 def test_functions_and_boxes_of_the_users_own() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import vesalius as vs
 from vesalius.compile.check import conditions
+from vesalius.compile.layout import layout
 from vesalius.compile.lowerings import LOWERINGS
 from vesalius.diagrams.boxes.own import OWN
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS
@@ -68,7 +69,7 @@ class Grower:
     def entries(self, wire):
         return prod(size.at(self.sizes) for size in wire.axes.values())
 
-    # -- choosing -----------------------------------------------------------------------------
+    # -- choosing -------------------------------------------------------------------------------
 
     def wire(self, dtype="float", axes=0):
         found = [w for w in self.wires if w.dtype == dtype and len(w.names) >= axes]
@@ -103,7 +104,7 @@ class Grower:
     def some(self, names, least=1):
         return " ".join(self.choose.sample(names, self.choose.randint(least, len(names))))
 
-    # -- growing ------------------------------------------------------------------------------
+    # -- growing --------------------------------------------------------------------------------
 
     def step(self):
         verbs = [getattr(self, name) for name in dir(self) if name.startswith("grow_")]
@@ -121,7 +122,11 @@ class Grower:
 
     def grow_edge(self):
         name = self.choose.choice(EDGED)
-        return vs.leaky_relu(self.wire(), 0.1) if name == "leaky_relu" else getattr(vs, name)(self.wire())
+        return (
+            vs.leaky_relu(self.wire(), 0.1)
+            if name == "leaky_relu"
+            else getattr(vs, name)(self.wire())
+        )
 
     def grow_own_function(self):
         return halve(self.wire())
@@ -245,7 +250,9 @@ class Grower:
 
     def grow_slice(self):
         wire = self.wire(self.choose.choice(["float", "int"]), 1)
-        start, step = self.choose.choice([(0, 1), (1, 1), (0, 2), (1, 2), (0, -1), (2, -1), (2, -2)])
+        start, step = self.choose.choice(
+            [(0, 1), (1, 1), (0, 2), (1, 2), (0, -1), (2, -1), (2, -2)]
+        )
         length = self.choose.choice([None, None, 1])
         return vs.slice(wire, self.axis(wire), start, step=step, length=length)
 
@@ -260,7 +267,9 @@ class Grower:
         if self.choose.random() < 0.5:
             wire = vs.pad(wire, axis, 2, 0)
         stride, dilation = self.choose.choice([(1, 1), (2, 1), (1, 2)])
-        return vs.window(wire, axis, f"u v:{self.choose.choice([1, 2])}", stride=stride, dilation=dilation)
+        return vs.window(
+            wire, axis, f"u v:{self.choose.choice([1, 2])}", stride=stride, dilation=dilation
+        )
 
     def grow_diagonal(self):
         wire = self.wire("float", 1)
@@ -374,7 +383,7 @@ class Grower:
             reverse=self.choose.random() < 0.5,
         )
 
-    # -- finishing ----------------------------------------------------------------------------
+    # -- finishing ------------------------------------------------------------------------------
 
     def diagram(self, steps, outputs):
         with self.builder:
@@ -439,7 +448,9 @@ def compare(diagram, sizes, seed):
         return None
     options = {"generator": torch.Generator().manual_seed(seed)} if diagram.randoms else {}
     found = module(*inputs, **options)
-    pairs = list(zip(found, expected, strict=True)) if isinstance(found, tuple) else [(found, expected)]
+    pairs = (
+        list(zip(found, expected, strict=True)) if isinstance(found, tuple) else [(found, expected)]
+    )
     for ours, theirs in pairs:
         assert ours.shape == theirs.shape, module.source
         assert ours.dtype == theirs.dtype, module.source
@@ -546,3 +557,15 @@ def test_conditions_are_found_inside_named_boxes() -> None:
         return inner.boxed(x)
 
     assert [str(condition.size) for condition in conditions(outer_)] == ["n - 1"]
+
+
+def test_an_order_is_a_permutation_of_the_slots() -> None:
+    for seed in range(60):
+        diagram = Grower(seed).diagram(seed % 20 + 1, 2)
+        ends = [port.slots for port in diagram.outputs]
+        found = layout(diagram, [port.slots for port in diagram.inputs], ends)
+        for order, type_ in zip(found, diagram.types, strict=True):
+            assert sorted(order) == list(range(len(type_.sizes)))
+        for node in diagram.boxes:
+            if node.box.kind.name == "parameter":
+                assert found[node.first] == tuple(range(len(node.box.new)))

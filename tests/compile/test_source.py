@@ -32,8 +32,10 @@ def written(text):
 
 
 def test_attention() -> None:
-    assert vs.to_torch(attention.over("b h")).source == written(
-        '''
+    assert (
+        vs.to_torch(attention.over("b h")).source
+        == written(
+            '''
         """attention(q: {b, h, n, c} float, k: {b, h, m, c} float, v: {b, h, m, e} float) -> {b, h,
         n, e} float"""
 
@@ -50,7 +52,9 @@ def test_attention() -> None:
                 weights = torch.softmax(scores, dim=-1)  # b h n m
                 return weights @ v  # b h n e
         '''
-    ) + "\n"
+        )
+        + "\n"
+    )
 
 
 @vs.diagram
@@ -90,7 +94,7 @@ def decoder(x: "n d") -> "n d":
 
 def test_a_transformer() -> None:
     assert text_of(decoder.over("b"), d=8, h=2, c=4, e=4, f=16) == written(
-        '''
+        """
         class Norm(nn.Module):
             def __init__(self, d):
                 super().__init__()
@@ -159,7 +163,7 @@ def test_a_transformer() -> None:
 
             def forward(self, x):
                 return self.block_1(self.block(x))  # b n d
-        '''
+        """
     )
 
 
@@ -344,7 +348,7 @@ def test_parameters_that_two_boxes_share_are_handed_over() -> None:
     torch.testing.assert_close(module(x), y.tanh() + y.sin())
 
 
-# -- names ----------------------------------------------------------------------------------------
+# -- names --------------------------------------------------------------------------------------
 
 HOSTILE = [
     "x",

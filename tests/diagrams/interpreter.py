@@ -99,8 +99,10 @@ def perform(step: Step, operands: list[Any], context: Context) -> list[Named]:
 
 def numbers(operands: Iterable[Any], context: Context) -> list[Any]:
     """Numbers and sizes as arrays without dimensions."""
-    return [scalar(o, context.sizes) if isinstance(o, (int, float, Fraction, Size)) else o
-            for o in operands]
+    return [
+        scalar(o, context.sizes) if isinstance(o, (int, float, Fraction, Size)) else o
+        for o in operands
+    ]
 
 
 def scalar(value: Any, sizes: Mapping[str, int]) -> Named:
@@ -113,7 +115,7 @@ def read_axes(text: str, sizes: Mapping[str, int]) -> dict[str, int]:
     return {name: length.at(sizes) for name, length in ArrayType.parse(text).axes.items()}
 
 
-# -- pointwise ------------------------------------------------------------------------------------
+# -- pointwise --------------------------------------------------------------------------------
 
 
 def union(operands: Iterable[Named]) -> list[str]:
@@ -173,7 +175,7 @@ POINTWISE: dict[str, Callable[..., Any]] = {
 }
 
 
-# -- verbs ------------------------------------------------------------------------------------------
+# -- verbs ------------------------------------------------------------------------------------
 
 
 def add(*operands: Named, sizes: Mapping[str, int]) -> Named:
@@ -220,8 +222,9 @@ def iota(axis: Any, *, sizes: Mapping[str, int]) -> Named:
 
 def expand(x: Named, *, axes: str, sizes: Mapping[str, int]) -> Named:
     new = read_axes(axes, sizes)
-    values = np.broadcast_to(x.values.reshape(*x.values.shape, *(1 for _ in new)),
-                             (*x.values.shape, *new.values()))
+    values = np.broadcast_to(
+        x.values.reshape(*x.values.shape, *(1 for _ in new)), (*x.values.shape, *new.values())
+    )
     return Named((*x.names, *new), values)
 
 
@@ -299,7 +302,9 @@ def diagonal(x: Named, *, axes: str, into: str, sizes: Mapping[str, int]) -> Nam
 def gather(table: Named, index: Named, *, over: str, sizes: Mapping[str, int]) -> Named:
     rest = list(table.but(over))
     names = tuple(dict.fromkeys([*index.names, *rest]))
-    lengths = {n: x.length(n) for x in (table, index) for n in (*index.names, *rest) if n in x.names}
+    lengths = {
+        n: x.length(n) for x in (table, index) for n in (*index.names, *rest) if n in x.names
+    }
     lengths.update({n: index.length(n) for n in index.names})
     found = np.empty([lengths[n] for n in names], table.values.dtype)
     for place in product(*(range(lengths[n]) for n in names)):
@@ -318,7 +323,11 @@ def topk(x: Named, *, over: str, k: str, largest: bool, sizes: Mapping[str, int]
 
 
 def fourier(
-    real: Named, imaginary: Named | None = None, *, over: str, inverse: bool,
+    real: Named,
+    imaginary: Named | None = None,
+    *,
+    over: str,
+    inverse: bool,
     sizes: Mapping[str, int],
 ) -> list[Named]:
     imaginary = imaginary or Named((), np.array(0.0))
@@ -357,7 +366,7 @@ VERBS: dict[str, Callable[..., Any]] = {
 }
 
 
-# -- sources: the values are given ------------------------------------------------------------------
+# -- sources: the values are given ------------------------------------------------------------
 
 
 def parameter(step: Step, operands: list[Any], context: Context, **options: Any) -> list[Named]:
@@ -384,7 +393,7 @@ def linear(
 SOURCES = {"parameter": parameter, "random": random, "linear": linear}
 
 
-# -- bodies ------------------------------------------------------------------------------------------
+# -- bodies -----------------------------------------------------------------------------------
 
 
 def given(body: Program, step: Step, context: Context) -> Context:
@@ -440,8 +449,10 @@ def called(body: Program, arguments: list[Named], context: Context) -> list[Name
         over = [n for n in lengths if any(n in tubes[k] for k in reads)]
         names = next(iter(everywhere.values()))[j].names
         shape = [lengths[n] for n in over]
-        first = {tuple(p for p, n in zip(place, lengths, strict=True) if n in over): place
-                 for place in everywhere}
+        first = {
+            tuple(p for p, n in zip(place, lengths, strict=True) if n in over): place
+            for place in everywhere
+        }
         rows = [everywhere[first[at]][j].to(names) for at in product(*map(range, shape))]
         stacked = np.stack(rows)
         results.append(Named((*over, *names), stacked.reshape((*shape, *stacked.shape[1:]))))
@@ -470,9 +481,7 @@ def scanned(
         state = results[:states]
         rows[t] = results[states:]
     declared = [tuple(result.axes) for result in body.outputs]
-    tubes = [
-        x.but(*type_, over) for x, type_ in zip(arguments, body.inputs.values(), strict=True)
-    ]
+    tubes = [x.but(*type_, over) for x, type_ in zip(arguments, body.inputs.values(), strict=True)]
     lengths = {n: x.length(n) for x in arguments for n in x.names}
     made = []
     for j, reads in enumerate(carried(dependence(body), states)):

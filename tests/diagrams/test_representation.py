@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import vesalius as vs
 from vesalius import testing
 from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.graph import Port
 
 
 @vs.diagram
@@ -198,5 +199,8 @@ def test_renumbering_a_composition_gives_what_building_it_gives(data: st.DataObj
         middle = first(*inputs)
         results = second(*middle)
     results = results if isinstance(results, tuple) else (results,)
-    names = [port.name for port in second.outputs]
-    assert (first >> second) == builder.diagram(**dict(zip(names, results, strict=True)))
+    ports = [
+        Port(port.name, wire.id, port.axes, tuple(wire.names.index(axis) for axis in port.axes))
+        for port, wire in zip(second.outputs, results, strict=True)
+    ]
+    assert (first >> second) == builder.finish(ports)

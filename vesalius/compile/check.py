@@ -21,7 +21,7 @@ REMEMBERED = 4096  # how many combinations of shapes are remembered
 
 
 class Condition(NamedTuple):
-    """`size` comes out even and is at least 0; `text` says what it is about.
+    """`size` comes out even and, unless `signed`, is at least 0; `text` says what it is about.
 
     With `when`, this has to hold only where that size is at least 1: what is empty has no places
     that could be outside.
@@ -30,6 +30,7 @@ class Condition(NamedTuple):
     size: Size
     text: str
     when: Size | None = None
+    signed: bool = False
 
 
 class Interface:
@@ -164,7 +165,7 @@ class Interface:
                 yield x, port, axis, int(length), sizes[slot]
 
     def _check_conditions(self, known: Mapping[str, int]) -> None:
-        for size, text, when in self.conditions:
+        for size, text, when, signed in self.conditions:
             if not size.variables <= known.keys():
                 continue
             if when is not None and when.at(known) < 1:
@@ -173,7 +174,7 @@ class Interface:
                 value = size.at(known)
             except SizeError as error:
                 raise SizeError(f"{self.name}: {error.args[0].partition(chr(10))[0]}") from None
-            if value < 0:
+            if value < 0 and not signed:
                 here = ", ".join(f"{v} = {known[v]}" for v in sorted(size.variables))
                 raise SizeError(f"{self.name}: {text}; here {here}")
 
@@ -232,9 +233,12 @@ def conditions(diagram: Diagram) -> Iterator[Condition]:
     """What has to hold of sizes for every box to have a meaning, where it is not known already."""
     for node in diagram.nodes:
         box = node.box
-        for size in (x for x in (*box.new, *box.attrs) if isinstance(x, Size)):
+        for size in box.new:
             if may_break(size) or not non_negative(size):
                 yield Condition(size, f"the size {size} is used")
+        for value in box.attrs:
+            if isinstance(value, Size) and may_break(value):
+                yield Condition(value, f"the size {value} is used", signed=True)
         for condition in _of_box(diagram, node):
             if condition.size.constant is None or condition.size.constant < 0:
                 yield condition

@@ -315,11 +315,11 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
     depth, quote = 0, ""
     for character in text:
         if quote:
-            yield character, depth + 1
+            yield character, depth + (character != quote)
             quote = "" if character == quote else quote
         elif character in "\"'":
             quote = character
-            yield character, depth + 1
+            yield character, depth
         elif character in "([{":
             yield character, depth
             depth += 1
@@ -344,6 +344,8 @@ def wrapped(line: str, width: int = WIDTH) -> list[str]:
     if stop <= start + 1:
         return [line]
     items = _split(line[start + 1 : stop], _at_commas)
+    if len(items) == 1:
+        items = _split(line[start + 1 : stop], _at_operators)
     rows = [f"    {part}" for row in _rows(items, width - 4) for part in wrapped(row, width - 4)]
     return [line[: start + 1], *rows, line[stop:]]
 

@@ -272,6 +272,9 @@ class Builder:
             else:
                 made = self.add(EXPAND, (), [root], (), left)
                 slim.append((made.wires.start, made.labels[0]))
+                if made.fresh:
+                    names = dict(zip(use[1], self.hints[use[0]], strict=True))
+                    self.hints[made.wires.start] = tuple([names[x] for x in made.labels[0]])
         return slim
 
     # -- all or nothing -----------------------------------------------------------------------

@@ -55,7 +55,9 @@ def user_location() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         filename = frame.f_code.co_filename
-        if not filename.startswith(_OURS) and not _IN_BETWEEN.search(filename):
+        module = str(frame.f_globals.get("__name__"))  # what a dataclass generates has no file
+        ours = filename.startswith(_OURS) or module.startswith("vesalius.")
+        if not ours and not _IN_BETWEEN.search(filename):
             text = linecache.getline(filename, frame.f_lineno).strip()
             name = os.path.basename(filename)
             return f"{name}:{frame.f_lineno}: {text}" if text else f"{name}:{frame.f_lineno}"

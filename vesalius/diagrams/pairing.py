@@ -46,9 +46,7 @@ def pairings(a: Diagram, b: Diagram) -> Iterator[Pairing]:
         # The last one pushed is looked at first: the one of the same name, else the first.
         others = classes_b[loose][::-1]
         others.sort(key=lambda token: token.name == chosen.name)
-        pending += [
-            ({**settled_a, chosen: mark}, {**settled_b, other: mark}) for other in others
-        ]
+        pending += [({**settled_a, chosen: mark}, {**settled_b, other: mark}) for other in others]
 
 
 def _settled(classes: dict[int, list[Token]]) -> Marks:

@@ -139,7 +139,7 @@ class _Writer:
         self._deepest = 0
         tokens: dict[Token, int] = {}
         nodes = [self._node(diagram, node, tokens) for node in diagram.boxes]
-        fields = [f'"name":{json.dumps(diagram.name)}']
+        fields = [f'"name":{_compact(_name(diagram.name))}']
         if diagram.doc:
             fields.append(f'"doc":{json.dumps(diagram.doc)}')
         if tokens:
@@ -243,19 +243,25 @@ def _axis_names(hints: Sequence[str]) -> list[str]:
     return names
 
 
+def _name(name: str) -> str:
+    if not name.isprintable():
+        raise FormatError(f"to_json: the name {name!r} cannot be printed")
+    return name
+
+
 def _input(diagram: Diagram, port: Port) -> dict[str, Any]:
-    return {"name": port.name, "type": str(diagram.port_type(port))}
+    return {"name": _name(port.name), "type": str(diagram.port_type(port))}
 
 
 def _output(port: Port) -> dict[str, Any]:
-    return {"name": port.name, "wire": port.wire, "axes": port.axes, "slots": port.slots}
+    return {"name": _name(port.name), "wire": port.wire, "axes": port.axes, "slots": port.slots}
 
 
 def _token(token: Token) -> dict[str, Any]:
     if type(token) is Parameter:
         return {
             "type": "parameter",
-            "name": token.name,
+            "name": _name(token.name),
             "init": token.init,
             "scale": encode_number(token.scale, "float"),
             "fan": None if token.fan is None else _formula(token.fan),
@@ -263,7 +269,9 @@ def _token(token: Token) -> dict[str, Any]:
         }
     if type(token) is Draw:
         p = encode_number(token.p, "float")
-        return {"type": "draw", "name": token.name, "distribution": token.distribution, "p": p}
+        name = _name(token.name)
+        return {"type": "draw", "name": name, "distribution": token.distribution, "p": p}
     if type(token) is Hole:
-        return {"type": "hole", "name": token.name, "ports": token.ports, "into": token.into}
+        name = _name(token.name)
+        return {"type": "hole", "name": name, "ports": token.ports, "into": token.into}
     raise FormatError(f"to_json: {token!r} is of a class that the format does not know")

@@ -243,8 +243,8 @@ def as_value(value: Any, dtype: str) -> Any:
 def as_name(value: Any) -> str:
     """A name of a diagram, a port or an identity: something that can be printed."""
     text = as_text(value)
-    if not text or not text.isprintable():
-        raise Bad(f"a name has letters, and none that cannot be printed: {shown(text)}")
+    if not text.isprintable():
+        raise Bad(f"expected a name that can be printed, found {shown(text)}")
     return text
 
 

@@ -270,10 +270,10 @@ def _diagrams(tour: Tour) -> str:
         "diagrams",
         "The diagrams",
         page.paragraph(
-            "Each is drawn from what was compiled, checked and measured. Sizes are symbolic, as the "
-            "mechanism is written. An axis that a box does not bind is a tube, a shaded region: "
-            "the box is mapped over it. Dark boxes are learned; boxes with bars hold a diagram of "
-            "their own."
+            "Each is drawn from what was compiled, checked and measured. Sizes are symbolic, as "
+            "the mechanism is written. An axis that a box does not bind is a tube, a shaded "
+            "region: the box is mapped over it. Dark boxes are learned; boxes with bars hold a "
+            "diagram of their own."
         ),
         *(_diagram(_anchor(k), one) for k, one in enumerate(tour.everything)),
     )
@@ -321,10 +321,7 @@ def _details(anchor: str, one: Exhibit) -> str:
 
 
 def file_name(one: Exhibit) -> str:
-    """The name of the interactive page of a mechanism, beside the page of the tour.
-
-    A label has an order of words, so no two exhibits have one name.
-    """
+    """The name of the interactive page of a mechanism, beside the page of the tour."""
     return f"{slug(one.label)}.html"
 
 

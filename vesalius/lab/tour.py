@@ -158,7 +158,10 @@ def _take(settings: Settings, console: Console) -> int:
     tour.seconds = time.perf_counter() - start
     _say_end(console, tour)
     write(tour)
-    console.print(f"Wrote {settings.out / 'index.html'}, with tour.json and a page for each diagram beside it.", highlight=False)
+    index = settings.out / "index.html"
+    console.print(
+        f"Wrote {index}; beside it tour.json, and a page to open for each diagram.", highlight=False
+    )
     return tour.status
 
 

@@ -134,5 +134,5 @@ class _Instance:
             raise StructureError(f"{self.right.name}: {box.kind.name} of no operands at this match")
         new: list[tuple[Label, Any]] = [(box.inner + k, size) for k, size in enumerate(box.new)]
         made = self.builder.add(box.kind, attrs, uses, box.bound, new)
-        for wire, row, labels in zip(made.wires, box.outs, made.labels, strict=True):
-            self.seen.append(_Spread(((wire, tuple(_axis(row, x) for x in labels)),)))
+        for out, row, named in zip(made.wires, box.outs, made.labels, strict=True):
+            self.seen.append(_Spread(((out, tuple(_axis(row, x) for x in named)),)))

@@ -60,24 +60,28 @@ def check(
     grade: str | Grade = "equal",
     witness: Witness | None = None,
     seed: int = 0,
+    explain: bool = True,
 ) -> Verdict:
     """Check what `thing` promises.
 
     `thing` is a rule, a derivation, a pair of diagrams, or a pair of callables on tensors (then
     `inputs` are example inputs: a tuple of tensors, or a list of such tuples). A pair of
     diagrams promises to be equal unless `grade` says otherwise; most other grades need a
-    `witness`. The same `seed` draws the same trials.
+    `witness`. The same `seed` draws the same trials. Without `explain`, no counterexample is
+    looked for.
 
     Raises `TypeClash` for anything else.
     """
     if isinstance(thing, Rule):
-        return check_rule(thing, seed=seed)
+        return check_rule(thing, seed=seed, explain=explain)
     if isinstance(thing, Derivation):
-        return check_derivation(thing, seed=seed)
+        return check_derivation(thing, seed=seed, explain=explain)
     if isinstance(thing, Sequence) and len(thing) == 2:
         left, right = thing
         if isinstance(left, Diagram) and isinstance(right, Diagram):
-            return check_diagrams(left, right, grade=grade, witness=witness, seed=seed)
+            return check_diagrams(
+                left, right, grade=grade, witness=witness, seed=seed, explain=explain
+            )
         if callable(left) and callable(right):
             from vesalius.rewrite.checking.modules import check_modules
 
@@ -105,6 +109,7 @@ def check_diagrams(
     grade: str | Grade = "equal",
     witness: Witness | None = None,
     seed: int = 0,
+    explain: bool = True,
 ) -> Verdict:
     """Whether two diagrams keep the promise of a grade.
 
@@ -124,13 +129,21 @@ def check_diagrams(
     except TypeClash as problem:
         return Verdict(name, promise.name, False, "exact", _first_line(problem))
     evidence = gather(pair, seed=seed)
-    return _verdict(name, "equal", evidence, [pair], pair, seed)
+    return _verdict(name, "equal", evidence, [pair] if explain else None, pair, seed)
 
 
 def _verdict(
-    name: str, grade: str, evidence: Evidence, simple: Sequence[Pair], pair: Pair, seed: int
+    name: str,
+    grade: str,
+    evidence: Evidence,
+    simple: Iterable[Pair] | None,
+    pair: Pair,
+    seed: int,
 ) -> Verdict:
-    """The verdict on what must be equal; looks for a small counterexample in `simple` first."""
+    """The verdict on what must be equal.
+
+    A small counterexample is looked for in `simple` first; None says that none is wanted.
+    """
     refuted = evidence.refuted
     notes = tuple(evidence.notes)
     tiers = tuple(evidence.tiers)
@@ -140,13 +153,13 @@ def _verdict(
             reason = next((t.reason for t in reversed(tiers) if t.reason), "nothing applies")
             return Verdict(name, grade, False, mark, f"not checked: {reason}", tiers, notes=notes)
         return Verdict(name, grade, True, mark, "", tiers, notes=notes)
-    found = _counterexample(name, evidence, simple, pair, seed)
-    reason = f"{refuted.name}: {refuted.reason}" if refuted.reason else refuted.name
+    found = None if simple is None else _counterexample(name, evidence, simple, pair, seed)
+    reason = f"refuted by the tier of {refuted.name}"
     return Verdict(name, grade, False, evidence.mark, reason, tiers, found, notes)
 
 
 def _counterexample(
-    title: str, evidence: Evidence, simple: Sequence[Pair], pair: Pair, seed: int
+    title: str, evidence: Evidence, simple: Iterable[Pair], pair: Pair, seed: int
 ) -> Counterexample | None:
     known = [(pair, values) for values in evidence.known]
     found = smallest(title, simple, known, seed)
@@ -163,7 +176,7 @@ def _first_line(problem: Exception) -> str:
 # -- rules ----------------------------------------------------------------------------------------
 
 
-def check_rule(rule: Rule, *, seed: int = 0) -> Verdict:
+def check_rule(rule: Rule, *, seed: int = 0, explain: bool = True) -> Verdict:
     """Whether a rule keeps what its grade promises."""
     if rule.grade.relation is Relation.UNKNOWN:
         return _variant(rule.name, _title(rule), _simple_pairs(rule), seed)
@@ -171,7 +184,7 @@ def check_rule(rule: Rule, *, seed: int = 0) -> Verdict:
         from vesalius.rewrite.checking.promises import check_promise
 
         return check_promise(rule, seed=seed)
-    return _check_equal(rule, seed)
+    return _check_equal(rule, seed, explain)
 
 
 def _title(rule: Rule) -> str:
@@ -189,7 +202,7 @@ def _stand_ins(rule: Rule) -> list[str]:
     return [function.name for function, _ in samples(rule).values()]
 
 
-def _check_equal(rule: Rule, seed: int) -> Verdict:
+def _check_equal(rule: Rule, seed: int, explain: bool) -> Verdict:
     grade = rule.grade.name
     rng = np.random.default_rng([seed, 10])
     chosen = instances(rule, rng)
@@ -211,13 +224,12 @@ def _check_equal(rule: Rule, seed: int) -> Verdict:
             )
             notes.update(evidence.notes)
             if evidence.refuted is not None or evidence.mark == "outside":
-                verdict = _verdict(
-                    _title(rule), grade, evidence, list(_simple_pairs(rule)), pair, seed
-                )
+                simple = _simple_pairs(rule) if explain else None
+                verdict = _verdict(_title(rule), grade, evidence, simple, pair, seed)
                 return _named(verdict, rule.name)
             tiers += evidence.tiers
             marks.append(evidence.mark)
-    failed, engine = _check_in_hosts(rule, chosen, seed)
+    failed, engine = _check_in_hosts(rule, chosen, seed, explain)
     if failed is not None:
         return failed
     if engine.outcome == "outside" and rule.conditions:
@@ -236,7 +248,7 @@ def _named(verdict: Verdict, name: str) -> Verdict:
 
 
 def _check_in_hosts(
-    rule: Rule, chosen: Sequence[Instance], seed: int
+    rule: Rule, chosen: Sequence[Instance], seed: int, explain: bool
 ) -> tuple[Verdict | None, Tier]:
     """Find and apply the rule in random diagrams, and compare before and after."""
     found = 0
@@ -256,10 +268,13 @@ def _check_in_hosts(
         for after in results:
             found += 1
             pair = Pair(before, after)
-            evidence = gather(pair, seed=seed + k, stand_ins=_stand_ins(rule), draws=4, shapes=1)
+            evidence = gather(
+                pair, seed=seed + k, stand_ins=_stand_ins(rule), draws=4, shapes=1, error=None
+            )
             if evidence.refuted is not None:
                 title = f"{rule.name}, applied in a diagram, changes what it computes"
-                verdict = _verdict(title, rule.grade.name, evidence, [pair], pair, seed)
+                simple = [pair] if explain else None
+                verdict = _verdict(title, rule.grade.name, evidence, simple, pair, seed)
                 return _named(verdict, rule.name), Tier("engine", "different", found)
     if not found:
         return None, Tier("engine", "outside", 0, "no random diagram meets the conditions")
@@ -280,7 +295,7 @@ def _variant(name: str, title: str, pairs: Iterable[Pair], seed: int) -> Verdict
 # -- derivations ----------------------------------------------------------------------------------
 
 
-def check_derivation(derivation: Derivation, *, seed: int = 0) -> Verdict:
+def check_derivation(derivation: Derivation, *, seed: int = 0, explain: bool = True) -> Verdict:
     """Replay every step, and check each at the place where it rewrites.
 
     A step of a rule that is `equal` is checked on its own operands; of another grade, by what
@@ -296,7 +311,7 @@ def check_derivation(derivation: Derivation, *, seed: int = 0) -> Verdict:
         if match is None or apply(before, match) != step.result:
             reason = f"step {number}, {step.rule.name}, does not give what it gave"
             return Verdict(name, grade, False, "exact", reason, parts=tuple(parts))
-        key, local = _check_step(step.rule, match, known, seed)
+        key, local = _check_step(step.rule, match, known, seed, explain)
         known[key] = local
         parts.append(_named(local, f"{number}. {step.rule.name}"))
         if not local:
@@ -308,7 +323,7 @@ def check_derivation(derivation: Derivation, *, seed: int = 0) -> Verdict:
     tiers: tuple[Tier, ...] = ()
     marks = [part.mark for part in parts]
     if grade == "equal":
-        ends = check_diagrams(derivation.start, derivation.end, seed=seed)
+        ends = check_diagrams(derivation.start, derivation.end, seed=seed, explain=explain)
         if not ends and ends.mark != "outside":
             return _named(ends, name)
         tiers = ends.tiers
@@ -317,7 +332,7 @@ def check_derivation(derivation: Derivation, *, seed: int = 0) -> Verdict:
 
 
 def _check_step(
-    rule: Rule, match: Match, known: dict[Any, Verdict], seed: int
+    rule: Rule, match: Match, known: dict[Any, Verdict], seed: int, explain: bool
 ) -> tuple[Any, Verdict]:
     """The rule at the operands of a match: as many, with the same tubes."""
     instance, functions = _instance_of(match)
@@ -325,10 +340,11 @@ def _check_step(
     if key in known:
         return key, known[key]
     if rule.grade.name != "equal":
-        return key, check_rule(rule, seed=seed)
+        return key, check_rule(rule, seed=seed, explain=explain)
     pair = pair_of(rule, instance, functions)
     evidence = gather(pair, seed=seed, draws=10, shapes=1)
-    return key, _verdict(_title(rule), rule.grade.name, evidence, [pair], pair, seed)
+    simple = [pair] if explain else None
+    return key, _verdict(_title(rule), rule.grade.name, evidence, simple, pair, seed)
 
 
 def _instance_of(match: Match) -> tuple[Instance, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Counterexamples: small, and printed as code that fails when it is run.
 
-    >>> print(verdict.counterexample)      # a script: python script.py raises AssertionError
+    print(verdict.counterexample)      # a script: python script.py raises AssertionError
 
 The search goes from few operands and no tubes, over the smallest sizes, to small integers; what
 remains is simplified entry by entry. A difference too small for float64 is shown in exact

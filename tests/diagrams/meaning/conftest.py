@@ -161,6 +161,11 @@ def read(table: "n c", index: "n t int") -> ("n t c", "n t"):
 
 
 @vs.diagram
+def read_rows(table: "b h n c", index: "t h b int") -> "b h t c":
+    return vs.gather(table, index, "n")
+
+
+@vs.diagram
 def best(x: "n m") -> ("n k:2", "n k:2 int"):
     return vs.topk(x, "m", "k:2")
 
@@ -246,6 +251,11 @@ CASES = {
     "tables": Case(tables, [numbers(2)]),
     "sizes": Case(sizes_in_values, [numbers(3, 5)]),
     "gather": Case(read, [numbers(3, 2), [[2, 0], [1, 1], [0, 2]]]),
+    "gather along tubes": Case(
+        read_rows,
+        [numbers(2, 3, 4, 2), [[[k, 3 - k], [1, k], [2, 0]] for k in range(4)]],
+    ),
+    "largest of no rows": Case(best, [np.zeros((0, 4))], outside=("field", "sympy")),
     "largest": Case(best, [[[1, 3, 3, 2], [5, 5, 5, -5]]], outside=("field", "sympy")),
     "smallest": Case(worst, [[[1, 3, 1, 2], [5, 5, 5, -5]]], outside=("field", "sympy")),
     "layer": Case(

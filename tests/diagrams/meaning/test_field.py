@@ -239,6 +239,14 @@ def test_minus_infinity_is_refused_elsewhere(body):
         diagram.evaluate([MINUS_INFINITY, 1.0], algebra="field")
 
 
+def test_residues_are_floats(algebra):
+    x = algebra.arbitrary("x", [2])
+    assert exponential.evaluate(x, algebra=algebra).shape == (2,)
+    for dtype in ("int", "bool"):
+        with pytest.raises(TypeClash, match=dtype):
+            algebra.array(x, dtype)
+
+
 def test_plus_infinity_and_nan_are_refused(algebra):
     with pytest.raises(Outside, match="inf"):
         exponential.evaluate([math.inf], algebra=algebra)

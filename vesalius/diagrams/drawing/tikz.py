@@ -78,7 +78,8 @@ def tikz(scene: Scene, *, theme: str = "print", standalone: bool = True) -> str:
     return "\n".join(
         [
             r"\documentclass[tikz,border=2pt]{standalone}",
-            r"\usepackage[T1]{fontenc}",
+            # The encoding T1 only with outlines of it: pdfLaTeX would fall back on bitmaps.
+            r"\IfFileExists{lmodern.sty}{\usepackage[T1]{fontenc}\usepackage{lmodern}}{}",
             r"\usepackage[utf8]{inputenc}",
             r"\usepackage{tikz}",
             r"\begin{document}",

@@ -13,6 +13,7 @@ from vesalius.diagrams.box import Site
 from vesalius.diagrams.errors import Outside, SizeError, StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.algebra import Algebra
+from vesalius.diagrams.sizes import Size
 
 ALGEBRAS = ("torch", "rational", "field", "sympy")
 
@@ -106,6 +107,9 @@ def infer_sizes(
         for size, actual in zip(sizes, shape, strict=True):
             if size.variable is not None:
                 known.setdefault(size.variable, int(actual))
+    for _, sizes, shape in shapes:
+        for size, actual in zip(sizes, shape, strict=True):
+            _solve(size, int(actual), known)
     for what, sizes, shape in shapes:
         for size, actual in zip(sizes, shape, strict=True):
             if size.variables <= set(known) and size.at(known) != actual:
@@ -113,6 +117,25 @@ def infer_sizes(
                     f"{name}: an axis of {what!r} has size {actual}, where {size} = "
                     f"{size.at(known)} is needed"
                 )
+
+
+def _solve(size: Size, actual: int, known: dict[str, int]) -> None:
+    """Let `2*k` of an actual 4 say that k is 2: one unknown, to the first power."""
+    unknown = size.variables - set(known)
+    if len(unknown) != 1:
+        return
+    (name,) = unknown
+    slope = size.leading(name)
+    rest = size - slope
+    if size.degree(name) != 1 or name in rest.variables:
+        return
+    try:
+        per = slope.at({**known, name: 1})
+        value, left = divmod(actual - rest.at(known), per)
+    except (SizeError, ZeroDivisionError):
+        return
+    if not left and slope.at({**known, name: value}) == per * value:
+        known[name] = value
 
 
 def run(diagram: Diagram, algebra: Algebra, inputs: Sequence[Any]) -> list[Any]:

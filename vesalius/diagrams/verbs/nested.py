@@ -15,7 +15,7 @@ from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeC
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType, axis_names
-from vesalius.diagrams.verbs.common import atomic, handle, place, require_axis, wires
+from vesalius.diagrams.verbs.common import atomic, builder_of, handle, place, require_axis, wires
 from vesalius.diagrams.wire import Operand, Wire
 
 
@@ -69,60 +69,32 @@ def scan(
     """
     from vesalius.diagrams.compose import closed, promoted, unify
 
-    body, lifted = closed(body)
-    names = [port.name for port in body.inputs]
-    groups = [states, sequences, captured]
-    values: list[Operand] = []
-    at = 0
-    for group in groups:
-        if isinstance(group, Mapping):
-            want = names[at : at + len(group)]
-            if set(group) != set(want):
-                raise StructureError(f"scan: the body's inputs here are {want}, not {list(group)}")
-            values += [group[name] for name in want]
-        else:
-            values += list(group)
-        at += len(group)
-    if at + len(lifted) != len(names):
-        raise StructureError(
-            f"scan: the body has {len(names) - len(lifted)} inputs, {at} arguments were given"
-        )
-    given = wires("scan", *values)
-    builder = given[0].builder
-    given += lifted_wires(builder, body, lifted, len(names) - len(lifted), f"{body.name}.")
-    time = None if length is None else size(length)
-    for wire in given[len(states) : len(states) + len(sequences)]:
-        have = require_axis("scan", wire, over)
-        if time is not None and have != time:
-            raise SizeError(f"scan: sequences of length {time} and {have} along {over!r}")
-        time = have
-    if time is None:
-        raise SizeError("scan: without a sequence, say length=")
-    given = promoted(body, given)
-    body = unify(
-        "scan",
-        body,
-        given,
-        dict.fromkeys(range(len(states), len(states) + len(sequences)), over),
-    )
+    values = _scan_arguments(body, [states, sequences, captured])
+    builder = builder_of(values)
+    in_time = range(len(states), len(states) + len(sequences))
+    given = promoted(body, wires("scan", *values))
+    time = _scan_length([given[k] for k in in_time], over, length)
+    # Sizes are matched before parameters are lifted out, which get them from the body.
+    body = unify("scan", body, given, dict.fromkeys(in_time, over))
     _check_states(body, len(states))
     if body.learners:
         raise StructureError(f"scan: fill the learners of {body.name!r} before scanning it")
+    body, lifted = closed(body)
+    given += lifted_wires(builder, body, lifted, len(given), f"{body.name}.")
     uses, bound = [], []
     for k, (wire, port) in enumerate(zip(given, body.inputs, strict=True)):
         own = set(port.axes)
-        in_time = len(states) <= k < len(states) + len(sequences)
         labels: list[Label] = []
         for name in wire.names:
             if name in own:
                 labels.append((k, name))
-            elif in_time and name == over:
+            elif k in in_time and name == over:
                 labels.append((k, "time"))
             else:
                 labels.append(name)
         uses.append((wire.id, tuple(labels)))
         bound += [(k, axis) for axis in port.axes]
-        if in_time:
+        if k in in_time:
             bound.append((k, "time"))
     new: list[tuple[Any, Size]] = []
     for j, port in enumerate(body.outputs):
@@ -132,6 +104,40 @@ def scan(
     attrs = (body, len(states), len(sequences), time, bool(reverse))
     made = place("scan", SCAN, attrs, given, uses, bound, new)
     return tuple(output_wire("scan", builder, made, j) for j in range(len(body.outputs)))
+
+
+def _scan_arguments(
+    body: Diagram, groups: Sequence[Mapping[str, Operand] | Sequence[Operand]]
+) -> list[Operand]:
+    """The arguments in the order of the body's inputs, however each group was given."""
+    names = [port.name for port in body.inputs]
+    values: list[Operand] = []
+    for group in groups:
+        if isinstance(group, Mapping):
+            want = names[len(values) : len(values) + len(group)]
+            if set(group) != set(want):
+                raise StructureError(f"scan: the body's inputs here are {want}, not {list(group)}")
+            values += [group[name] for name in want]
+        else:
+            values += list(group)
+    if len(values) != len(names):
+        raise StructureError(
+            f"scan: the body has {len(names)} inputs, {len(values)} arguments were given"
+        )
+    return values
+
+
+def _scan_length(sequences: Sequence[Wire], over: str, length: SizeLike | None) -> Size:
+    """How many positions there are: as long as every sequence, or as was said."""
+    time = None if length is None else size(length)
+    for wire in sequences:
+        have = require_axis("scan", wire, over)
+        if time is not None and have != time:
+            raise SizeError(f"scan: sequences of length {time} and {have} along {over!r}")
+        time = have
+    if time is None:
+        raise SizeError("scan: without a sequence, say length=")
+    return time
 
 
 def _check_states(body: Diagram, states: int) -> None:

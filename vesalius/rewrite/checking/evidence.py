@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vesalius.rewrite.checking.exact import Difference, exact
+from vesalius.rewrite.checking.exact import ERROR, Difference, exact
 from vesalius.rewrite.checking.pair import Pair, Values
 from vesalius.rewrite.checking.sampled import DRAWS, rational, sampled, sampled_tier, symbolic
 from vesalius.rewrite.verdict import Mark, Outcome, Tier
@@ -48,13 +48,14 @@ def gather(
     stand_ins: Iterable[str] = (),
     draws: int = DRAWS,
     shapes: int = 3,
+    error: float | None = ERROR,
 ) -> Evidence:
     """Run the tiers: the finite field; floats always; rationals and SymPy where it is silent."""
     evidence = Evidence()
     if not pair.sources and pair.left == pair.right:
         evidence.tiers.append(Tier("same diagram", "equal", error=0.0))
         return evidence
-    tier, difference = exact(pair, seed=seed, stand_ins=stand_ins, shapes=shapes)
+    tier, difference = exact(pair, seed=seed, stand_ins=stand_ins, shapes=shapes, error=error)
     evidence.tiers.append(tier)
     evidence.difference = difference
     sample = sampled(pair, seed=seed, draws=draws)
@@ -89,5 +90,7 @@ def together(tiers: Sequence[Tier]) -> list[Tier]:
         if worst.outcome != "equal":
             error = None
         reasons = worst.reason if worst.outcome != "equal" else ""
+        if name == "finite field" and worst.outcome == "equal" and error is None:
+            reasons = "too many exponentials for a bound on the error"
         joined.append(Tier(name, worst.outcome, sum(t.trials for t in group), reasons, error))
     return joined

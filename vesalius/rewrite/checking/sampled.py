@@ -187,6 +187,7 @@ def sampled(pair: Pair, *, seed: int = 0, draws: int = DRAWS) -> Sample:
     """
     rng = np.random.default_rng([seed, 4])
     sample = Sample()
+    draws = draws if pair.variables else 2 * draws  # scalars: one number a draw
     ones = dict.fromkeys(pair.variables, 1)
     apart = next(different_sizes(pair, rng), None)
     for k in range(draws):
@@ -225,11 +226,16 @@ def _judge(sample: Sample, finding: Finding, values: Values, style: Style) -> No
     if empty:
         sample.notes[f"the sides differ where {' and '.join(empty)} is empty"] = None
     elif finding == "different":
-        sample.refutation = Refutation(values, style, "the values differ")
+        sample.refutation = Refutation(values, style, f"the values differ{_at(values)}")
     elif style.generic:
-        sample.refutation = Refutation(values, style, "only one side has a value")
+        sample.refutation = Refutation(values, style, f"only one side has a value{_at(values)}")
     else:
         sample.notes["only one side has a value at some special points (zeros, ties)"] = None
+
+
+def _at(values: Values) -> str:
+    shown = ", ".join(f"{name} = {value}" for name, value in values.sizes.items())
+    return f" at {shown}" if shown else ""
 
 
 def sampled_tier(sample: Sample) -> Tier:
@@ -252,9 +258,10 @@ def rational(
     done, refused = 0, "no sizes fit"
     notes: dict[str, None] = {}
     shapes = different_sizes(pair, rng)
-    for k in range(draws):
+    for k in range(draws if pair.variables else 2 * draws):
         style = STYLES[k % len(STYLES)]
-        sizes = next(shapes, None) if k % 2 == 0 else any_sizes(pair, rng, top=4)
+        apart = next(shapes, None) if (k + k // len(STYLES)) % 2 == 0 else None
+        sizes = apart or any_sizes(pair, rng, top=4)
         if sizes is None:
             continue
         values = draw_fractions(pair, sizes, rng, style)
@@ -273,7 +280,9 @@ def rational(
             empty = [name for name, value in values.sizes.items() if value == 0]
             notes[f"the sides differ where {' and '.join(empty)} is empty"] = None
         elif not same:
-            return Tier("rationals", "different", done), Refutation(values, style), list(notes)
+            reason = f"the values differ{_at(values)}"
+            tier = Tier("rationals", "different", done, reason)
+            return tier, Refutation(values, style, reason), list(notes)
     if not done:
         return Tier("rationals", "outside", 0, refused), None, []
     return Tier("rationals", "equal", done), None, list(notes)

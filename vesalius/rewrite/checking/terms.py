@@ -234,8 +234,7 @@ def terms(left: Sequence[Array], right: Sequence[Array]) -> tuple[int | None, in
 
     0 exponents say that no exponential takes part. The worst entry counts.
     """
-    most: int | None = 0
-    degree = 1
+    most, degree = 0, 1
     for x, y in zip(left, right, strict=True):
         if bool in (x.dtype, y.dtype):
             continue
@@ -245,7 +244,7 @@ def terms(left: Sequence[Array], right: Sequence[Array]) -> tuple[int | None, in
             degree = max(degree, difference.degree)
             exponents = difference.exponents
             if exponents is None:
-                most = None
-            elif most is not None and exponents != _ONE:
+                return None, degree
+            if exponents != _ONE:
                 most = max(most, len(exponents))
     return most, degree

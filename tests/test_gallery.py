@@ -1,0 +1,44 @@
+"""The pictures of the documentation are those that the code beside them draws."""
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[dict[Path, str]]:
+    """The files of the gallery, made anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        yield importlib.import_module("gallery").made()
+
+
+def test_what_is_kept_is_what_is_drawn(made: dict[Path, str]) -> None:
+    changed = [
+        path.name
+        for path, text in made.items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    assert changed == [], "python docs/gallery.py makes them"
+
+
+def test_no_picture_is_left_over(made: dict[Path, str]) -> None:
+    kept = set((ROOT / "docs" / "pictures").glob("*.svg"))
+    others = {path for path in kept if path.name in ("peers-discopy.svg", "peers-pyzx.svg")}
+    assert len(others) == 2  # docs/peers.py draws them
+    assert kept - others == {path for path in made if path.suffix == ".svg"}
+
+
+def test_the_readme_shows_pictures_with_words_for_those_who_do_not_see_them() -> None:
+    shown = re.findall(r"^!\[(.*)\]\((.*)\)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(shown) == 2
+    for words, file in shown:
+        assert len(words) > 60
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert text.startswith("<svg")
+        assert 'class="vesalius v-print"' in text  # on dark pages too
