@@ -114,6 +114,7 @@ def unify(
     """
     declared = {axis for port in (*diagram.inputs, *diagram.outputs) for axis in port.axes}
     sizes: dict[str, Size] = {}
+    tubes: dict[str, tuple[Size, Port]] = {}
     pairs: list[tuple[str, str, Size, Size]] = []
     for k, (wire, port) in enumerate(zip(arguments, diagram.inputs, strict=True)):
         wanted = diagram.port_type(port)
@@ -137,6 +138,13 @@ def unify(
                     f"{verb}: the argument {port.name!r} of type {wire.type} carries {axis!r} as "
                     f"a tube, but {verb} declares an axis of that name elsewhere; rename one"
                 )
+            if axis not in wanted.axes:
+                known, other = tubes.setdefault(axis, (have[axis], port))
+                if known != have[axis]:
+                    raise SizeError(
+                        f"{verb}: the tube {axis!r} has size {known} in the input {other.name!r} "
+                        f"and size {have[axis]} in {port.name!r}"
+                    )
     sizes = {name: value for name, value in sizes.items() if value.variable != name}
     for name, axis, length, actual in pairs:
         if length.substitute(sizes) != actual:

@@ -29,14 +29,18 @@ class _Tube(NamedTuple):
 
 
 def _hints(own: Sequence[str], labels: Sequence[Label]) -> tuple[str, ...]:
-    """Names for slots: `own[k]` for label k; a tube's own name, which wins where both agree."""
-    names: list[Any] = [getattr(x, "name", x) for x in labels]
-    taken = {x for x in names if isinstance(x, str)}
-    for k, x in enumerate(names):
-        if isinstance(x, int):
-            names[k] = fresh_name(own[x], taken)
-            taken.add(names[k])
-    return tuple([str(name) for name in names])
+    """Names for slots, all different: `own[k]` for label k, a tube's own name, which comes first.
+
+    A name that is empty says nothing, and is replaced.
+    """
+    found = [""] * len(labels)
+    taken: set[str] = set()
+    for slot in sorted(range(len(labels)), key=lambda slot: isinstance(labels[slot], int)):
+        x = labels[slot]
+        name = own[x] if isinstance(x, int) else str(getattr(x, "name", x))
+        found[slot] = fresh_name(name or "a", taken)
+        taken.add(found[slot])
+    return tuple(found)
 
 
 def _increasing(src: tuple[int, ...]) -> bool:
@@ -228,8 +232,10 @@ class Graft:
         bound = node.box.bound
         hints = self.diagram.hints
         tubes: dict[int, _Tube] = {}
-        for source, row in zip(node.src, node.box.maps, strict=True):
-            for axis, name in zip(row, hints[source], strict=True):
+        rows = [*zip(node.wires, node.box.outs, strict=True)]
+        rows += zip(node.src, node.box.maps, strict=True)
+        for named, row in rows:
+            for axis, name in zip(row, hints[named], strict=True):
                 tubes.setdefault(axis, _Tube(axis, name))
         arguments: list[Use] = []
         for (wire, labels), row, slots in zip(uses, node.box.maps, opening.slots, strict=True):

@@ -78,6 +78,9 @@ def evaluate(
     for name in given:
         if name not in diagram.parameters:
             raise StructureError(f"{diagram.name} has no parameter {name!r}")
+    for name in randoms or {}:
+        if name not in diagram.randoms:
+            raise StructureError(f"{diagram.name} has no random source {name!r}")
     shapes = [
         (port.name, diagram.types[port.wire].sizes, chosen.shape(x))
         for port, x in zip(diagram.inputs, wires, strict=True)
