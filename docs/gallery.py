@@ -132,7 +132,7 @@ ENTRIES = [
         def values_first(q: "n c", k: "m c", v: "m e") -> "n e":
             return vs.contract(q, vs.contract(k, v, over="m"), over="c")
 
-        picture = pair(scores_first, values_first, ["quadratic in n", "linear in n"])
+        picture = pair(scores_first, values_first, ["quadratic in n", "linear in n"]).svg()
         """,
     ),
 ]

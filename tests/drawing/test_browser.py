@@ -13,7 +13,7 @@ import pytest
 from drawing_samples import OWN, attention, block, causal, encoder
 
 import vesalius as vs
-from vesalius.diagrams.drawing.html import page
+from vesalius.diagrams.drawing.strips import Change, strip
 from vesalius.diagrams.drawing.text import label_width
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
@@ -300,14 +300,44 @@ def test_a_drag_pans_and_opens_nothing(show) -> None:
     assert moved["x"] == pytest.approx(box["x"] + 100, abs=2)
 
 
-def test_stepping_through_several_diagrams(show) -> None:
-    view = show(page([attention.draw(), causal.draw()], ["plain", "causal"]))
-    assert view.locator("#caption").text_content() == "1/2 plain"
-    view.keyboard.press("]")
-    assert view.locator("#caption").text_content() == "2/2 causal"
-    assert view.locator('[data-key^="1/"]').count() > 5
+def test_a_film_steps_says_why_and_marks_what_changes(show) -> None:
+    step = Change(sign="⊒", rule="mask", grade="variant", law="m ≤ n <b>", source="rules.py:7")
+    film = strip([attention, causal, block], ["plain", "causal"], [step, Change(rule="wrap")])
+    view = show(film.html())
+    count, caption = view.locator("#count"), view.locator("#caption")
+    assert (count.text_content(), caption.text_content()) == ("1/3", "plain")
+    assert view.locator("#came").text_content() == ""
+    assert view.locator("#goes").inner_text().split("\n") == [
+        "goes by ⊒ mask", "m ≤ n <b>", "variant · rules.py:7"
+    ]  # fmt: skip
+    for k, keys in enumerate((None, "ArrowRight", "ArrowRight")):
+        if keys:
+            view.keyboard.press(keys)
+        for marks, wanted in (("goes", film.frames[k].goes), ("comes", film.frames[k].comes)):
+            found = view.evaluate(
+                f"[...document.querySelectorAll('#stage .{marks}')].map(g => g.id.slice(4))"
+            )
+            assert sorted(found) == sorted(wanted), (k, marks)
+            assert (k, marks) in ((0, "comes"), (2, "goes")) or found
+    assert view.locator("#came").text_content() == "came by = wrap"
+    view.keyboard.press("ArrowRight")
+    assert count.text_content() == "3/3"
+    view.keyboard.press("Home")
+    assert count.text_content() == "1/3"
+    view.keyboard.press("End")
     view.locator("#back").click()
-    assert view.locator("#caption").text_content() == "1/2 plain"
+    assert (count.text_content(), caption.text_content()) == ("2/3", "causal")
+    view.locator("#goes").click()
+    assert count.text_content() == "3/3"
+
+
+def test_a_page_of_one_picture_is_no_film(show) -> None:
+    view = show(attention.html())
+    for part in ("#film", "#back", "#next"):
+        assert not view.locator(part).is_visible()
+    before = view.locator("#stage svg").get_attribute("viewBox")
+    view.keyboard.press("ArrowLeft")
+    assert view.locator("#stage svg").get_attribute("viewBox") != before
 
 
 @pytest.mark.parametrize(

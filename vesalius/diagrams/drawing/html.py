@@ -13,28 +13,41 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from vesalius.diagrams.drawing.model import Models
+from vesalius.diagrams.drawing.strips import Change, Frame
 from vesalius.diagrams.drawing.svg import escape, style
 from vesalius.diagrams.drawing.theme import THEMES, colours
 
 if TYPE_CHECKING:
-    from vesalius.diagrams.drawing.picture import Picture
+    from vesalius.diagrams.drawing.picture import Options, Picture
 
 
 def html(picture: Picture) -> str:
     """The page of one picture."""
-    return page([picture])
+    diagram = picture.shown
+    frame = Frame(diagram, picture.scene, "", frozenset(), frozenset())
+    return page(picture.diagram.name or "diagram", picture.svg(), picture.options, [frame], ())
 
 
-def page(pictures: Sequence[Picture], captions: Sequence[str] = ()) -> str:
-    """A page that steps through pictures, such as the steps of a derivation."""
-    first = pictures[0]
-    options = first.options
+def page(
+    title: str, svg: str, options: Options, frames: Sequence[Frame], changes: Sequence[Change]
+) -> str:
+    """A page that steps through frames; `svg` is what stands there without scripts."""
     models = Models(options.direction == "down", options.tubes, options.labels)
-    steps = [models.add(picture.shown) for picture in pictures]
     data = {
+        "frames": [
+            {
+                "scene": models.add(frame.diagram),
+                "caption": frame.caption,
+                "goes": sorted(frame.goes),
+                "comes": sorted(frame.comes),
+            }
+            for frame in frames
+        ],
+        "changes": [
+            {name: getattr(change, name) for name in ("sign", "rule", "grade", "law", "source")}
+            for change in changes
+        ],
         "scenes": models.scenes,
-        "steps": steps,
-        "captions": list(captions),
         "depth": options.depth,
         "theme": options.theme,
         "themes": {name: colours(theme) for name, theme in THEMES.items()},
@@ -47,10 +60,10 @@ def page(pictures: Sequence[Picture], captions: Sequence[str] = ()) -> str:
     return (
         source.joinpath("page.html")
         .read_text("utf-8")
-        .replace("@TITLE@", escape(first.diagram.name or "diagram"))
+        .replace("@TITLE@", escape(title))
         .replace("@STYLE@", _rules())
         .replace("@SCRIPT@", source.joinpath("page.js").read_text("utf-8"))
-        .replace("@PICTURE@", first.svg())
+        .replace("@PICTURE@", svg)
         .replace("@DATA@", text)
     )
 

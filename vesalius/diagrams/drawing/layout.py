@@ -307,7 +307,7 @@ class Layout:
             tuple(texts),
             glyph.title,
             glyph.node,
-            glyph.last,
+            glyph.covers,
             learned,
             inner,
             points,

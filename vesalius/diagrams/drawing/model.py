@@ -99,7 +99,7 @@ def _shape(shape: Shape, diagram: Diagram) -> dict[str, Any]:
             model["formula"] = f"{function}({', '.join('xyz'[: len(node.src)])})"
         flops = ZERO
         try:
-            for k in dict.fromkeys((shape.node, shape.last)):
+            for k in sorted(shape.covers):
                 one = diagram.nodes[k]
                 for name, count in one.box.kind.cost(diagram.site(one)).items():
                     flops = flops + count * FLOPS_PER_OPERATION.get(name, 1)

@@ -32,14 +32,15 @@ function growth(list) {
 }
 
 // The geometry of a scene with some boxes open: sizes, and a place for every point.
-function arrange(number, path) {
+// `inside` are the keys of the frames around it, as the marks of a film know them.
+function arrange(number, path, marks, inside = "") {
   const scene = data.scenes[number];
   const shapes = new Map(scene.shapes.map(shape => [shape.key, shape]));
   const open = new Map();
   for (const shape of scene.shapes) {
     const key = path + shape.key;
     if (shape.body !== undefined && state.open.has(key)) {
-      const inner = arrange(shape.body, key + "/");
+      const inner = arrange(shape.body, key + "/", marks, inside + shape.key + "-");
       open.set(shape.key, { inner, size: [inner.size[0], inner.size[1] + TITLE] });
     }
   }
@@ -79,7 +80,7 @@ function arrange(number, path) {
     const ends = scene.shapes.filter(shape => shape.look === kind);
     return places.map((place, k) => ends[k] ? point(scene.down ? [place, 0] : [0, place], ends[k].key)[across] : place);
   };
-  return { scene, path, open, shapes, moved, point, X, Y, size, ins: ports(scene.ins, "input"), outs: ports(scene.outs, "output") };
+  return { scene, path, marks, inside, open, shapes, moved, point, X, Y, size, ins: ports(scene.ins, "input"), outs: ports(scene.outs, "output") };
 }
 
 // -- drawing -----------------------------------------------------------------------------------
@@ -110,11 +111,15 @@ function drawText(text, [x, y], parent) {
 }
 
 function group(kind, key, layout, title, parent) {
-  const g = make("g", { class: kind, id: "x-" + layout.path + key }, parent);
+  const marks = layout.marks, own = layout.inside + key;
+  const mark = (marks.goes.has(own) ? " goes" : "") + (marks.comes.has(own) ? " comes" : "");
+  const g = make("g", { class: kind + mark, id: "x-" + layout.path + key }, parent);
   make("title", {}, g).textContent = title;
   g.dataset.tip = title;
   return g;
 }
+
+const fresh = (key, layout) => layout.marks.comes.has(layout.inside + key);
 
 function draw(layout, parent) {
   const { scene, point } = layout;
@@ -149,6 +154,7 @@ function draw(layout, parent) {
       d += command === "M" ? `M${n(p[0])} ${n(p[1])}` : curve(here, p, scene.down);
       here = p;
     }
+    if (fresh(wire.key, layout)) make("path", { d, class: "fresh" }, g);
     if (wire.sleeve) make("path", { d, class: "sleeve" }, g);
     for (const [a, b] of wire.marks) {
       const near = nearest(wire, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], scene);
@@ -206,7 +212,9 @@ function drawShape(shape, layout, parent) {
   }
   if (opened) {
     const [x, y] = opened.at, [w, h] = opened.size;
-    make("rect", { x: n(x), y: n(y), width: n(w), height: n(h), rx: 4, style: "pointer-events:all" }, g);
+    const frame = { x: n(x), y: n(y), width: n(w), height: n(h), rx: 4, style: "pointer-events:all" };
+    if (fresh(shape.key, layout)) make("rect", { ...frame, class: "fresh" }, g);
+    make("rect", frame, g);
     const label = { ...shape.texts[0], anchor: "start", role: "title" };
     drawText(label, [x + 8, y + 14], g);
     draw(opened.inner, make("g", { transform: `translate(${n(x)} ${n(y + TITLE)})` }, g));
@@ -215,10 +223,14 @@ function drawShape(shape, layout, parent) {
   const [dx, dy] = layout.moved(shape), [left, top, right, bottom] = shape.box;
   const w = right - left, h = bottom - top;
   if (shape.points.length) {
-    make("polygon", { points: shape.points.map(([x, y]) => `${n(x + dx)},${n(y + dy)}`).join(" ") }, g);
+    const points = shape.points.map(([x, y]) => `${n(x + dx)},${n(y + dy)}`).join(" ");
+    if (fresh(shape.key, layout)) make("polygon", { points, class: "fresh" }, g);
+    make("polygon", { points }, g);
   } else if (look !== "end") {
     const radius = look === "dot" || look === "scalar" ? Math.min(w, h) / 2 : 4;
-    make("rect", { x: n(left + dx), y: n(top + dy), width: n(w), height: n(h), rx: n(radius) }, g);
+    const box = { x: n(left + dx), y: n(top + dy), width: n(w), height: n(h), rx: n(radius) };
+    if (fresh(shape.key, layout)) make("rect", { ...box, class: "fresh" }, g);
+    make("rect", box, g);
     if (look === "folded") {
       const [a, b] = [top + dy + 4, bottom + dy - 4].map(n);
       make("path", { class: "fold", d: `M${n(left + dx + 3)} ${a}V${b}M${n(right + dx - 3)} ${a}V${b}` }, g);
@@ -271,20 +283,44 @@ function theme() {
 
 let size = [1, 1];
 function render() {
-  const root = data.steps[state.step];
+  const frame = data.frames[state.step];
   most = Math.max(2, ...data.scenes.flatMap(scene => scene.shapes.map(shape => shape.flops ? value(shape.flops) : 0)));
-  const layout = arrange(root, state.step + "/");
+  const marks = { goes: new Set(frame.goes), comes: new Set(frame.comes) };
+  const layout = arrange(frame.scene, state.step + "/", marks);
   size = layout.size;
   const focus = document.activeElement?.dataset?.key;
   const svg = make("svg", { class: "vesalius page", role: "group", "aria-label": layout.scene.name });
   draw(layout, svg);
   stage.replaceChildren(svg);
   if (focus) svg.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus();
-  const caption = data.captions[state.step] || "";
-  at("caption").textContent = data.steps.length > 1 ? `${state.step + 1}/${data.steps.length} ${caption}` : caption;
+  captions(frame);
   axes();
   light(state.axis);
   show();
+}
+
+// What brought this frame, and what takes it to the next.
+function captions(frame) {
+  if (data.frames.length < 2) return;
+  at("count").textContent = `${state.step + 1}/${data.frames.length}`;
+  at("caption").textContent = frame.caption;
+  at("back").disabled = state.step === 0;
+  at("next").disabled = state.step + 1 === data.frames.length;
+  const tell = (id, change) => {
+    at(id).replaceChildren();
+    if (!change) return;
+    const add = (tag, text) => {
+      if (!text) return;
+      const element = document.createElement(tag);
+      element.textContent = text;
+      at(id).append(element);
+    };
+    add("b", [id === "came" ? "came by" : "goes by", change.sign, change.rule].join(" "));
+    add("q", change.law);
+    add("code", [change.grade, change.source].filter(Boolean).join(" · "));
+  };
+  tell("came", data.changes[state.step - 1]);
+  tell("goes", data.changes[state.step]);
 }
 
 // At first the whole picture, unless nobody could read it then: then its beginning.
@@ -296,7 +332,7 @@ function show(whole = false) {
     const scale = whole ? fit : Math.max(fit, READABLE);
     const w = box.width / scale, h = box.height / scale;
     const start = k => { const room = [w, h][k]; return room >= size[k] ? (size[k] - room) / 2 : 0; };
-    state.view = [start(0), size[1] > h && !data.scenes[data.steps[state.step]].down ? (size[1] - h) / 2 : start(1), w, h];
+    state.view = [start(0), size[1] > h && !data.scenes[data.frames[state.step].scene].down ? (size[1] - h) / 2 : start(1), w, h];
   }
   svg.setAttribute("viewBox", state.view.map(n).join(" "));
 }
@@ -325,7 +361,7 @@ function axes() {
       if (shape.body !== undefined && state.open.has(path + shape.key)) visit(shape.body, path + shape.key + "/");
     }
   };
-  visit(data.steps[state.step], state.step + "/");
+  visit(data.frames[state.step].scene, state.step + "/");
   at("axes").replaceChildren(...[...known].map(([name, length]) => {
     const button = document.createElement("button");
     button.className = "axis";
@@ -367,7 +403,7 @@ function openTo(depth) {
       visit(shape.body, path + shape.key + "/", left - 1);
     }
   };
-  data.steps.forEach((number, k) => visit(number, k + "/", depth));
+  data.frames.forEach((frame, k) => visit(frame.scene, k + "/", depth));
   at("open").setAttribute("aria-pressed", String(state.open.size > 0));
   state.view = null;
 }
@@ -437,16 +473,28 @@ const act = {
     render();
   },
   open: () => { openTo(state.open.size ? 0 : 20); render(); },
-  back: () => { if (state.step > 0) { state.step--; state.view = null; render(); } },
-  next: () => { if (state.step + 1 < data.steps.length) { state.step++; state.view = null; render(); } },
+  back: () => goTo(state.step - 1),
+  next: () => goTo(state.step + 1),
 };
+function goTo(step) {
+  if (step < 0 || step >= data.frames.length || step === state.step) return;
+  state.step = step;
+  state.view = null;
+  render();
+}
+// In a film the arrows step, and with Shift they move the picture.
+const steps = { ArrowLeft: act.back, ArrowRight: act.next, Home: () => goTo(0), End: () => goTo(data.frames.length - 1) };
+at("came").onclick = act.back;
+at("goes").onclick = act.next;
 for (const [id, action] of Object.entries(act)) at(id).onclick = action;
+const film = data.frames.length > 1;
 const keys = { "+": "in", "=": "in", "-": "out", "0": "fit", d: "dark", h: "heat", o: "open", "[": "back", "]": "next" };
 document.addEventListener("keydown", event => {
   if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
   const box = boxAt(event.target);
   if (box && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); toggle(box); return; }
   if (event.key === "Escape") { state.axis = null; render(); return; }
+  if (film && !event.shiftKey && steps[event.key]) { event.preventDefault(); steps[event.key](); return; }
   const step = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
   if (step) { event.preventDefault(); pan(...step); return; }
   if (keys[event.key]) act[keys[event.key]]();
@@ -461,7 +509,7 @@ for (const [name, start] of Object.entries(state.sizes)) {
   at("sizes").append(label);
 }
 at("sizes").onsubmit = event => event.preventDefault();
-for (const id of ["back", "next"]) at(id).hidden = data.steps.length < 2;
+for (const id of ["back", "next", "film"]) at(id).hidden = !film;
 state.dark = data.theme === "dark" || matchMedia("(prefers-color-scheme: dark)").matches;
 theme();
 openTo(data.depth);

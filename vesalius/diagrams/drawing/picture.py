@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from vesalius.diagrams.drawing.layout import lay_out
 from vesalius.diagrams.drawing.scene import Scene
-from vesalius.diagrams.drawing.sketch import LABELS, sketch
+from vesalius.diagrams.drawing.sketch import LABELS, Sketch, sketch
 from vesalius.diagrams.drawing.theme import THEMES
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
@@ -35,6 +36,11 @@ class Options:
     labels: str = "changes"
     tubes: bool = True
     legend: bool = False
+
+    def scene(self, drawn: Sketch, note: str = "") -> Scene:
+        """Where everything of a sketch is, with these options."""
+        down = self.direction == "down"
+        return lay_out(drawn, down=down, tubes=self.tubes, legend=self.legend, note=note)
 
     def __post_init__(self) -> None:
         for name, known in (("direction", DIRECTIONS), ("theme", THEMES), ("labels", LABELS)):
@@ -64,13 +70,7 @@ class Picture:
         note = ""
         if shown is not self.diagram:
             note = f"{len(self.diagram)} boxes are more than a picture holds: drawn folded"
-        return lay_out(
-            sketch(shown, options.depth, options.labels),
-            down=options.direction == "down",
-            tubes=options.tubes,
-            legend=options.legend,
-            note=note,
-        )
+        return options.scene(sketch(shown, options.depth, options.labels), note)
 
     def svg(self) -> str:
         """One SVG document: real text, ids and classes, titles, no scripts."""
@@ -98,22 +98,17 @@ class Picture:
 
     def save(self, file: str | Path) -> Path:
         """Write the picture; the ending says what: `.svg`, `.html`, `.tex` or `.dot`."""
-        path = Path(file)
-        write = {
-            ".svg": self.svg,
-            ".html": self.html,
-            ".tex": self.tikz,
-            ".tikz": lambda: self.tikz(standalone=False),
-            ".dot": self.dot,
-            ".gv": self.dot,
-        }
-        if path.suffix.lower() not in write:
-            raise FormatError(
-                f"draw: {path.name!r} ends in none of {', '.join(write)}; "
-                "for PNG or PDF convert the SVG"
-            )
-        path.write_text(write[path.suffix.lower()](), encoding="utf-8", newline="\n")
-        return path
+        return written(
+            Path(file),
+            {
+                ".svg": self.svg,
+                ".html": self.html,
+                ".tex": self.tikz,
+                ".tikz": lambda: self.tikz(standalone=False),
+                ".dot": self.dot,
+                ".gv": self.dot,
+            },
+        )
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         text = self.svg()
@@ -124,6 +119,18 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"<picture of {self.diagram!r}>"
+
+
+def written(path: Path, forms: Mapping[str, Callable[[], str]]) -> Path:
+    """Write a file in the form that its ending asks for."""
+    form = forms.get(path.suffix.lower())
+    if form is None:
+        raise FormatError(
+            f"draw: {path.name!r} ends in none of {', '.join(forms)}; "
+            "for PNG or PDF convert the SVG"
+        )
+    path.write_text(form(), encoding="utf-8", newline="\n")
+    return path
 
 
 def draw(

@@ -44,7 +44,7 @@ class Shape:
     texts: tuple[Text, ...]
     title: str
     node: int
-    last: int
+    covers: frozenset[int]  # the nodes that are drawn as this shape
     learned: bool = False
     inner: Scene | None = None
     points: tuple[Point, ...] = ()  # of a triangle

@@ -56,7 +56,7 @@ class Glyph:
     bound: frozenset[int] = frozenset()
     through: frozenset[int] = frozenset()
     node: int = -1
-    last: int = -1  # the node that its outputs are of, where a bias is folded in
+    covers: frozenset[int] = frozenset()  # the nodes that are drawn as this glyph
     name: str = ""
     inside: str = ""
     body: Sketch | None = None
@@ -410,7 +410,7 @@ class _Sketcher:
         sizes = diagram.site(node).sizes
         local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
         glyph = self.face(plan, names)
-        glyph.last = plan.out
+        glyph.covers = self.covered(plan)
         at = self.add(glyph)
         joined = joined_axes(box) if box.kind.name == "named" else []
         mapped = {a for a, _ in joined}
@@ -440,6 +440,20 @@ class _Sketcher:
             if self.depth > 0:
                 glyph.body = glyph.opens()
                 glyph.look = "frame"
+
+    def covered(self, plan: _Plan) -> frozenset[int]:
+        """The nodes that a glyph stands for: its own, and numbers and parameters folded into it."""
+        nodes = self.diagram.nodes
+        found = {plan.node, plan.out}
+        own = nodes[plan.node].src
+        stack = [own[p] for p in range(len(own)) if p not in plan.ports]
+        stack += [] if plan.out == plan.node else nodes[plan.out].src
+        while stack:
+            k = self.owner[stack.pop()]
+            if k not in found and k not in self.owned:
+                found.add(k)
+                stack += nodes[k].src
+        return frozenset(found)
 
     def out_row(self, plan: _Plan, output: int) -> Axes:
         """The axes of an output, as axes of the box that the glyph is drawn for."""

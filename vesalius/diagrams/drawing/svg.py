@@ -72,8 +72,13 @@ def style(theme: str) -> str:
         ".random polygon": "stroke-dasharray:2 2",
         ".parameter polygon": c("dark"),
         ".parameter>text": c("ink"),
-        ".lit>rect,.lit polygon,.wire.lit path": f"{c('lit', 'stroke')};stroke-width:2.6",
-        ".wire.lit circle": c("lit"),
+        ".wire.lit path": f"{c('lit', 'stroke')};stroke-width:2.6",
+        ".wire.lit circle,.wire.goes circle": c("lit"),
+        ".goes>rect,.goes>polygon,.wire.goes>path:not(.fresh):not(.sleeve)": (
+            f"{c('lit', 'stroke')};stroke-width:2.4;stroke-dasharray:5 2.5"
+        ),
+        ".comes>.fresh": f"fill:none;stroke-width:10;stroke-linejoin:round;stroke-dasharray:none;"
+        f"{c('fresh', 'stroke')}",
     }
     for k in range(len(THEMES[theme].tubes)):
         rules[f".tube-{k} path"] = (
@@ -91,7 +96,8 @@ class _Writer:
     def __init__(self, prefix: str, theme: str) -> None:
         self.prefix = prefix
         self.theme = theme
-        self.lit: frozenset[str] = frozenset()
+        self.goes: frozenset[str] = frozenset()
+        self.comes: frozenset[str] = frozenset()
         self.depths = len(THEMES[theme].tubes)
         self.lines: list[str] = []
 
@@ -109,9 +115,10 @@ class _Writer:
             self.text(line)
 
     def open(self, key: str, classes: Sequence[str], title: str, path: str) -> None:
-        lit = " lit" if path + key in self.lit else ""
+        marks = [*(["goes"] if path + key in self.goes else [])]
+        marks += ["comes"] if path + key in self.comes else []
         self.lines.append(
-            f'<g id="{self.id(key, path)}" class="{" ".join(classes)}{lit}">'
+            f'<g id="{self.id(key, path)}" class="{" ".join([*classes, *marks])}">'
             f"<title>{escape(title)}</title>"
         )
 
@@ -131,6 +138,8 @@ class _Writer:
         data = path_data(wire.path)
         for a, b in (*wire.ticks, *wire.ends):
             data += f"M{number(a[0])} {number(a[1])}L{number(b[0])} {number(b[1])}"
+        if path + wire.key in self.comes:
+            self.lines.append(f'<path class="fresh" d="{path_data(wire.path)}"/>')
         if wire.sleeve:
             self.lines.append(f'<path class="sleeve" d="{path_data(wire.path)}"/>')
         self.lines.append(f'<path d="{data}"/>')
@@ -146,11 +155,16 @@ class _Writer:
         self.open(shape.key, classes, shape.title, path)
         left, top, right, bottom = shape.box
         wide, high = right - left, bottom - top
+        fresh = path + shape.key in self.comes
         if shape.points:
             points = " ".join(f"{number(x)},{number(y)}" for x, y in shape.points)
+            if fresh:
+                self.lines.append(f'<polygon class="fresh" points="{points}"/>')
             self.lines.append(f'<polygon points="{points}"/>')
         elif look != "end":
             radius = min(wide, high) / 2 if look in ("dot", "scalar") else 4.0
+            if fresh:
+                self.rect(left, top, wide, high, radius, ' class="fresh"')
             self.rect(left, top, wide, high, radius)
             if look == "folded":
                 above, below = number(top + 4), number(bottom - 4)
@@ -167,9 +181,11 @@ class _Writer:
             self.lines.append("</g>")
         self.lines.append("</g>")
 
-    def rect(self, x: float, y: float, wide: float, high: float, radius: float) -> None:
+    def rect(
+        self, x: float, y: float, wide: float, high: float, radius: float, mark: str = ""
+    ) -> None:
         self.lines.append(
-            f'<rect x="{number(x)}" y="{number(y)}" width="{number(wide)}" '
+            f'<rect{mark} x="{number(x)}" y="{number(y)}" width="{number(wide)}" '
             f'height="{number(high)}" rx="{number(radius)}"/>'
         )
 
@@ -199,11 +215,12 @@ def path_data(path: Path) -> str:
 
 
 class Panel(NamedTuple):
-    """A scene in a picture of several: where it stands, and the keys of what is lit."""
+    """A scene in a picture of several: where it stands, the keys of what goes and what comes."""
 
     scene: Scene
     at: Point
-    lit: frozenset[str] = frozenset()
+    goes: frozenset[str] = frozenset()
+    comes: frozenset[str] = frozenset()
 
 
 def svg(scene: Scene, *, theme: str = "light", prefix: str = "") -> str:
@@ -237,7 +254,7 @@ def panels(
     ]
     for k, panel in enumerate(scenes):
         x, y = panel.at
-        writer.lit = panel.lit
+        writer.goes, writer.comes = panel.goes, panel.comes
         if len(scenes) > 1:
             writer.prefix = f"{prefix}-{k}"
         if (x, y) != (0.0, 0.0):

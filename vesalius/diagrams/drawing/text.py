@@ -80,6 +80,18 @@ def shortened(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
+def wrapped(text: str, wide: float, size: float = SIZE) -> list[str]:
+    """The lines of a text that are at most so wide; a word that is wider is shortened."""
+    lines: list[str] = []
+    for word in clean(text).split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width(longer, "sans", size) <= wide:
+            lines[-1] = longer
+        else:
+            lines.append(shortened(word, max(8, int(wide / size))))
+    return lines
+
+
 def name_label(name: str, face: str = "sans") -> Label:
     """A name as mathematics writes it: what follows the first underscore is a subscript."""
     head, bar, tail = name.partition("_")

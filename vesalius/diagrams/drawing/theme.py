@@ -25,7 +25,8 @@ class Theme:
     tubes: tuple[str, ...]
     tube_text: str
     sleeve: str  # around strings, where a tube has no region of its own
-    lit: str  # what differs, what is pointed at
+    lit: str  # what goes, what is pointed at
+    fresh: str  # what comes, marked as with a broad pen
 
 
 THEMES = {
@@ -43,6 +44,7 @@ THEMES = {
         tube_text="#6f8db3",
         sleeve="#f8e8cb",
         lit="#d9480f",
+        fresh="#b9e6bd",
     ),
     "dark": Theme(
         paper="#14181d",
@@ -58,6 +60,7 @@ THEMES = {
         tube_text="#7f9dc2",
         sleeve="#5a4722",
         lit="#ff922b",
+        fresh="#1f5a36",
     ),
     "print": Theme(
         paper="#ffffff",
@@ -73,6 +76,7 @@ THEMES = {
         tube_text="#666666",
         sleeve="#d4d4d4",
         lit="#b30000",
+        fresh="#c9c9c9",
     ),
     "safe": Theme(
         paper="#ffffff",
@@ -88,6 +92,7 @@ THEMES = {
         tube_text="#00618f",
         sleeve="#f6d9a8",
         lit="#d55e00",
+        fresh="#9fd6f5",
     ),
 }
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vesalius.diagrams.drawing.scene import Path, Point, Region, Scene, Shape, Text, Wire
-from vesalius.diagrams.drawing.svg import ROUNDING, number
+from vesalius.diagrams.drawing.scene import Path, Region, Scene, Shape, Text, Wire
+from vesalius.diagrams.drawing.svg import ROUNDING, Panel, number
 from vesalius.diagrams.drawing.text import Run, run_size
 from vesalius.diagrams.drawing.theme import THEMES, colours
 
 POINTS = 0.75  # points for a pixel
+_GONE = ", draw=vs-lit, line width=1.8pt, dash pattern=on 3.75pt off 1.9pt"
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -44,7 +45,13 @@ _MATHS = {
     "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "→": r"\to", "∧": r"\wedge", "∨": r"\vee",
     "¬": r"\neg", "∀": r"\forall", "∃": r"\exists", "⌊": r"\lfloor", "⌋": r"\rfloor",
     "⌈": r"\lceil", "⌉": r"\rceil", "…": r"\ldots", "⊙": r"\odot", "∈": r"\in", "±": r"\pm",
-    "′": r"'",
+    "′": r"'", "≈": r"\approx", "⊒": r"\sqsupseteq", "⊑": r"\sqsubseteq", "⊆": r"\subseteq",
+    "⊇": r"\supseteq", "⊂": r"\subset", "⊃": r"\supset", "⊗": r"\otimes", "⊕": r"\oplus",
+    "∘": r"\circ", "∏": r"\prod", "∑": r"\sum", "∫": r"\int", "≡": r"\equiv", "∼": r"\sim",
+    "≪": r"\ll", "≫": r"\gg", "←": r"\leftarrow", "↔": r"\leftrightarrow", "↦": r"\mapsto",
+    "⇒": r"\Rightarrow", "⇔": r"\Leftrightarrow", "∥": r"\parallel", "⟨": r"\langle",
+    "⟩": r"\rangle", "∅": r"\emptyset", "∪": r"\cup", "∩": r"\cap", "ζ": r"\zeta",
+    "υ": r"\upsilon", "Υ": r"\Upsilon", "Ξ": r"\Xi", "ϵ": r"\epsilon", "ᵀ": r"^{T}",
 }  # fmt: skip
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵖ", "0123456789-p", strict=True))
 
@@ -68,10 +75,24 @@ def escape(text: str) -> str:
 
 def tikz(scene: Scene, *, theme: str = "print", standalone: bool = True) -> str:
     """The scene as a LaTeX document, or as a `tikzpicture` to put into one."""
+    return panels([Panel(scene, (0.0, 0.0))], (), theme=theme, standalone=standalone)
+
+
+def panels(scenes: Sequence[Panel], texts: Sequence[Text], *, theme: str, standalone: bool) -> str:
+    """Several scenes, and texts between them, as one picture."""
     lines = _head(theme)
     lines.append(rf"\begin{{tikzpicture}}[x={POINTS}pt, y=-{POINTS}pt, line width=1.05pt]")
     writer = _Writer(lines, len(THEMES[theme].tubes))
-    writer.scene(scene, (0.0, 0.0))
+    for panel in scenes:
+        writer.goes, writer.comes = panel.goes, panel.comes
+        if len(scenes) == 1:
+            writer.scene(panel.scene)
+            continue
+        lines.append(rf"\begin{{scope}}[shift={{{_point(panel.at)}}}]")
+        writer.scene(panel.scene)
+        lines.append(r"\end{scope}")
+    for text in texts:
+        writer.text(text, "vs-ink" if text.role == "sign" else "vs-axis")
     lines.append(r"\end{tikzpicture}")
     if not standalone:
         return "\n".join(lines) + "\n"
@@ -104,14 +125,16 @@ class _Writer:
     def __init__(self, lines: list[str], depths: int) -> None:
         self.lines = lines
         self.depths = depths
+        self.goes: frozenset[str] = frozenset()
+        self.comes: frozenset[str] = frozenset()
 
-    def scene(self, scene: Scene, at: Point) -> None:
+    def scene(self, scene: Scene, path: str = "") -> None:
         for region in scene.regions:
             self.region(region)
         for wire in scene.wires:
-            self.wire(wire)
+            self.wire(wire, path)
         for shape in scene.shapes:
-            self.shape(shape)
+            self.shape(shape, path)
         for line in scene.lines:
             self.text(line, "vs-axis")
 
@@ -125,19 +148,25 @@ class _Writer:
         if region.text is not None:
             self.text(region.text, "vs-tube-text")
 
-    def wire(self, wire: Wire) -> None:
+    def wire(self, wire: Wire, within: str) -> None:
         path = " ".join(_path(part) for part in _parts(wire.path))
+        if within + wire.key in self.comes:
+            self.lines.append(rf"\draw[vs-fresh, line width=7.5pt, line join=round] {path};")
         if wire.sleeve:
             self.lines.append(rf"\draw[vs-sleeve, line width=5pt] {path};")
         for a, b in (*wire.ticks, *wire.ends):
             path += f" {_point(a)} -- {_point(b)}"
-        self.lines.append(rf"\draw[vs-wire] {path};")
+        gone = _GONE if within + wire.key in self.goes else ""
+        self.lines.append(rf"\draw[vs-wire{gone}] {path};")
         for dot in wire.dots:
             self.lines.append(rf"\fill[vs-wire] {_point(dot)} circle[radius=2.2pt];")
         for text in wire.texts:
             self.text(text, "vs-axis")
 
-    def shape(self, shape: Shape) -> None:
+    def shape(self, shape: Shape, path: str) -> None:
+        gone = _GONE if path + shape.key in self.goes else ""
+        fresh = "preaction={draw=vs-fresh, solid, line width=7.5pt, line join=round}, "
+        fresh = fresh if path + shape.key in self.comes else ""
         left, top, right, bottom = shape.box
         dark = shape.look == "dark" or shape.learned
         ink = "vs-light" if dark and not shape.points else "vs-ink"
@@ -146,7 +175,8 @@ class _Writer:
             points = " -- ".join(_point(p) for p in shape.points)
             dashes = ", dash pattern=on 1.5pt off 1.5pt" if shape.look == "random" else ""
             self.lines.append(
-                rf"\path[fill={fill}, draw=vs-ink, line width=.9pt{dashes}] {points} -- cycle;"
+                rf"\path[{fresh}fill={fill}, draw=vs-ink, line width=.9pt{dashes}{gone}] "
+                rf"{points} -- cycle;"
             )
         elif shape.look not in ("input", "output"):
             fill = {"frame": "none", "folded": "vs-fold"}.get(shape.look, "vs-box")
@@ -156,8 +186,8 @@ class _Writer:
             pill = shape.look in ("dot", "scalar")
             radius = min(right - left, bottom - top) / 2 if pill else 4.0
             self.lines.append(
-                rf"\path[fill={fill}, draw={draw}, line width=.9pt, "
-                rf"rounded corners={number(radius * POINTS - 0.01)}pt] "
+                rf"\path[{fresh}fill={fill}, draw={draw}, line width=.9pt, "
+                rf"rounded corners={number(radius * POINTS - 0.01)}pt{gone}] "
                 rf"{_point((left, top))} rectangle {_point((right, bottom))};"
             )
             if shape.look == "folded":
@@ -171,7 +201,7 @@ class _Writer:
         if shape.inner is not None:
             x, y = shape.inner.offset
             self.lines.append(rf"\begin{{scope}}[shift={{{_point((x, y))}}}]")
-            self.scene(shape.inner, shape.inner.offset)
+            self.scene(shape.inner, f"{path}{shape.key}-")
             self.lines.append(r"\end{scope}")
 
     def text(self, text: Text, colour: str) -> None:
