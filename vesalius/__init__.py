@@ -91,6 +91,7 @@ _PUBLIC = {
     "box": "vesalius.diagrams.boxes.own",
     "evaluate": "vesalius.diagrams.meaning",
     "cost": "vesalius.diagrams.cost",
+    "grad": "vesalius.diagrams.derivative",
     "draw": "vesalius.diagrams.drawing.picture",
     "to_torch": "vesalius.compile",
     "VesaliusError": "vesalius.diagrams.errors",

@@ -17,12 +17,17 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from vesalius.diagrams.errors import FormatError, TypeClash
 from vesalius.diagrams.sizes import Size
 
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
+
 Axes = tuple[int, ...]
+Pullback: TypeAlias = "Callable[[Pull], Sequence[Wire | None]]"
 
 
 class WireType(NamedTuple):
@@ -131,7 +136,9 @@ class Kind:
     `function`, `numbers`, `diagram`, `token`, `value`, `flag`, `dtype`). `commutes(attrs)` says
     whether the order of the inputs matters. `meaning(algebra, site, inputs)`
     returns one value per output. `cost(site)` returns operations by name as sizes.
-    `derivative` is a stated rule or a stated refusal. `refusals` maps the name of an algebra
+    `derivative` is a stated rule or a stated refusal; `pullback` is that rule: from cotangents of
+    the outputs to cotangents of the inputs, one wire each or None (`vesalius.diagrams.derivative`).
+    `refusals` maps the name of an algebra
     to the reason why it does not contain this kind.
     """
 
@@ -146,6 +153,7 @@ class Kind:
     check: Callable[[Site], None] = no_check
     look: Look = field(default_factory=Look)
     derivative: str = ""
+    pullback: Pullback | None = None
     commutes: Callable[[tuple[Any, ...]], bool] = never
     bound_is_set: bool = False
     broadcasts: bool = False

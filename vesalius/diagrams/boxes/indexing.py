@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare, tubes_and_new
 from vesalius.diagrams.errors import SizeError, TypeClash
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 def _gather_dtype(box: Box, dtypes: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,6 +35,19 @@ def _gather(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.align(got, [*shared, *of_index, *of_table], site.box.outs[0])]
 
 
+def added_up(pull: Pull, dy: Wire, places: Wire) -> Wire:
+    """`dy` added up at the places along the bound axis that an integer wire names."""
+    from vesalius.diagrams import verbs
+
+    (axis,) = pull.bound
+    here = verbs.equal(places, pull.positions(axis))
+    return pull.onto(0, dy, verbs.to_float(here))
+
+
+def _gather_pullback(pull: Pull) -> list[Wire | None]:
+    return [added_up(pull, pull.cotangent, pull.inputs[1]), None]
+
+
 GATHER = declare(
     Kind(
         name="gather",
@@ -40,6 +57,7 @@ GATHER = declare(
         dtypes=_gather_dtype,
         look=Look("box", "gather"),
         derivative="∂x = ∂y added up at the places read; none for the index",
+        pullback=_gather_pullback,
     )
 )
 
@@ -68,6 +86,12 @@ def _topk(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return list(algebra.topk(x, site.new_sizes[0], site.box["largest"]))
 
 
+def _topk_pullback(pull: Pull) -> list[Wire]:
+    values, _ = pull.cotangents
+    assert values is not None  # the places are integers, which have no cotangent
+    return [added_up(pull, values, pull.outputs[1])]
+
+
 def _topk_cost(site: Site) -> Mapping[str, Size]:
     return {"compare": product(site.sizes)}
 
@@ -85,6 +109,7 @@ TOPK = declare(
         cost=_topk_cost,
         look=Look("box", "top-k"),
         derivative="∂x = ∂y at the places chosen; none for the positions",
+        pullback=_topk_pullback,
         refusals={"field": "a finite field has no order", "sympy": "symbols have no order"},
     )
 )

@@ -7,10 +7,14 @@ commutativity nor transposition needs a rule. Nesting stays as it is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Box, Kind, Look, Site, always, declare, numeric, tubes_only
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 def _contract_cost(site: Site) -> Mapping[str, Size]:
@@ -28,6 +32,14 @@ def _contract_look(box: Box) -> str:
     return "·" if not box.bound else ("Σ" if len(box.maps) == 1 else "·")
 
 
+def _contract_pullback(pull: Pull) -> list[Wire | None]:
+    found: list[Wire | None] = []
+    for k, wanted in enumerate(pull.wanted):
+        others = [x for j, x in enumerate(pull.inputs) if j != k]
+        found.append(pull.onto(k, pull.cotangent, *others) if wanted else None)
+    return found
+
+
 CONTRACT = declare(
     Kind(
         name="contract",
@@ -39,6 +51,7 @@ CONTRACT = declare(
         cost=_contract_cost,
         look=Look("dot", label=_contract_look),
         derivative="∂xₖ = Σ over the axes that xₖ lacks of ∂y · the other inputs",
+        pullback=_contract_pullback,
         commutes=always,
         bound_is_set=True,
         broadcasts=True,
@@ -54,6 +67,10 @@ def _add_meaning(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.add(site, inputs)]
 
 
+def _add_pullback(pull: Pull) -> list[Wire]:
+    return [pull.cotangent] * len(pull.inputs)
+
+
 ADD = declare(
     Kind(
         name="add",
@@ -65,6 +82,7 @@ ADD = declare(
         cost=_add_cost,
         look=Look("dot", "+"),
         derivative="∂xₖ = Σ over the axes that xₖ lacks of ∂y",
+        pullback=_add_pullback,
         commutes=always,
         bound_is_set=True,
         broadcasts=True,

@@ -9,11 +9,15 @@ all other axes are tubes. Each output carries the tubes of the inputs that it de
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 def dependence(body: Diagram) -> list[int]:
@@ -160,7 +164,7 @@ NAMED = declare(
         fields=(("name", "text"), ("body", "diagram"), ("token", "token")),
         cost=_body_cost,
         look=Look("box", label=lambda box: box["name"]),
-        derivative="the derivative of the body",
+        derivative="the derivative of the body, which is opened",
     )
 )
 
@@ -243,6 +247,12 @@ def _scan_cost(site: Site) -> Mapping[str, Size]:
     return {name: size.substitute(sizes) * box["length"] for name, size in step.items()}
 
 
+def _scan_pullback(pull: Pull) -> Sequence[Wire | None]:
+    from vesalius.diagrams.scan_derivative import scan_pullback
+
+    return scan_pullback(pull)
+
+
 SCAN = declare(
     Kind(
         name="scan",
@@ -261,5 +271,6 @@ SCAN = declare(
         cost=_scan_cost,
         look=Look("box", label=lambda box: f"scan {box['body'].name}"),
         derivative="the scan of the body's derivative, in reverse",
+        pullback=_scan_pullback,
     )
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare
+from vesalius.diagrams.box import Axes, Box, Kind, Look, Pullback, Site, declare
 from vesalius.diagrams.errors import AxisError, FormatError, Outside
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType
@@ -57,6 +57,7 @@ def box(
     cost: Mapping[str, Any] | None = None,
     look: str = "",
     derivative: str = "as torch differentiates it",
+    pullback: Pullback | None = None,
     summary: str = "",
 ) -> OwnBox:
     """Declare a box: `vs.box("cumsum", "n -> n", lambda x: x.cumsum(-1), cost={"add": "n"})`.
@@ -65,7 +66,8 @@ def box(
     last dimensions are those axes in the order written, after common leading dimensions for
     the tubes, and returns a tensor (or a tuple) of the same form. `exact` does the same on
     numpy arrays of exact numbers; without it the exact algebras refuse the box. `cost` gives
-    operations per tube as sizes in the names of the axes.
+    operations per tube as sizes in the names of the axes. `pullback` gives `vs.grad` its
+    derivative on wires (`vesalius.diagrams.derivative`); compiled modules do without.
     """
     left, arrow, right = signature.partition("->")
     if not arrow:
@@ -125,6 +127,7 @@ def box(
         cost=operations,
         look=Look("box", look or name),
         derivative=derivative,
+        pullback=pullback,
         refusals={} if exact else dict.fromkeys(("rational", "field", "sympy"), "no exact form"),
     )
     own = OWN[name] = OwnBox(declare(kind), inputs, outputs, names, torch)

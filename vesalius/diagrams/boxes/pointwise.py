@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Box, Kind, Look, Site, declare, tubes_only
+from vesalius.diagrams.boxes.pullbacks import PULLBACKS, FunctionPullback
 from vesalius.diagrams.errors import FormatError, Outside, TypeClash
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +35,8 @@ class Function:
     `Outside`. `sympy` works on SymPy expressions. `field` is `"exp"`, `"rational"` (the exact
     form uses + − × ÷ only, so it serves in a field), `"root"` (a square root of a size) or
     `""` (a keyed hash). `takes` is `"float"` (integers become floats), `"number"`, `"int"`,
-    `"bool"` or `"any"`; `gives` is an element type or `"same"`.
+    `"bool"` or `"any"`; `gives` is an element type or `"same"`. `derivative` says in words
+    what `pullback` computes on wires (`vesalius.diagrams.boxes.pullbacks`).
     """
 
     name: str
@@ -44,6 +50,7 @@ class Function:
     gives: str = "same"
     symbol: str = ""
     derivative: str = ""
+    pullback: FunctionPullback | None = None
     commutative: bool = False
     flops: int = 1
 
@@ -72,6 +79,11 @@ def define(function: Function) -> Function:
     return function
 
 
+def _declare(function: Function) -> Function:
+    """One of the library's own, with its derivative from the table."""
+    return define(replace(function, pullback=PULLBACKS.get(function.name)))
+
+
 def function(
     name: str,
     torch: str | Callable[..., Any],
@@ -83,8 +95,13 @@ def function(
     takes: str = "float",
     gives: str = "same",
     symbol: str = "",
+    derivative: str = "",
+    pullback: FunctionPullback | None = None,
 ) -> Function:
     """Declare a pointwise function of your own; it returns what you call on wires.
+
+    `pullback(d, x, y)` gives `vs.grad` its derivative: from the cotangent d of the value, the
+    argument x and the value y to a cotangent of each argument, as wires.
 
     >>> import vesalius as vs
     >>> from vesalius.diagrams.boxes.pointwise import FUNCTIONS
@@ -104,6 +121,8 @@ def function(
             takes=takes,
             gives=gives,
             symbol=symbol,
+            derivative=derivative,
+            pullback=pullback,
         )
     )
 
@@ -149,6 +168,17 @@ def _label(box: Box) -> str:
     return f"{label} {' '.join(f'{float(x):g}' for x in numbers)}" if numbers else label
 
 
+def _pullback(pull: Pull) -> Sequence[Wire | None]:
+    function = pull.box["function"]
+    known = function.pullback
+    if known is None:
+        reason = function.derivative or "declare it with a pullback"
+        raise TypeClash(f"grad: the function {function.name!r} cannot be differentiated: {reason}")
+    numbers = dict(zip(function.parameters, pull.box["numbers"], strict=True))
+    found: Sequence[Wire | None] = known(pull.cotangent, *pull.inputs, *pull.outputs, **numbers)
+    return found
+
+
 POINTWISE = declare(
     Kind(
         name="pointwise",
@@ -161,6 +191,7 @@ POINTWISE = declare(
         cost=_cost,
         look=Look("box", label=_label),
         derivative="∂xₖ = ∂y · ∂f/∂xₖ, as each function declares",
+        pullback=_pullback,
         commutes=lambda attrs: attrs[0].commutative,
         broadcasts=True,
     )
@@ -247,7 +278,7 @@ _DECLARED = [
 
 
 for _name, _arity, _torch, _exact, _symbolic, _field, _symbol, _derivative in _DECLARED:
-    define(
+    _declare(
         Function(
             _name,
             _arity,
@@ -260,7 +291,7 @@ for _name, _arity, _torch, _exact, _symbolic, _field, _symbol, _derivative in _D
         )
     )
 
-define(
+_declare(
     Function(
         "reciprocal",
         torch="torch.reciprocal({0})",
@@ -271,7 +302,7 @@ define(
         derivative="−1/x²",
     )
 )
-define(
+_declare(
     Function(
         "negate",
         torch="-{0}",
@@ -283,7 +314,7 @@ define(
         derivative="−1",
     )
 )
-define(
+_declare(
     Function(
         "power",
         parameters=("exponent",),
@@ -295,7 +326,7 @@ define(
         derivative="p·xᵖ⁻¹",
     )
 )
-define(
+_declare(
     Function(
         "abs",
         torch="torch.abs({0})",
@@ -306,7 +337,7 @@ define(
         derivative="sign(x)",
     )
 )
-define(
+_declare(
     Function(
         "sign",
         torch="torch.sign({0})",
@@ -316,7 +347,7 @@ define(
         derivative="0",
     )
 )
-define(
+_declare(
     Function(
         "relu",
         torch="torch.relu({0})",
@@ -327,7 +358,7 @@ define(
         derivative="1 where x > 0",
     )
 )
-define(
+_declare(
     Function(
         "floor",
         torch="torch.floor({0})",
@@ -337,7 +368,7 @@ define(
         derivative="0",
     )
 )
-define(
+_declare(
     Function(
         "leaky_relu",
         parameters=("slope",),
@@ -354,7 +385,7 @@ for _name, _torch, _operator, _symbolic_name, _symbol in [
     ("less_equal", "{0} <= {1}", operator.le, "Le", "≤"),
     ("equal", "{0} == {1}", operator.eq, "Eq", "="),
 ]:
-    define(
+    _declare(
         Function(
             _name,
             2,
@@ -373,7 +404,7 @@ for _name, _torch, _operator, _symbolic_name, _symbol in [
     ("maximum", "torch.maximum({0}, {1})", max, "Max", "max"),
     ("minimum", "torch.minimum({0}, {1})", min, "Min", "min"),
 ]:
-    define(
+    _declare(
         Function(
             _name,
             2,
@@ -391,7 +422,7 @@ for _name, _torch, _operator, _symbolic_name, _symbol in [
     ("logical_and", "{0} & {1}", operator.and_, "And", "∧"),
     ("logical_or", "{0} | {1}", operator.or_, "Or", "∨"),
 ]:
-    define(
+    _declare(
         Function(
             _name,
             2,
@@ -406,7 +437,7 @@ for _name, _torch, _operator, _symbolic_name, _symbol in [
         )
     )
 
-define(
+_declare(
     Function(
         "logical_not",
         torch="~{0}",
@@ -417,7 +448,7 @@ define(
         derivative="none: truth values have no tangent",
     )
 )
-define(
+_declare(
     Function(
         "floor_divide",
         2,
@@ -429,7 +460,7 @@ define(
         derivative="none: integers have no tangent",
     )
 )
-define(
+_declare(
     Function(
         "remainder",
         2,
@@ -441,7 +472,7 @@ define(
         derivative="none: integers have no tangent",
     )
 )
-define(
+_declare(
     Function(
         "where",
         3,
@@ -453,7 +484,7 @@ define(
         derivative="to the argument that is chosen",
     )
 )
-define(
+_declare(
     Function(
         "to_float",
         torch="{0}.to({dtype})",
@@ -467,7 +498,7 @@ define(
         flops=0,
     )
 )
-define(
+_declare(
     Function(
         "to_int",
         torch="{0}.to(torch.int64)",

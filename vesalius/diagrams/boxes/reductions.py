@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import (
     Box,
@@ -18,6 +18,10 @@ from vesalius.diagrams.box import (
 )
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 def _compare_cost(site: Site) -> Mapping[str, Size]:
@@ -37,6 +41,14 @@ def _truth(box: Box, dtypes: tuple[str, ...]) -> tuple[str, ...]:
     return ("bool",)
 
 
+def _extreme_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    (x,), (y,) = pull.inputs, pull.outputs
+    ties = verbs.to_float(verbs.equal(x, y))
+    return [pull.cotangent / verbs.sum(ties, pull.bound) * ties]
+
+
 MAX = declare(
     Kind(
         name="max",
@@ -48,6 +60,7 @@ MAX = declare(
         cost=_compare_cost,
         look=Look("box", "max"),
         derivative="∂x = ∂y at the largest entry (shared equally among ties)",
+        pullback=_extreme_pullback,
         bound_is_set=True,
         refusals={"field": "a finite field has no order"},
     )
@@ -64,6 +77,7 @@ MIN = declare(
         cost=_compare_cost,
         look=Look("box", "min"),
         derivative="∂x = ∂y at the smallest entry (shared equally among ties)",
+        pullback=_extreme_pullback,
         bound_is_set=True,
         refusals={"field": "a finite field has no order"},
     )
@@ -105,6 +119,13 @@ def _softmax_cost(site: Site) -> Mapping[str, Size]:
     return {"exp": points, "add": points, "multiply-add": points, "compare": points}
 
 
+def _softmax_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    (y,), dy = pull.outputs, pull.cotangent
+    return [y * (dy - verbs.contract(y, dy, over=pull.bound))]
+
+
 SOFTMAX = declare(
     Kind(
         name="softmax",
@@ -116,6 +137,7 @@ SOFTMAX = declare(
         cost=_softmax_cost,
         look=Look("box", "softmax"),
         derivative="∂x = y·(∂y − Σ_m y·∂y)",
+        pullback=_softmax_pullback,
         bound_is_set=True,
         refusals={"rational": "an exponential of a rational is not rational"},
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Box, Kind, Look, Site, declare, tubes_and_new
 from vesalius.diagrams.errors import SizeError, TypeClash
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 EXPAND = declare(
     Kind(
@@ -17,6 +21,7 @@ EXPAND = declare(
         outs=tubes_and_new,
         look=Look("box", "expand"),
         derivative="∂x = Σ_c ∂y",
+        pullback=lambda pull: [pull.cotangent],
     )
 )
 
@@ -36,6 +41,7 @@ LIKE = declare(
         outs=tubes_and_new,
         look=Look("box", "like"),
         derivative="∂x = Σ over the axes that x lacks of ∂y; zero for z",
+        pullback=lambda pull: [pull.cotangent, None],
     )
 )
 
@@ -52,6 +58,12 @@ def _split(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.reshape(x, (*tubes, *site.new_sizes))]
 
 
+def _split_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    return [verbs.merge(pull.cotangent, " ".join(pull.new), pull.bound[0])]
+
+
 SPLIT = declare(
     Kind(
         name="split",
@@ -62,6 +74,7 @@ SPLIT = declare(
         check=_split_check,
         look=Look("box", "split"),
         derivative="∂x = merge ∂y",
+        pullback=_split_pullback,
     )
 )
 
@@ -76,6 +89,13 @@ def _merge(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.reshape(x, (*tubes, *site.new_sizes))]
 
 
+def _merge_pullback(pull: Pull) -> list[Wire]:
+    use = (pull.cotangent.id, pull.cotangent.names)
+    new = [(axis, pull.sizes[axis]) for axis in pull.bound]
+    made = pull.builder.add(SPLIT, (), [use], pull.new, new)
+    return [pull.handle(made)]
+
+
 MERGE = declare(
     Kind(
         name="merge",
@@ -86,6 +106,7 @@ MERGE = declare(
         check=_merge_check,
         look=Look("box", "merge"),
         derivative="∂x = split ∂y",
+        pullback=_merge_pullback,
     )
 )
 
@@ -115,6 +136,17 @@ def _concat(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.concat(parts, len(tubes))]
 
 
+def _concat_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    found, start = [], Size({})
+    for axis in pull.bound:
+        length = pull.sizes[axis]
+        found.append(verbs.slice(pull.cotangent, pull.new[0], start, length=length, into=axis))
+        start = start + length
+    return found
+
+
 CONCAT = declare(
     Kind(
         name="concat",
@@ -126,6 +158,7 @@ CONCAT = declare(
         check=_concat_check,
         look=Look("box", "concat"),
         derivative="∂xₖ = slice ∂y",
+        pullback=_concat_pullback,
     )
 )
 
@@ -153,6 +186,22 @@ def _slice(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.take(x, len(tubes), places)]
 
 
+def _slice_pullback(pull: Pull) -> list[Wire]:
+    """With a step of ±1 the rest is padding; else each position looks for who read it."""
+    from vesalius.diagrams import verbs
+
+    (axis,), (new,), dy = pull.bound, pull.new, pull.cotangent
+    start, step = pull.box["start"], pull.box["step"]
+    whole, length = pull.sizes[axis], pull.sizes[new]
+    if step == -1:
+        dy, start, step = verbs.slice(dy, new, step=-1), start - length + 1, 1
+    if step == 1:
+        return [verbs.pad(dy, new, start, whole - start - length, into=axis)]
+    places = pull.positions(new) * step + start
+    here = verbs.equal(places, pull.positions(axis))
+    return [pull.onto(0, dy, verbs.to_float(here))]
+
+
 SLICE = declare(
     Kind(
         name="slice",
@@ -164,6 +213,7 @@ SLICE = declare(
         check=_slice_check,
         look=Look("box", "slice"),
         derivative="∂x = ∂y at the places read, zero elsewhere",
+        pullback=_slice_pullback,
     )
 )
 
@@ -182,6 +232,14 @@ def _pad(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.pad(x, len(tubes), before, after, site.box["value"], site.dtypes[0])]
 
 
+def _pad_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    (axis,), (new,) = pull.bound, pull.new
+    before, length = pull.box["before"], pull.sizes[axis]
+    return [verbs.slice(pull.cotangent, new, before, length=length, into=axis)]
+
+
 PAD = declare(
     Kind(
         name="pad",
@@ -193,6 +251,7 @@ PAD = declare(
         check=_pad_check,
         look=Look("box", "pad"),
         derivative="∂x = slice ∂y",
+        pullback=_pad_pullback,
     )
 )
 
@@ -217,6 +276,23 @@ def _window(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.reshape(algebra.take(x, len(tubes), places), (*tubes, positions, width))]
 
 
+def _window_pullback(pull: Pull) -> list[Wire]:
+    """Who read position j? With a stride of 1, the window before j at each offset; else look."""
+    from vesalius.diagrams import verbs
+
+    (axis,), (position, offset), dy = pull.bound, pull.new, pull.cotangent
+    stride, dilation = pull.box["stride"], pull.box["dilation"]
+    if stride > 1:
+        places = pull.positions(position) * stride + pull.positions(offset) * dilation
+        here = verbs.equal(places, pull.positions(axis))
+        return [pull.onto(0, dy, verbs.to_float(here))]
+    # x[j] was read by window j − dilation·δ at the offset δ.
+    places = pull.positions(axis) - pull.positions(offset) * dilation
+    inside = (places >= 0) & (places < pull.sizes[position])
+    read = verbs.gather(dy, verbs.where(inside, places, 0), over=position)
+    return [verbs.sum(verbs.where(inside, read, 0.0), offset)]
+
+
 WINDOW = declare(
     Kind(
         name="window",
@@ -228,6 +304,7 @@ WINDOW = declare(
         check=_window_check,
         look=Look("box", "window"),
         derivative="∂x = sum of ∂y over the windows that read an entry",
+        pullback=_window_pullback,
     )
 )
 
@@ -243,6 +320,16 @@ def _diagonal(algebra: Any, site: Site, inputs: list[Any]) -> list[Any]:
     return [algebra.diagonal(x, len(tubes), len(site.box.bound), site.new_sizes[0])]
 
 
+def _diagonal_pullback(pull: Pull) -> list[Wire]:
+    from vesalius.diagrams import verbs
+
+    first, *rest = pull.bound
+    place = pull.positions(first)
+    here = [verbs.equal(place, pull.positions(axis)) for axis in rest]
+    dy = pull.cotangent.rename(**{pull.new[0]: first})
+    return [verbs.contract(dy, *map(verbs.to_float, here))]
+
+
 DIAGONAL = declare(
     Kind(
         name="diagonal",
@@ -253,6 +340,7 @@ DIAGONAL = declare(
         check=_diagonal_check,
         look=Look("box", "diag"),
         derivative="∂x = ∂y on the diagonal, zero elsewhere",
+        pullback=_diagonal_pullback,
         bound_is_set=True,
     )
 )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare, floats
 from vesalius.diagrams.sizes import Size, product
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.wire import Wire
 
 
 def _outs(box: Box) -> tuple[Axes, ...]:
@@ -30,6 +34,19 @@ def _cost(site: Site) -> Mapping[str, Size]:
     return {"multiply-add": product(site.sizes) * site.bound_sizes[0] * 8}
 
 
+def _pullback(pull: Pull) -> list[Wire]:
+    """The adjoint: the transform the other way round, without or with its division by |n|."""
+    from vesalius.diagrams import verbs
+
+    (axis,) = pull.bound
+    every = {name: pull.sizes[name] for name in pull.outputs[0].names}
+    real, imaginary = (pull.zeros(every) if dy is None else dy for dy in pull.cotangents)
+    back = not pull.box["inverse"]
+    size = pull.sizes[axis]
+    parts = verbs.fourier(real, imaginary, over=axis, inverse=back)
+    return [part * size if back else part / size for part in parts]
+
+
 FOURIER = declare(
     Kind(
         name="fourier",
@@ -42,6 +59,7 @@ FOURIER = declare(
         cost=_cost,
         look=Look("box", "DFT"),
         derivative="∂x = the conjugate transform of ∂y",
+        pullback=_pullback,
         refusals={"field": "a root of unity of the wanted order need not exist"},
     )
 )
