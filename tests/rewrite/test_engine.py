@@ -14,7 +14,8 @@ from vesalius.rewrite.apply import Overlap, apply
 from vesalius.rewrite.derivation import Derivation, NoMatch, derive
 from vesalius.rewrite.grade import GRADES, grade
 from vesalius.rewrite.match import matches
-from vesalius.rewrite.rule import RuleError, anyfunction, rule
+from vesalius.rewrite.refusals import RuleError
+from vesalius.rewrite.rule import anyfunction, rule
 from vesalius.rewrite.rules import RULES
 from vesalius.rewrite.strategy import everywhere, normalise, once, repeat
 

@@ -18,7 +18,8 @@ import pytest
 import vesalius as vs
 from vesalius.diagrams.errors import AxisError
 from vesalius.rewrite.check import check
-from vesalius.rewrite.rule import Rule, RuleError, rule
+from vesalius.rewrite.refusals import RuleError
+from vesalius.rewrite.rule import Rule, rule
 
 ROOT = Path(vs.__file__).parents[1]
 

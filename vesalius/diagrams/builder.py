@@ -14,7 +14,7 @@ that repeats, and an expanded axis is dropped where another operand brings it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from contextvars import Token as Token_
 from itertools import pairwise
@@ -33,7 +33,7 @@ from vesalius.diagrams.canonical import (
     tied,
 )
 from vesalius.diagrams.canonical import Use as Use
-from vesalius.diagrams.errors import AxisError, SizeError, StructureError
+from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graft import Graft, Opens, Replacement
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
@@ -72,13 +72,15 @@ class Builder:
         self.hints: list[tuple[str, ...]] = []
         self.inputs: list[Port] = []
         self.token_names: dict[str, None] = {}
-        # In a rule: `like` stays a box, since tubes are not known yet, and the wires `several`
-        # stand for any number of operands.
+        # In a rule: `like` stays a box, since tubes are not known yet; the wires `several` stand
+        # for any number of operands; and a name is one of the `identities`, wherever it stands.
         self.pattern = False
         self.several: set[int] = set()
+        self.identities: dict[str, tuple[Token, Any]] = {}
         self.table: dict[tuple[Box, tuple[int, ...]], Node] = {}
         self.symmetries: dict[int, tuple[Axes, ...]] = {}
         self.expanded: dict[int, tuple[int, Axes]] = {}
+        self.moved: dict[int, int] | None = None  # by `finish`: its wires, where they move
         self._entered: list[Token_[Builder | None]] = []
 
     def __enter__(self) -> Builder:
@@ -287,7 +289,7 @@ class Builder:
         """Forget all boxes and names of identities made since the mark."""
         nodes, types, names = mark
         while len(self.token_names) > names:
-            self.token_names.popitem()
+            self.identities.pop(self.token_names.popitem()[0], None)
         for node in self.nodes[nodes:]:
             del self.table[(node.box, node.src)]
         for wire in range(types, len(self.types)):
@@ -306,6 +308,24 @@ class Builder:
         name = fresh_name(name, self.token_names)
         self.token_names[name] = None
         return name
+
+    def identity(self, name: str, make: Callable[[str], Token], shape: Any) -> Token:
+        """A fresh identity, called `name` or like it.
+
+        In a rule a name is one identity: on both sides it is kept, twice on one side it is
+        shared. `shape` is what all its occurrences must have in common.
+        """
+        if not self.pattern:
+            return make(self.free_name(name))
+        if name not in self.identities:
+            self.identities[name] = make(self.free_name(name)), shape
+        token, first = self.identities[name]
+        if shape != first:
+            raise TypeClash(
+                f"{self.name}: {name!r} stands for two things, or has its axes in two orders; in "
+                f"a rule a name is one parameter or learner, call the new one otherwise"
+            )
+        return token
 
     # -- finishing ------------------------------------------------------------------------------
 
@@ -326,6 +346,7 @@ class Builder:
                     needed[owner[wire]] = 1
         for k in range(len(self.inputs)):
             needed[k] = 1
+        self.moved = None
         if all(needed):
             return Diagram(
                 self.name,
@@ -338,7 +359,7 @@ class Builder:
                 dict(self.symmetries),
                 dict(self.expanded),
             )
-        moved: dict[int, int] = {}
+        moved = self.moved = {}
         kept: list[Node] = []
         for k, node in enumerate(nodes):
             if needed[k]:
@@ -383,7 +404,7 @@ class Builder:
         given: Mapping[str, Use] | None = None,
         replace: Mapping[Token, Token] | None = None,
         prefix: str = "",
-        tubes: Mapping[str, tuple[tuple[str, Size], ...]] | None = None,
+        tubes: Mapping[str, tuple[tuple[Label, Size], ...]] | None = None,
         opens: Opens | None = None,
         replacing: Mapping[int, Replacement] | None = None,
     ) -> list[Use]:

@@ -69,7 +69,11 @@ class Replacement(NamedTuple):
 
     `uses[k]` is for input k of the body a wire of the diagram with, for each of its slots, the
     slot of the input that it is or the label of a tube. `labels` says for each slot of the
-    replaced wire which axis of the output's interface it is, or the label of its tube.
+    replaced wire which axis of the output's interface it is, or the label of its tube. `given`
+    does for sources of the body, by name, what `uses` does for its inputs, and `tubes` gives
+    the others new axes. `tokens` are stand-ins for identities; those that it lacks are made
+    fresh, called `prefix + name`, and noted there, so that several outputs share them. `made`
+    notes what the wires of the body became.
     """
 
     body: Diagram
@@ -77,6 +81,11 @@ class Replacement(NamedTuple):
     labels: tuple[Label, ...]
     output: int
     sizes: Mapping[str, Size]
+    given: Mapping[str, Use]
+    tubes: Mapping[str, tuple[tuple[Label, Size], ...]]
+    tokens: dict[Token, Token]
+    prefix: str
+    made: dict[int, int]
 
 
 class Graft:
@@ -90,7 +99,7 @@ class Graft:
         given: Mapping[str, Use],
         replace: Mapping[Token, Token] | None,
         prefix: str,
-        tubes: Mapping[str, tuple[tuple[str, Size], ...]],
+        tubes: Mapping[str, tuple[tuple[Label, Size], ...]],
         opens: Opens | None,
     ) -> None:
         self.builder = builder
@@ -128,14 +137,13 @@ class Graft:
 
     def _replaced(self, other: Replacement) -> tuple[int, tuple[Label, ...] | None]:
         """Graft what stands for a wire, and read its slots as those of that wire."""
-        arguments: list[Use] = []
-        for wire, labels in other.uses:
-            here, slots = self.seen[wire]
-            order: Sequence[Label] = range(len(labels)) if slots is None else slots
-            arguments.append((here, tuple(labels[x] if isinstance(x, int) else x for x in order)))
-        inner = Graft(self.builder, other.body, other.sizes, {}, None, self.prefix, {}, None)
-        inner.tokens = self.tokens  # identities that several outputs share are made once
-        inner.run(arguments)
+        given = {name: self._here(use) for name, use in other.given.items()}
+        inner = Graft(
+            self.builder, other.body, other.sizes, given, None, other.prefix, other.tubes, None
+        )
+        inner.tokens = other.tokens
+        inner.run([self._here(use) for use in other.uses])
+        other.made.update((wire, here) for wire, (here, _) in enumerate(inner.seen))
         port = other.body.outputs[other.output]
         wire, labelled = inner.seen[port.wire]
         place = {label: slot for slot, label in enumerate(other.labels)}
@@ -143,6 +151,13 @@ class Graft:
         own: Sequence[Label] = range(len(port.slots)) if labelled is None else labelled
         slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in own)
         return wire, None if slots == tuple(range(len(slots))) else slots
+
+    def _here(self, use: Use) -> Use:
+        """A use of a wire of the diagram as a use of what it became."""
+        wire, labels = use
+        here, slots = self.seen[wire]
+        order: Sequence[Label] = range(len(labels)) if slots is None else slots
+        return here, tuple(labels[x] if isinstance(x, int) else x for x in order)
 
     def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:
         """The fast path: copy nodes about which nothing changes but the wires that they read.

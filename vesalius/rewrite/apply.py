@@ -18,10 +18,13 @@ from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.errors import StructureError
-from vesalius.diagrams.graft import Replacement
+from vesalius.diagrams.graft import Graft, Replacement
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.match import Match
+from vesalius.rewrite.refusals import sources
 from vesalius.rewrite.rule import Rule
 
 
@@ -29,25 +32,104 @@ class Overlap(StructureError):
     """Two matches want to replace one wire, or one reads what another takes away."""
 
 
+class Image(NamedTuple):
+    """Where the right side of a match landed in the result.
+
+    `body` is the right side as it was put in: as many operands, and the functions, that the
+    host has. `wires` sends its wires to wires of the result; a wire that nothing needs is not
+    there. `names` sends parameters, random sources and learners of the right side to those of
+    the result.
+    """
+
+    match: Match
+    body: Diagram
+    wires: dict[int, int]
+    names: dict[str, str]
+
+
+class Applied(NamedTuple):
+    """The result of a rewriting, and what became of everything.
+
+    `images` are those of the matches, in order. `wires` sends each wire of the host that is
+    still needed to the wire of the result that stands for it.
+    """
+
+    diagram: Diagram
+    images: tuple[Image, ...]
+    wires: dict[int, int]
+
+
 def apply(host: Diagram, *found: Match) -> Diagram:
     """The host with each of these matches rewritten; they must not overlap.
 
     The host is left as it is. Raises `Overlap` when two matches share a box.
     """
+    return rewrite(host, *found).diagram
+
+
+def rewrite(host: Diagram, *found: Match) -> Applied:
+    """As `apply`, and says where everything landed. Raises `Overlap`."""
     replacing: dict[int, Replacement] = {}
     taken: set[int] = set()
+    bodies: list[tuple[Match, Replacement]] = []
     for match in found:
         boxes = set(match.nodes.values())
         if not taken.isdisjoint(boxes):
             raise Overlap(f"two matches of {match.rule.name} share a box")
         taken |= boxes
+        first = _replacement(match)
+        bodies.append((match, first))
         for j, (wire, labels) in enumerate(match.outputs):
-            body, uses = instance(match)
-            replacing[wire] = Replacement(body, uses, labels, j, match.sizes)
+            replacing[wire] = first._replace(labels=labels, output=j)
     builder, inputs = start(host.name, host.doc, list(host.input_types.items()))
+    builder.token_names = dict.fromkeys(token.name for token, _ in host.tokens)
     own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
-    outputs = builder.graft(host, own, replace=same_tokens(host), replacing=replacing)
-    return finish_as(builder, host, outputs, ())
+    graft = Graft(builder, host, {}, {}, same_tokens(host), "", {}, None)
+    graft.replacing = replacing
+    graft.run(own)
+    result = finish_as(builder, host, [graft.output(port) for port in host.outputs], ())
+    moved = builder.moved
+    wires = {old: here for old, (here, _) in enumerate(graft.seen)}
+    if moved is not None:
+        wires = {old: moved[here] for old, here in wires.items() if here in moved}
+    images = []
+    for match, made in bodies:
+        landed = made.made
+        if moved is not None:
+            landed = {wire: moved[here] for wire, here in landed.items() if here in moved}
+        names = {token.name: made.tokens[token].name for token, _ in made.body.tokens}
+        images.append(Image(match, made.body, landed, names))
+    return Applied(result, tuple(images), wires)
+
+
+def _replacement(match: Match) -> Replacement:
+    """What stands for each output of a match; the fields of an output are filled in later."""
+    body, uses = instance(match)
+    rule, host = match.rule, match.host
+    kept = sources(rule.right)
+    sizes = dict(match.sizes)
+    taken = set(host.size_variables)
+    for name in sorted(rule.free - sizes.keys()):
+        sizes[name] = size(fresh_name(name, taken))
+        taken.add(name)
+    given = {name: use for name, use in match.sources.items() if name in kept}
+    tubes: dict[str, tuple[tuple[Label, Size], ...]] = {}
+    for name, old in rule.replaces.items():
+        own: dict[Label, Size] = {}
+        for wire, labels in (match.sources[other] for other in old):
+            for label, length in zip(labels, host.types[wire].sizes, strict=True):
+                if not isinstance(label, int):
+                    own.setdefault(label, length)
+        tubes[name] = tuple(own.items())
+    tokens = dict(match.tokens)
+    return Replacement(body, uses, (), 0, sizes, given, tubes, tokens, _prefix(match), {})
+
+
+def _prefix(match: Match) -> str:
+    """The path that all identities of a match have in common, for the names of new ones."""
+    paths = {token.name.rpartition(".")[0] for token in match.tokens.values()}
+    path = paths.pop() if len(paths) == 1 else ""
+    return f"{path}." if path else ""
 
 
 def instance(match: Match) -> tuple[Diagram, tuple[Use, ...]]:

@@ -7,7 +7,8 @@ other host axes are tubes. A tube is an axis of the host that runs through the w
 is found by joining, along the wires inside the match, the local axes that meet.
 
 Interior wires may escape (the host's other readers keep the old box), and a wire of the
-pattern's boundary may stand at several places.
+pattern's boundary may stand at several places. Parameters and random sources of the pattern
+are wires of its boundary too: they stand for a source of the host.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from collections.abc import Iterator, Mapping
 from itertools import permutations
 from typing import Any, NamedTuple
 
-from vesalius.diagrams.box import Axes, Box
+from vesalius.diagrams.box import Axes, Box, Draw, Hole, Parameter, Token
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Use
+from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import Size, SizeLike, size
+from vesalius.rewrite.context import grade_in_context, used_elsewhere
+from vesalius.rewrite.grade import Grade
 from vesalius.rewrite.rule import Rule
 
 ORDERS = 5040  # how many orders of operands are tried at one box
@@ -55,7 +59,9 @@ class Match(NamedTuple):
     `nodes` sends pattern nodes to host nodes. `inputs[k]` holds the uses for input k (one, or
     any number for a `many`): a host wire and a label for each of its slots, an int for a slot
     of the input's type and `("tube", i)` for a tube. `outputs[j]` is the host wire of output j
-    with labels in the same manner, ints being places among the interface axes.
+    with labels in the same manner, ints being places among the interface axes. `sources` holds
+    the use for each parameter and random source of the left side, by name; `tokens` sends
+    the identities of the left side to those of the host.
     """
 
     rule: Rule
@@ -64,6 +70,39 @@ class Match(NamedTuple):
     outputs: tuple[Use, ...]
     sizes: dict[str, Size]
     functions: dict[str, Any]
+    host: Diagram
+    sources: dict[str, Use]
+    tokens: dict[Token, Token]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The host's parameter for each parameter of the left side, by name."""
+        return self._named(Parameter)
+
+    @property
+    def learners(self) -> dict[str, str]:
+        """The host's learner for each learner of the left side, by name."""
+        return self._named(Hole)
+
+    def _named(self, kind: type) -> dict[str, str]:
+        return {a.name: b.name for a, b in self.tokens.items() if isinstance(a, kind)}
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Names of the host's parameters and learners that are used outside this match too."""
+        return used_elsewhere(self)
+
+    @property
+    def grade(self) -> Grade:
+        """What the step promises here: see `vesalius.rewrite.context`."""
+        return grade_in_context(self)
+
+    def choose(self, **sizes: SizeLike) -> Match:
+        """This match with values for sizes that the right side brings (`rule.free`)."""
+        for name in sizes:
+            if name not in self.rule.free:
+                raise SizeError(f"{self.rule.name}: the size {name!r} is not to be chosen")
+        return self._replace(sizes={**self.sizes, **{n: size(v) for n, v in sizes.items()}})
 
 
 class Pattern:
@@ -73,17 +112,28 @@ class Pattern:
         self.rule = rule
         self.left = rule.left
         self.inputs = len(rule.left.inputs)
+        # Where the pattern ends: its inputs, and its parameters and random sources.
+        self.ends = {wire: wire for wire in range(self.inputs)}
+        self.sources: dict[str, int] = {}
+        for token, node in rule.left.tokens:
+            if not node.src:
+                self.sources[token.name] = self.ends[node.first] = len(self.ends)
         self.many = frozenset(
             k for k, port in enumerate(rule.left.inputs) if port.name in rule.many
         )
         self.stand_ins = {id(f): name for name, f in rule.functions.items()}
-        self.root = rule.left.owner[rule.left.outputs[-1].wire]
-        boxes = rule.left.nodes[self.inputs :]
+        self.roots = tuple(dict.fromkeys(rule.left.owner[p.wire] for p in rule.left.outputs))
+        self.root = self.roots[0]
+        boxes = [n for n in rule.left.nodes if n.first not in self.ends]
         # Nothing to choose: every operand has its place, every bound axis its image.
-        self.straight = not self.many and all(
-            (len(node.src) < 2 or not node.box.kind.commutes(node.box.attrs))
-            and (len(node.box.bound) < 2 or not node.box.kind.bound_is_set)
-            for node in boxes
+        self.straight = (
+            len(self.roots) == 1
+            and not self.many
+            and all(
+                (len(node.src) < 2 or not node.box.kind.commutes(node.box.attrs))
+                and (len(node.box.bound) < 2 or not node.box.kind.bound_is_set)
+                for node in boxes
+            )
         )
         self.sized = any(node.box.rank for node in boxes)
 
@@ -113,6 +163,10 @@ class _State(NamedTuple):
     wires: dict[int, int]
     sizes: dict[str, Size]
     functions: dict[str, Any]
+    tokens: dict[Token, Token]
+
+
+_NOTHING = _State({}, {}, {}, {}, {}, {}, {})
 
 
 class Matcher:
@@ -145,7 +199,7 @@ class Matcher:
             if state is not None:
                 yield from self._solved(state)
             return
-        start = _State({}, {}, {}, {}, {}, {})
+        start = _NOTHING
         seen = set()
         for state in self._boxes(start, [(self.pattern.root, root)]):
             for match in self._solved(state):
@@ -196,8 +250,8 @@ class Matcher:
         tubes = _Tubes(self, state)
         if not tubes.sound():
             return None
-        inputs = tubes.inputs()
-        return None if inputs is None else _Shape(state.axes, inputs, tubes.outputs())
+        ends = tubes.ends()
+        return None if ends is None else _Shape(state.axes, ends, tubes.outputs())
 
     def _straight(self, root: int) -> _State | None:
         """The only way to send boxes when nothing is left to choose."""
@@ -208,6 +262,7 @@ class Matcher:
         wires: dict[int, int] = {}
         sizes: dict[str, Size] = {}
         functions: dict[str, Any] = {}
+        tokens: dict[Token, Token] = {}
         todo = [(pattern.root, root)]
         while todo:
             mine, its = todo.pop()
@@ -224,12 +279,11 @@ class Matcher:
             if fits is False or len(ours.src) != len(theirs.src):
                 return None
             if fits is None:
-                binds = self._attributes(
-                    _State({}, {}, {}, {}, sizes, functions), ours.box, theirs.box
-                )
+                known_so_far = _State({}, {}, {}, {}, sizes, functions, tokens)
+                binds = self._attributes(known_so_far, ours.box, theirs.box)
                 if binds is None:
                     return None
-                sizes, functions = binds
+                sizes, functions, tokens = binds
             nodes[mine] = its
             for a, b in zip(ours.box.bound, theirs.box.bound, strict=True):
                 axes[mine, a] = b
@@ -239,9 +293,11 @@ class Matcher:
                 ports[mine, p] = (p,)
                 if wires.setdefault(wire, other) != other:
                     return None
-                if wire < pattern.inputs:
-                    if left.types[wire].dtype != host.types[other].dtype:
+                if wire in pattern.ends:
+                    ended = self._end(tokens, wire, other)
+                    if ended is None:
                         return None
+                    tokens = ended
                     continue
                 below, there = left.owner[wire], host.owner[other]
                 if wire - left.nodes[below].first != other - host.nodes[there].first:
@@ -249,16 +305,33 @@ class Matcher:
                 todo.append((below, there))
         if len(set(nodes.values())) != len(nodes):
             return None
-        return _State(nodes, ports, axes, wires, sizes, functions)
+        return _State(nodes, ports, axes, wires, sizes, functions, tokens)
+
+    def _end(self, tokens: dict[Token, Token], wire: int, other: int) -> dict[Token, Token] | None:
+        """Let a wire of the pattern's boundary stand for a wire of the host."""
+        if self.left.types[wire].dtype != self.host.types[other].dtype:
+            return None
+        if wire < self.pattern.inputs:
+            return tokens
+        ours = self.left.nodes[self.left.owner[wire]].box
+        theirs = self.host.nodes[self.host.owner[other]].box
+        if ours.kind is not theirs.kind:
+            return None
+        mine, its = ours["token"], theirs["token"]
+        if isinstance(mine, Draw):
+            if mine.describe() != its.describe():
+                return None
+        elif mine.trainable != its.trainable and not (mine.trainable and self.rule.grade.same):
+            return None  # a frozen array is no parameter that a witness may set
+        return _paired(tokens, mine, its)
 
     def _fit(self, ours: Box, theirs: Box) -> bool | None:
         """Whether two boxes fit whatever else is matched; None when that depends."""
-        empty = _State({}, {}, {}, {}, {}, {})
-        binds = self._attributes(empty, ours, theirs)
-        if binds is None:
+        if self._attributes(_NOTHING, ours, theirs) is None:
             return False
         variables = any(
-            isinstance(value, Size) or id(value) in self.pattern.stand_ins for value in ours.attrs
+            isinstance(value, (Size, Token)) or id(value) in self.pattern.stand_ins
+            for value in ours.attrs
         )
         return None if variables else True
 
@@ -267,7 +340,12 @@ class Matcher:
     def _boxes(self, state: _State, todo: list[tuple[int, int]]) -> Iterator[_State]:
         """Send pattern nodes to host nodes, from the root down."""
         if not todo:
-            yield state
+            missing = next((k for k in self.pattern.roots if k not in state.nodes), None)
+            if missing is None:
+                yield state
+                return
+            for k in range(len(self.host.nodes)):
+                yield from self._boxes(state, [(missing, k)])
             return
         (pattern, host), rest = todo[0], todo[1:]
         known = state.nodes.get(pattern)
@@ -281,9 +359,8 @@ class Matcher:
         binds = self._attributes(state, ours.box, theirs.box)
         if binds is None:
             return
-        state = state._replace(
-            nodes={**state.nodes, pattern: host}, sizes=binds[0], functions=binds[1]
-        )
+        nodes = {**state.nodes, pattern: host}
+        state = state._replace(nodes=nodes, sizes=binds[0], functions=binds[1], tokens=binds[2])
         for ports in self._operands(pattern, ours, theirs):
             below = self._wires(state, pattern, ours, theirs, ports)
             if below is None:
@@ -295,7 +372,7 @@ class Matcher:
 
     def _attributes(
         self, state: _State, ours: Box, theirs: Box
-    ) -> tuple[dict[str, Size], dict[str, Any]] | None:
+    ) -> tuple[dict[str, Size], dict[str, Any], dict[Token, Token]] | None:
         if (
             ours.kind is not theirs.kind
             or len(ours.bound) != len(theirs.bound)
@@ -303,7 +380,7 @@ class Matcher:
             or len(ours.outs) != len(theirs.outs)
         ):
             return None
-        sizes, functions = state.sizes, state.functions
+        sizes, functions, tokens = state.sizes, state.functions, state.tokens
         for (_, codec), mine, other in zip(ours.kind.fields, ours.attrs, theirs.attrs, strict=True):
             name = self.pattern.stand_ins.get(id(mine)) if codec == "function" else None
             if name is not None:
@@ -315,14 +392,19 @@ class Matcher:
                 functions = {**functions, name: bound}
             elif codec == "numbers" and self.pattern.stand_ins.get(id(ours.attrs[0])):
                 continue
-            elif isinstance(mine, Size) and isinstance(other, (Size, int)):
+            elif isinstance(mine, Size) and type(other) in (Size, int):
                 grown = _bind(sizes, mine, other)
                 if grown is None:
                     return None
                 sizes = grown
+            elif isinstance(mine, Token) and isinstance(other, Token):
+                paired = _paired(tokens, mine, other)
+                if paired is None:
+                    return None
+                tokens = paired
             elif mine != other:
                 return None
-        return sizes, functions
+        return sizes, functions, tokens
 
     def _operands(
         self, pattern: int, ours: Node, theirs: Node
@@ -373,9 +455,11 @@ class Matcher:
             other = theirs.src[chosen[0]]
             if wires.setdefault(wire, other) != other:
                 return None
-            if wire < self.pattern.inputs:
-                if self.left.types[wire].dtype != self.host.types[other].dtype:
+            if wire in self.pattern.ends:
+                tokens = self._end(state.tokens, wire, other)
+                if tokens is None:
                     return None
+                state = state._replace(tokens=tokens)
                 continue
             mine, its = self.left.owner[wire], self.host.owner[other]
             if wire - self.left.nodes[mine].first != other - self.host.nodes[its].first:
@@ -485,16 +569,16 @@ class Matcher:
 
 
 class _Shape(NamedTuple):
-    """How the axes of a match go: `inputs[k]` are (pattern node, host port, labels)."""
+    """How the axes of a match go: `ends[k]` are (pattern node, host port, labels)."""
 
     axes: dict[tuple[int, int], int]
-    inputs: tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...]
+    ends: tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...]
     outputs: tuple[tuple[int, int, tuple[Any, ...]], ...]
 
     def match(self, matcher: Matcher, state: _State, sizes: dict[str, Size]) -> Match:
         """The match of this shape at these boxes, with the host's wires and names."""
         host, nodes = matcher.host, state.nodes
-        inputs = tuple(
+        ends = tuple(
             [
                 tuple(
                     [
@@ -502,7 +586,7 @@ class _Shape(NamedTuple):
                         for node, q, labels in uses
                     ]
                 )
-                for uses in self.inputs
+                for uses in self.ends
             ]
         )
         outputs = tuple(
@@ -511,7 +595,18 @@ class _Shape(NamedTuple):
                 for node, offset, labels in self.outputs
             ]
         )
-        return Match(matcher.rule, nodes, inputs, outputs, sizes, state.functions)
+        pattern = matcher.pattern
+        return Match(
+            matcher.rule,
+            nodes,
+            ends[: pattern.inputs],
+            outputs,
+            sizes,
+            state.functions,
+            host,
+            {name: ends[k][0] for name, k in pattern.sources.items()},
+            state.tokens,
+        )
 
     @staticmethod
     def _use(host: Diagram, wire: int, labels: tuple[Any, ...]) -> Use:
@@ -571,14 +666,15 @@ class _Tubes:
                 seen.add(found)
         return True
 
-    def inputs(self) -> tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...] | None:
-        """The uses for the rule's inputs; None when two places disagree about one."""
-        found: list[list[tuple[int, int, tuple[Any, ...]]]] = [[] for _ in self.left.inputs]
-        seen: list[list[Use] | None] = [None for _ in self.left.inputs]
+    def ends(self) -> tuple[tuple[tuple[int, int, tuple[Any, ...]], ...], ...] | None:
+        """The uses for the pattern's boundary; None when two places disagree about one."""
+        found: list[list[tuple[int, int, tuple[Any, ...]]]] = [[] for _ in self.pattern.ends]
+        seen: list[list[Use] | None] = [None for _ in self.pattern.ends]
         for node, host in self.state.nodes.items():
             ours, theirs = self.left.nodes[node], self.host.nodes[host]
             for p, wire in enumerate(ours.src):
-                if wire >= self.pattern.inputs:
+                end = self.pattern.ends.get(wire)
+                if end is None:
                     continue
                 place = {self.state.axes[node, a]: s for s, a in enumerate(ours.box.maps[p])}
                 places: list[tuple[int, int, tuple[Any, ...]]] = []
@@ -588,9 +684,9 @@ class _Tubes:
                     labels = tuple(place[b] if b in place else self.label(node, b) for b in row)
                     places.append((node, q, labels))
                     uses.append((theirs.src[q], labels))
-                known = seen[wire]
+                known = seen[end]
                 if known is None:
-                    seen[wire], found[wire] = uses, places
+                    seen[end], found[end] = uses, places
                 elif wire in self.pattern.many:
                     if Counter(known) != Counter(uses):
                         return None
@@ -613,14 +709,20 @@ class _Tubes:
         return tuple(places)
 
 
+def _paired(tokens: dict[Token, Token], mine: Token, its: Token) -> dict[Token, Token] | None:
+    """Let an identity of the pattern stand for one of the host; different ones for different."""
+    known = tokens.get(mine)
+    if known is not None:
+        return tokens if known is its else None
+    return None if its in tokens.values() else {**tokens, mine: its}
+
+
 def _bind(sizes: Mapping[str, Size], wanted: Size, actual: Size | int) -> dict[str, Size] | None:
     """Let a size variable of the pattern stand for a size of the host."""
     name = wanted.variable
     if name is None:
         return dict(sizes) if wanted.substitute(sizes) == actual else None
     if isinstance(actual, int):
-        from vesalius.diagrams.sizes import size
-
         actual = size(actual)
     known = sizes.get(name)
     if known is None:

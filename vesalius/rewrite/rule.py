@@ -11,28 +11,30 @@ tube. So `w: ""` says that `w` has no axis `j`, and the rule holds under heads, 
 queries without saying so. `vs.many("j")` stands for any number of operands of one `contract`
 or `add`, all of that type; an argument annotated `vs.anyfunction` stands for a pointwise
 function.
+
+Parameters, random sources and learners are pattern variables too, by name: one that stands on
+both sides is kept, one of the left side alone goes, one of the right side alone is new. With
+respect to the axes that it declares a parameter is exact; other axes of its own (heads, say) are
+*parameter tubes*, and a new parameter takes those of the parameters that it replaces.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vesalius.diagrams.boxes.nested import dependence
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.errors import AxisError, FormatError, SizeError, StructureError
+from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.trace import output_port, outputs_declared, read_type
 from vesalius.diagrams.types import ArrayType, TypeLike
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.grade import Grade, grade
-
-
-class RuleError(StructureError):
-    """A rule that cannot mean what it says, with the reason."""
+from vesalius.rewrite.refusals import RuleError, refuse, replaced
+from vesalius.rewrite.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Rule:
 
     `many` names the inputs that stand for several operands, `functions` the stand-ins for
     pointwise functions. `conditions` are asked of each match and return the reason why it
-    does not serve, or None. `source` is the file and line of the definition.
+    does not serve, or None. `source` is the file and line of the definition. `witness` maps
+    parameters between the sides. `replaces` says for each new parameter or random source which
+    of the left side it stands for; `free` are sizes that the right side brings, to be chosen.
     """
 
     name: str
@@ -75,41 +79,68 @@ class Rule:
     conditions: tuple[Callable[[Any], str | None], ...]
     doc: str
     source: str
+    witness: Witness | None = None
+    replaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
 
     def inverse(self) -> Rule:
-        """The rule read from right to left."""
-        return _checked(
-            Rule(
-                f"{self.name}_inverse",
-                self.grade.inverse(),
-                self.right,
-                self.left,
-                self.many,
-                self.functions,
-                self.conditions,
-                self.doc,
-                self.source,
-            )
+        """The rule read from right to left. Raises `RuleError` where it has no such reading."""
+        back: dict[str, list[str]] = {}
+        for new, old in self.replaces.items():
+            for name in old:
+                back.setdefault(name, []).append(new)
+        turned = replace(
+            self,
+            name=f"{self.name}_inverse",
+            grade=self.grade.inverse(),
+            left=self.right,
+            right=self.left,
+            witness=self.witness.inverse() if self.witness is not None else None,
+            replaces={name: tuple(new) for name, new in back.items()},
+            free=frozenset(self.left.size_variables) - set(self.right.size_variables),
         )
+        return _checked(turned)
 
     def __repr__(self) -> str:
         return f"<rule {self.name} ({self.grade}): {self.doc.splitlines()[0] if self.doc else ''}>"
 
 
 def rule(
-    grade_name: str | Grade, *, conditions: tuple[Callable[[Any], str | None], ...] = ()
+    grade_name: str | Grade,
+    *,
+    conditions: tuple[Callable[[Any], str | None], ...] = (),
+    witness: Witness | None = None,
+    replaces: Mapping[str, str] | None = None,
+    free: str = "",
 ) -> Callable[[Callable[..., Any]], Rule]:
     """Make a rule of a function that returns its two sides.
 
+    `witness` maps parameters between the sides, where the grade promises that such maps exist.
+    `replaces={"w": "wq wk"}` says which parameters a new one stands for, where that is not
+    plain. `free="r"` names sizes that the right side brings, such as the rank of a
+    factorisation; the witness's width is one.
+
     Raises `RuleError` when the sides depend on different inputs, when the left side does not
-    use an input, or when an axis or a size is declared that no box binds.
+    use an input, when an axis or a size is declared that no box binds, or when it is ambiguous
+    what a new parameter replaces.
     """
     promise = grade(grade_name)
+    stated = {new: tuple(old.split()) for new, old in (replaces or {}).items()}
+    sizes = {*free.split(), *([witness.width] if witness is not None and witness.width else [])}
 
     def make(function: Callable[..., Any]) -> Rule:
-        return _checked(_trace(function, promise, conditions))
+        traced = _trace(function, promise, conditions)
+        brought = frozenset(sizes - set(traced.left.size_variables))
+        return _checked(replace(traced, witness=witness, replaces=stated, free=brought))
 
     return make
+
+
+def _checked(made: Rule) -> Rule:
+    """The rule, with what each new parameter replaces found out. Raises what `rule` says."""
+    made = replace(made, replaces=replaced(made))
+    refuse(made)
+    return made
 
 
 def _trace(
@@ -190,82 +221,3 @@ def _side(builder: Builder, declared: Mapping[str, ArrayType], side: Any, word: 
 def _source(function: Callable[..., Any]) -> str:
     code = function.__code__
     return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}"
-
-
-# -- what is refused, with the reason -------------------------------------------------------------
-
-
-def _checked(made: Rule) -> Rule:
-    _check_inputs(made)
-    _check_tubes(made)
-    _check_axes(made)
-    _check_sizes(made)
-    return made
-
-
-def _check_inputs(made: Rule) -> None:
-    used = 0
-    for mask in dependence(made.left):
-        used |= mask
-    for k, port in enumerate(made.left.inputs):
-        if not used >> k & 1:
-            raise RuleError(
-                f"{made.name}: the left side does not use {port.name!r}, so no match says what "
-                f"it is"
-            )
-
-
-def _check_tubes(made: Rule) -> None:
-    """Both sides of an output carry the same tubes when they depend on the same inputs."""
-    sides = zip(dependence(made.left), dependence(made.right), made.left.outputs, strict=True)
-    for one, other, port in sides:
-        if one != other:
-            names = [p.name for k, p in enumerate(made.left.inputs) if (one ^ other) >> k & 1]
-            poorer = "right" if one & ~other else "left"
-            raise RuleError(
-                f"{made.name}: the {poorer} side of {port.name!r} does not depend on "
-                f"{', '.join(names)}, so it would lose the tubes of {', '.join(names)}"
-            )
-
-
-def _check_axes(made: Rule) -> None:
-    named = {axis for port in (*made.left.inputs, *made.left.outputs) for axis in port.axes}
-    bound = _bound_names(made.left) | _bound_names(made.right)
-    for axis in sorted(named):
-        if axis not in bound:
-            raise AxisError(
-                f"{made.name}: no box of either side binds or makes the axis {axis!r}; leave it "
-                f"out, every axis that a rule does not declare is a tube"
-            )
-
-
-def _bound_names(side: Diagram) -> set[str]:
-    """The axes of the interface that some box binds or makes."""
-    origins: list[list[frozenset[str]]] = []
-    found: set[str] = set()
-    for k, node in enumerate(side.nodes):
-        box = node.box
-        if k < len(side.inputs):
-            origins.append([frozenset([axis]) for axis in side.inputs[k].axes])
-            continue
-        local: list[set[str]] = [set() for _ in range(box.rank)]
-        for wire, row in zip(node.src, box.maps, strict=True):
-            for slot, axis in enumerate(row):
-                local[axis] |= origins[wire][slot]
-        for bound in box.bound:
-            found |= local[bound]
-        made = {box.inner + j: frozenset([f"#{k}.{j}"]) for j in range(len(box.new))}
-        for row in box.outs:
-            origins.append([made.get(axis, frozenset(local[axis])) for axis in row])
-    for port in side.outputs:
-        for name, slot in zip(port.axes, port.slots, strict=True):
-            if any(origin.startswith("#") for origin in origins[port.wire][slot]):
-                found.add(name)
-    return found
-
-
-def _check_sizes(made: Rule) -> None:
-    known = set(made.left.size_variables)
-    for name in made.right.size_variables:
-        if name not in known:
-            raise SizeError(f"{made.name}: nothing on the left side says what the size {name!r} is")

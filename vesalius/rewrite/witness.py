@@ -11,7 +11,7 @@ runs through `scales`, and the error must fall along them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,3 +38,7 @@ class Witness:
     fill: Mapping[str, Diagram] = field(default_factory=dict)
     scales: tuple[float, ...] = ()
     width: str = ""
+
+    def inverse(self) -> Witness:
+        """The same maps for the sides exchanged."""
+        return replace(self, to_left=self.to_right, to_right=self.to_left)

@@ -24,7 +24,8 @@ def learner(name: str, *inputs: Operand, binds: str = "", into: str = "") -> Wir
     """A learner: a hole for any function that binds these axes and makes those.
 
     `learner("score", q, k, binds="c", into="r")` binds `c` in each input that has it. Each
-    call is another learner. Fill it with `diagram.fill(score=...)`.
+    call is another learner, but in a rule a name is one learner. Fill it with
+    `diagram.fill(score=...)`.
     """
     given = wires("learner", *inputs)
     bound_names = axis_names(binds)
@@ -43,7 +44,11 @@ def learner(name: str, *inputs: Operand, binds: str = "", into: str = "") -> Wir
         bound += [(k, axis) for axis in own]
         uses.append((wire.id, tuple((k, n) if n in own else n for n in wire.names)))
     builder = given[0].builder
-    token = Hole(builder.free_name(name), tuple(ports), tuple(new))
+
+    def fresh(name: str) -> Token:
+        return Hole(name, tuple(ports), tuple(new))
+
+    token = builder.identity(name, fresh, (LEARNER, tuple(ports), tuple(new.axes.items())))
     made = place(f"learner {name!r}", LEARNER, (token,), given, uses, bound, list(new.axes.items()))
     return handle(builder, made)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vesalius.diagrams.box import Draw, Parameter
+from vesalius.diagrams.box import Draw, Parameter, Token
 from vesalius.diagrams.boxes.sources import CONSTANT, IOTA, PARAMETER, RANDOM
 from vesalius.diagrams.errors import AxisError, FormatError
 from vesalius.diagrams.sizes import Size, SizeLike, number, product
@@ -84,7 +84,8 @@ def parameter(
 
     `init` is `fan` (uniform within ±scale/√fan, where `fan` names the axes that are summed;
     by default the first), `zeros`, `ones`, `normal` or `uniform` with `scale`. Each call makes
-    another parameter; hand the same wire to two places to share one.
+    another parameter; hand the same wire to two places to share one. In a rule, a name is one
+    parameter: on both sides it is kept, on one side only it goes or is new.
     """
     if init not in INITS:
         raise FormatError(f"parameter {name!r}: init is one of {', '.join(INITS)}, not {init!r}")
@@ -99,8 +100,13 @@ def parameter(
         if axis not in named:
             raise AxisError(f"parameter {name!r}: fan names {axis!r}, the type is {named}")
     width = product(named.axes[axis] for axis in summed) if init == "fan" else None
-    token = Parameter(builder.free_name(name), init, float(scale), width, trainable)
-    return handle(builder, builder.add(PARAMETER, (token,), (), (), list(named.axes.items())))
+
+    def fresh(name: str) -> Token:
+        return Parameter(name, init, float(scale), width, trainable)
+
+    axes_ = tuple(named.axes.items())
+    token = builder.identity(name, fresh, (PARAMETER, axes_))
+    return handle(builder, builder.add(PARAMETER, (token,), (), (), axes_))
 
 
 def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str = "noise") -> Wire:
@@ -115,8 +121,13 @@ def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str
         raise FormatError(f"random: a probability lies in [0, 1], not {p!r}")
     builder = builder_of(())
     named = ArrayType.parse(axes)
-    token = Draw(builder.free_name(name), distribution, float(p))
-    return handle(builder, builder.add(RANDOM, (token,), (), (), list(named.axes.items())))
+
+    def fresh(name: str) -> Token:
+        return Draw(name, distribution, float(p))
+
+    axes_ = tuple(named.axes.items())
+    token = builder.identity(name, fresh, (RANDOM, axes_, distribution, float(p)))
+    return handle(builder, builder.add(RANDOM, (token,), (), (), axes_))
 
 
 @atomic
@@ -143,8 +154,12 @@ def linear(
     y = contract(x.rename(**inner), weight, over=tuple(inner.values()))
     if not bias:
         return y
-    fan = product(axes.values())
     builder = x.builder
-    token = Parameter(builder.free_name(f"{name}_bias"), "fan", 1.0, fan)
-    made = builder.add(PARAMETER, (token,), (), (), list(new.axes.items()))
+
+    def fresh(name: str) -> Token:
+        return Parameter(name, "fan", 1.0, product(axes.values()))
+
+    own = tuple(new.axes.items())
+    token = builder.identity(f"{name}_bias", fresh, (PARAMETER, own))
+    made = builder.add(PARAMETER, (token,), (), (), own)
     return y + handle(builder, made)
