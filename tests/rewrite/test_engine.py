@@ -192,8 +192,8 @@ def test_softmax_attention_to_linear_attention() -> None:
     steps = ("unfold_softmax", "exponential_to_elu_kernel", "normalise_late", "reassociate")
     found = derive(attention.over("b h"), *(RULES[name] for name in steps))
     assert found.grade.name == "variant"
-    assert found.weakest is not None
-    assert found.weakest.rule.name == "exponential_to_elu_kernel"
+    assert found.decisive is not None
+    assert found.decisive.move.rule.name == "exponential_to_elu_kernel"
     assert found.replay() == found
     q, k, v = (torch.randn(2, 3, n, 4, dtype=torch.float64) for n in (5, 6, 6))
     phi_q, phi_k = (torch.nn.functional.elu(x) + 1 for x in (q, k))

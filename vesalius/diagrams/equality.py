@@ -27,9 +27,14 @@ def equal(a: Diagram, b: Diagram) -> bool:
         return False
     if _same_as_written(a, b):
         return True
-    if hash(a) != hash(b):
-        return False
-    return any(_lands(a, b, pairing) for pairing in islice(pairings(a, b), ASSIGNMENTS))
+    return identified(a, b) is not None
+
+
+def identified(a: Diagram, b: Diagram) -> dict[Token, Token] | None:
+    """For each identity of `b` the one of `a` that it stands for; None for unequal diagrams."""
+    if len(a.nodes) != len(b.nodes) or not _same_interface(a, b) or hash(a) != hash(b):
+        return None
+    return next((p for p in islice(pairings(a, b), ASSIGNMENTS) if _lands(a, b, p)), None)
 
 
 def _same_interface(a: Diagram, b: Diagram) -> bool:

@@ -37,12 +37,14 @@ from vesalius.rewrite.checking.instances import (
     pair_of,
     samples,
 )
+from vesalius.rewrite.checking.moves import check_move
 from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.counterexample import Counterexample, smallest
-from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.derivation import Derivation, Step
 from vesalius.rewrite.grade import Grade, Relation
 from vesalius.rewrite.grade import grade as grade_named
 from vesalius.rewrite.match import Match, matches
+from vesalius.rewrite.moves import Rewrite
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.verdict import Mark, Tier, Verdict, weakest
 from vesalius.rewrite.witness import Witness
@@ -301,29 +303,22 @@ def check_derivation(derivation: Derivation, *, seed: int = 0, explain: bool = T
     A step of a rule that is `equal` is checked on its own operands; of another grade, by what
     the rule promises. When the whole is `equal`, the ends are compared too.
     """
-    name = f"{derivation.start.name} → {derivation.end.name}"
+    name = derivation.name or f"{derivation.start.name} → {derivation.end.name}"
     grade = derivation.grade.name
     parts: list[Verdict] = []
-    before = derivation.start
     known: dict[Any, Verdict] = {}
     for number, step in enumerate(derivation.steps, 1):
-        match = next(islice(matches(step.rule, before), step.place, None), None)
-        if match is None or apply(before, match) != step.result:
-            reason = f"step {number}, {step.rule.name}, does not give what it gave"
-            return Verdict(name, grade, False, "exact", reason, parts=tuple(parts))
-        key, local = _check_step(step.rule, match, known, seed, explain)
-        known[key] = local
-        parts.append(_named(local, f"{number}. {step.rule.name}"))
+        local = _check_step(step, known, seed, explain)
+        parts.append(_named(local, f"{number}. {step.name}"))
         if not local:
-            reason = f"step {number}, {step.rule.name}: {local.reason}"
+            reason = f"step {number}, {step.name}: {local.reason}"
             return Verdict(
                 name, grade, False, local.mark, reason, (), local.counterexample, parts=tuple(parts)
             )
-        before = step.result
     tiers: tuple[Tier, ...] = ()
     marks = [part.mark for part in parts]
     if grade == "equal":
-        ends = check_diagrams(derivation.start, derivation.end, seed=seed, explain=explain)
+        ends = check_diagrams(derivation.seen, derivation.end, seed=seed, explain=explain)
         if not ends and ends.mark != "outside":
             return _named(ends, name)
         tiers = ends.tiers
@@ -331,20 +326,27 @@ def check_derivation(derivation: Derivation, *, seed: int = 0, explain: bool = T
     return Verdict(name, grade, True, weakest(marks), "", tiers, notes=notes, parts=tuple(parts))
 
 
-def _check_step(
-    rule: Rule, match: Match, known: dict[Any, Verdict], seed: int, explain: bool
-) -> tuple[Any, Verdict]:
-    """The rule at the operands of a match: as many, with the same tubes."""
-    instance, functions = _instance_of(match)
+def _check_step(step: Step, known: dict[Any, Verdict], seed: int, explain: bool) -> Verdict:
+    """Replay a step, and check its move: a rule at the operands of its match, with its tubes."""
+    move, source = step.move, step.after if step.backwards else step.before
+    try:
+        step.replay()
+    except VesaliusError as problem:
+        return Verdict(step.name, step.move.name, False, "exact", _first_line(problem))
+    if not isinstance(move, Rewrite):
+        return check_move(move, source, step.before if step.backwards else step.after, seed=seed)
+    rule = move.rule
+    instance, functions = _instance_of(move.match(source))
     key = (rule, instance, tuple(sorted(functions)))
-    if key in known:
-        return key, known[key]
-    if rule.grade.name != "equal":
-        return key, check_rule(rule, seed=seed, explain=explain)
-    pair = pair_of(rule, instance, functions)
-    evidence = gather(pair, seed=seed, draws=10, shapes=1)
-    simple = [pair] if explain else None
-    return key, _verdict(_title(rule), rule.grade.name, evidence, simple, pair, seed)
+    if key not in known:
+        if rule.grade.name == "equal":
+            pair = pair_of(rule, instance, functions)
+            evidence = gather(pair, seed=seed, draws=10, shapes=1)
+            simple = [pair] if explain else None
+            known[key] = _verdict(_title(rule), rule.grade.name, evidence, simple, pair, seed)
+        else:
+            known[key] = check_rule(rule, seed=seed, explain=explain)
+    return known[key]
 
 
 def _instance_of(match: Match) -> tuple[Instance, dict[str, Any]]:

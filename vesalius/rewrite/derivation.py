@@ -1,40 +1,67 @@
-"""Derivations: chains of rewriting steps as values.
+"""Derivations: chains of steps as values.
 
-A derivation holds the diagram it starts from and its steps; a step holds the rule, where it
-was applied (the number of the match, in the order in which matching finds them), and the
-diagram that came out. So it replays, inverts where its rules do, composes, and says its grade
-and the step that made it so.
+    d = vs.derive(attention, unfold_softmax, normalise_late)
+    d.end, d.grade, d.decisive        # where it leads, what it promises, which step made it so
+    d.inverse(), d >> other, d.replay(), d.check()
+
+A derivation holds the diagram it starts from and its steps. A step holds a move (mostly a rule
+and the number of the match where it was applied) and the diagrams before and after, so that
+it can be applied again and compared. A step that is read backwards goes from the result of its
+move to where the move starts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from vesalius.diagrams.errors import StructureError, TypeClash
+from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
 from vesalius.diagrams.graph import Diagram
-from vesalius.rewrite.apply import apply
 from vesalius.rewrite.grade import EQUAL, Grade
-from vesalius.rewrite.match import matches
+from vesalius.rewrite.moves import Choose, Move, NoMatch, Restrict, Rewrite, places
 from vesalius.rewrite.rule import Rule
 
+if TYPE_CHECKING:
+    from vesalius.diagrams.drawing.strips import Strip
 
-class Step(NamedTuple):
-    """One rewriting: `rule` at its match number `place` gave `result`."""
+__all__ = ["Derivation", "NoMatch", "Step", "derive"]
 
-    rule: Rule
-    place: int
-    result: Diagram
+
+@dataclass(frozen=True)
+class Step:
+    """One step: the move, the diagrams before and after it, and in which direction it is read.
+
+    Read `backwards`, the move leads from `after` to `before`.
+    """
+
+    move: Move
+    before: Diagram
+    after: Diagram
+    backwards: bool = False
 
     @property
+    def name(self) -> str:
+        """What the step is called."""
+        return f"{self.move.name}, backwards" if self.backwards else self.move.name
+
+    @cached_property
     def grade(self) -> Grade:
-        """What this step promises."""
-        return self.rule.grade
+        """What this step promises for the whole diagram."""
+        if self.backwards:
+            return self.move.grade_backwards(self.after)
+        return self.move.grade(self.before)
 
+    def inverse(self) -> Step:
+        """The same step in the other direction."""
+        return Step(self.move, self.after, self.before, not self.backwards)
 
-class NoMatch(StructureError):
-    """The rule does not stand where it should be applied."""
+    def replay(self) -> None:
+        """Apply the move again. Raises `NoMatch` when it does not give what it gave."""
+        source, wanted = (self.before, self.after)[:: -1 if self.backwards else 1]
+        if self.move.apply(source) != wanted:
+            raise NoMatch(f"{self.move.name} does not give what it gave, in {source.name}")
 
 
 @dataclass(frozen=True)
@@ -43,11 +70,28 @@ class Derivation:
 
     start: Diagram
     steps: tuple[Step, ...] = ()
+    name: str = ""
 
     @property
     def end(self) -> Diagram:
         """The diagram after the last step."""
-        return self.steps[-1].result if self.steps else self.start
+        return self.steps[-1].after if self.steps else self.start
+
+    @property
+    def diagrams(self) -> tuple[Diagram, ...]:
+        """The diagrams from the start to the end, one more than there are steps."""
+        return (self.start, *(step.after for step in self.steps))
+
+    @property
+    def seen(self) -> Diagram:
+        """The start as the end speaks of it: at the sizes and on the inputs that were chosen."""
+        seen = self.start
+        for step in self.steps:
+            if isinstance(step.move, Choose):
+                seen = seen.substitute(**step.move.sizes)
+            elif isinstance(step.move, Restrict) and not step.backwards:
+                seen = step.move.apply(seen)
+        return seen
 
     @property
     def grade(self) -> Grade:
@@ -58,8 +102,8 @@ class Derivation:
         return total
 
     @property
-    def weakest(self) -> Step | None:
-        """The first step after which the composite grade is what it is in the end."""
+    def decisive(self) -> Step | None:
+        """The step with which the composite grade becomes what it is in the end."""
         total, found = EQUAL, None
         for step in self.steps:
             after = total.then(step.grade)
@@ -67,44 +111,110 @@ class Derivation:
                 total, found = after, step
         return found
 
-    def then(self, rule: Rule, place: int = 0) -> Derivation:
-        """One more step: the rule at its match number `place`. Raises `NoMatch`."""
-        for k, match in enumerate(matches(rule, self.end)):
-            if k == place:
-                step = Step(rule, place, apply(self.end, match))
-                return Derivation(self.start, (*self.steps, step))
-        raise NoMatch(f"{rule.name} has no match number {place} in {self.end.name}")
+    # -- growing ----------------------------------------------------------------------------
+
+    def then(
+        self, what: Rule | Move, place: int = 0, *, lipschitz: float | None = None
+    ) -> Derivation:
+        """One more step: a move, or a rule at its match number `place`.
+
+        `lipschitz` states by how much what follows the place enlarges a difference; the bound
+        of a rule that approximates is carried through it. Raises `NoMatch`.
+        """
+        move = Rewrite(what, place, lipschitz) if isinstance(what, Rule) else what
+        return self.extended(move, move.apply(self.end))
+
+    def reach(self, what: Rule | Move, target: Diagram) -> Derivation:
+        """One more step that leads to `target`: a move, or a rule at whichever match does.
+
+        Raises `NoMatch`.
+        """
+        if isinstance(what, Rule):
+            for move, result in places(what, self.end):
+                if result == target:
+                    return self.extended(move, result)
+            raise NoMatch(f"no match of {what.name} in {self.end.name} gives the diagram wanted")
+        step = Step(what, self.end, target)
+        step.replay()
+        return self._and(step)
+
+    def back(self, what: Rule | Move, target: Diagram) -> Derivation:
+        """One more step read backwards: applied to `target`, the move gives where this ends.
+
+        So a part is abstracted into a learner, or a part is folded into a box. Raises `NoMatch`.
+        """
+        return self >> Derivation(target).reach(what, self.end).inverse()
+
+    def extended(self, move: Move, result: Diagram) -> Derivation:
+        """One more step, by a move that is known to give `result`."""
+        return self._and(Step(move, self.end, result))
+
+    def _and(self, step: Step) -> Derivation:
+        return Derivation(self.start, (*self.steps, step), self.name)
+
+    def named(self, name: str) -> Derivation:
+        """This derivation by another name."""
+        return Derivation(self.start, self.steps, name)
 
     def __rshift__(self, other: Derivation) -> Derivation:
         """This derivation followed by one that starts where it ends. Raises `TypeClash`."""
         if self.end != other.start:
             raise TypeClash("the second derivation does not start where the first one ends")
-        return Derivation(self.start, (*self.steps, *other.steps))
+        return Derivation(self.start, (*self.steps, *other.steps), self.name or other.name)
+
+    def __getitem__(self, part: slice) -> Derivation:
+        """Some consecutive steps: `d[2:]`."""
+        first, last, stride = part.indices(len(self.steps))
+        if stride != 1:
+            raise StructureError("the steps of a part of a derivation are consecutive")
+        return Derivation(self.diagrams[first], self.steps[first:last], self.name)
 
     def inverse(self) -> Derivation:
-        """The derivation read backwards. Raises `NoMatch` where a step cannot be undone."""
-        diagrams = [self.start, *(step.result for step in self.steps)]
-        back = Derivation(self.end)
-        for step, before in zip(reversed(self.steps), reversed(diagrams[:-1]), strict=True):
-            back = back.reach(step.rule.inverse(), before)
-        return back
+        """The derivation read backwards."""
+        return Derivation(self.end, tuple(step.inverse() for step in reversed(self.steps)))
 
-    def reach(self, rule: Rule, target: Diagram) -> Derivation:
-        """One more step by a rule, at the match that gives `target`. Raises `NoMatch`."""
-        for k, match in enumerate(matches(rule, self.end)):
-            result = apply(self.end, match)
-            if result == target:
-                return Derivation(self.start, (*self.steps, Step(rule, k, result)))
-        raise NoMatch(f"no match of {rule.name} in {self.end.name} gives the diagram wanted")
+    # -- checking ---------------------------------------------------------------------------
 
     def replay(self) -> Derivation:
         """Apply every step anew, and compare. Raises `NoMatch` when a step comes out otherwise."""
-        again = Derivation(self.start)
-        for step in self.steps:
-            again = again.then(step.rule, step.place)
-            if again.end != step.result:
-                raise NoMatch(f"{step.rule.name} at {step.place} gives another diagram now")
-        return again
+        before = self.start
+        for number, step in enumerate(self.steps, 1):
+            try:
+                if step.before != before:
+                    raise NoMatch("it does not start where the step before it ends")
+                step.replay()
+            except VesaliusError as problem:
+                reason = str(problem).split("\n")[0]
+                raise NoMatch(f"step {number}, {step.name}: {reason}") from None
+            before = step.after
+        return self
+
+    def check(self, **options: Any) -> Any:
+        """Check every step at the place that it rewrites: `vs.check(derivation)`, a verdict."""
+        from vesalius.rewrite.check import check_derivation
+
+        return check_derivation(self, **options)
+
+    # -- drawing ----------------------------------------------------------------------------
+
+    def film(self, **options: Any) -> Strip:
+        """The steps as a strip of pictures; see `vesalius.rewrite.film`."""
+        from vesalius.rewrite.film import film
+
+        return film(self, **options)
+
+    def svg(self, **options: Any) -> str:
+        """The steps as one SVG document."""
+        return self.film(**options).svg()
+
+    def html(self, **options: Any) -> str:
+        """A page that steps through the derivation and needs no network."""
+        return self.film(**options).html()
+
+    def _repr_html_(self) -> str:
+        return self.film()._repr_html_()
+
+    # -- reading ----------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -113,14 +223,22 @@ class Derivation:
         return len(self.steps)
 
     def __str__(self) -> str:
-        lines = [f"{self.start.name}: {len(self.steps)} steps, {self.grade}"]
-        lines += [f"  {k}. {s.rule.name} ({s.grade})" for k, s in enumerate(self.steps, 1)]
+        title = self.name or f"{self.start.name} → {self.end.name}"
+        lines = [f"{title}: {len(self.steps)} steps, {self.grade}"]
+        decisive = self.decisive
+        for number, step in enumerate(self.steps, 1):
+            mark = "  ← decides the grade" if step is decisive else ""
+            lines.append(f"  {number}. {step.name} ({step.grade}){mark}")
         return "\n".join(lines)
 
 
-def derive(start: Diagram, *rules: Rule) -> Derivation:
-    """Apply rules in order, each at its first match. Raises `NoMatch`."""
-    derivation = Derivation(start)
-    for rule in rules:
-        derivation = derivation.then(rule)
+def derive(start: Diagram, *moves: Rule | Move | tuple[Rule, int], name: str = "") -> Derivation:
+    """The derivation that takes these steps from a diagram.
+
+    A rule is applied at its first match, `(rule, k)` at match number k. Raises `NoMatch`.
+    """
+    derivation = Derivation(start, (), name)
+    for what in moves:
+        rule, place = what if isinstance(what, tuple) else (what, 0)
+        derivation = derivation.then(rule, place)
     return derivation

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.apply import apply
-from vesalius.rewrite.derivation import Derivation, Step
+from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.match import matches
+from vesalius.rewrite.moves import places
 from vesalius.rewrite.rule import Rule
 
 Measure = Callable[[Diagram], int]
@@ -72,19 +73,16 @@ def everywhere(diagram: Diagram, rule: Rule) -> tuple[Diagram, int]:
 
 def _first(derivation: Derivation, rules: Sequence[Rule]) -> Derivation | None:
     for rule in rules:
-        match = next(iter(matches(rule, derivation.end)), None)
-        if match is not None:
-            step = Step(rule, 0, apply(derivation.end, match))
-            return Derivation(derivation.start, (*derivation.steps, step))
+        found = next(places(rule, derivation.end), None)
+        if found is not None:
+            return derivation.extended(*found)
     return None
 
 
 def _lower(derivation: Derivation, rules: Sequence[Rule], measure: Measure) -> Derivation | None:
     now = measure(derivation.end)
     for rule in rules:
-        for k, match in enumerate(matches(rule, derivation.end)):
-            result = apply(derivation.end, match)
+        for move, result in places(rule, derivation.end):
             if measure(result) < now:
-                step = Step(rule, k, result)
-                return Derivation(derivation.start, (*derivation.steps, step))
+                return derivation.extended(move, result)
     return None

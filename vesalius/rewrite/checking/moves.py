@@ -1,0 +1,50 @@
+"""Checks of the moves that apply no rule: by another way to the same diagram.
+
+A learner may be any function of its type, so filling it needs no more than that the types fit;
+a size may be any number. That an input is read in the place of another is checked by calling
+the diagram on equal arguments; that a box is what it holds, by evaluating both.
+"""
+
+from __future__ import annotations
+
+from vesalius.diagrams.builder import Builder
+from vesalius.diagrams.graph import Diagram
+from vesalius.rewrite.checking.evidence import gather
+from vesalius.rewrite.checking.pair import Pair
+from vesalius.rewrite.moves import Move, Restrict, Unfold
+from vesalius.rewrite.verdict import Tier, Verdict
+
+
+def check_move(move: Move, source: Diagram, result: Diagram, *, seed: int = 0) -> Verdict:
+    """Whether a move that has been replayed keeps its promise."""
+    grade = move.grade(source).name
+    if isinstance(move, Restrict):
+        same = called(move, source) == result
+        reason = "" if same else f"calling {source.name} on equal arguments gives another diagram"
+        tier = Tier("same diagram", "equal" if same else "different", 1)
+        return Verdict(move.name, grade, same, "exact", reason, (tier,))
+    if isinstance(move, Unfold) and not source.learners:
+        evidence = gather(Pair(source, result), seed=seed, draws=10, shapes=1)
+        refuted = evidence.refuted
+        reason = "" if refuted is None else f"refuted by the tier of {refuted.name}"
+        ok = refuted is None and evidence.mark != "outside"
+        return Verdict(move.name, grade, ok, evidence.mark, reason, tuple(evidence.tiers))
+    tier = Tier("same diagram", "equal", 1, "applied again")
+    return Verdict(move.name, grade, True, "exact", "", (tier,))
+
+
+def called(move: Restrict, source: Diagram) -> Diagram:
+    """The diagram called on equal arguments, by the verbs that build diagrams."""
+    kept = source.input_types[move.by]
+    back = {new: old for old, new in move.axes.items()}
+    builder = Builder(source.name, source.doc)
+    given = {
+        name: builder.input(name, type_)
+        for name, type_ in source.input_types.items()
+        if name != move.input
+    }
+    turned = {axis: back[axis] for axis in kept if axis in back}
+    given[move.input] = given[move.by].rename(**turned) if turned else given[move.by]
+    results = source(*(given[name] for name in source.input_types))
+    wires = results if isinstance(results, tuple) else (results,)
+    return builder.diagram(**dict(zip(source.output_types, wires, strict=True)))
