@@ -148,6 +148,41 @@ def test_tour_hands_its_options_over(run, monkeypatch, tmp_path):
     )
 
 
+def test_derive_prints_the_steps_and_checks_them(run):
+    out = succeeds(run("derive", "softmax-to-linear", "--check"))
+    assert out.startswith("Softmax attention to linear attention\n")
+    assert re.search(r"^  1\. unfold_softmax \(equal\)$", out, re.MULTILINE)
+    assert out.count("← decides the grade") == 1
+    assert "softmax-to-linear (variant): holds" in out
+
+
+@pytest.mark.parametrize("ending", ["html", "svg", "tex", "json"])
+def test_derive_writes_files(run, tmp_path, ending):
+    file = tmp_path / f"x.{ending}"
+    assert succeeds(run("derive", "softmax-to-linear", "-o", file)) == ""
+    text = file.read_text(encoding="utf-8")
+    if ending == "json":
+        assert vs.Derivation.from_json(text).name == "softmax-to-linear"
+    else:
+        assert "unfold softmax" in text
+
+
+def test_derive_lists(run):
+    out = succeeds(run("derive", "--list"))
+    assert re.search(r"^softmax-to-linear +\d+ +variant ", out, re.MULTILINE)
+    entries = json.loads(succeeds(run("derive", "--list", "--json")))
+    assert "softmax-to-linear" in [entry["name"] for entry in entries]
+    assert {"name", "grade", "law", "source"} == set(entries[0]["steps"][0])
+
+
+def test_derive_of_an_unknown_name_says_what_there_is(run):
+    status, out, err = run("derive", "softmax-to-liner")
+    assert (status, out) == (1, "")
+    assert err == (
+        "vesalius: there is no derivation 'softmax-to-liner'; did you mean 'softmax-to-linear'?\n"
+    )
+
+
 # -- errors: one message on stderr, nothing on stdout, no traceback --------------------------------
 
 

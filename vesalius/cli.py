@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from vesalius.diagrams.graph import Diagram
+    from vesalius.rewrite.derivation import Derivation
 
 app = typer.Typer(
     help="Attention mechanisms as typed string diagrams.",
@@ -177,6 +178,44 @@ def draw(
     )
 
 
+@app.command("derive")
+def derive_(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A derivation; --list says which.")
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help=".html, .svg, .tex or .json."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the derivations.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check every step.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Derive one mechanism from another, step by step.
+
+    Prints the steps with their grades; into a file, draws them.
+    """
+    from vesalius.anatomy.derivations import DERIVATIONS
+
+    if listed or not name:
+        _print_derivations(json)
+        return
+    derivation = DERIVATIONS[name]
+    if output is not None and output.suffix.lower() == ".json":
+        output.write_text(derivation.to_json() + "\n", encoding="utf-8")
+    elif output is not None:
+        derivation.film().save(output)
+    if json:
+        _print_json(_derived(derivation))
+    elif output is None:
+        print(f"{DERIVATIONS.entries[name].title}\n{DERIVATIONS.entries[name].doc}\n")
+        print(derivation)
+    if check:
+        verdict = derivation.check()
+        print(verdict)
+        raise typer.Exit(0 if verdict else 1)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from vesalius import __version__
@@ -290,6 +329,39 @@ def _described(diagram: Diagram) -> dict[str, Any]:
             "listing": str(diagram),
             "cost": _cost(diagram, {}),
         }
+    }
+
+
+def _print_derivations(json: bool) -> None:
+    from vesalius.anatomy.derivations import DERIVATIONS
+
+    if json:
+        _print_json([_derived(derivation) for derivation in DERIVATIONS.values()])
+        return
+    from rich.table import Table
+
+    table = Table("name", "steps", "grade", "derivation", box=None, pad_edge=False)
+    for name, derivation in DERIVATIONS.items():
+        grade = str(derivation.grade)
+        table.add_row(name, str(len(derivation)), grade, DERIVATIONS.entries[name].title)
+    _print_table(table)
+
+
+def _derived(derivation: Derivation) -> dict[str, Any]:
+    decisive = derivation.decisive
+    return {
+        "name": derivation.name,
+        "grade": derivation.grade.name,
+        "decided_by": None if decisive is None else decisive.name,
+        "steps": [
+            {
+                "name": step.name,
+                "grade": step.grade.name,
+                "law": step.move.doc,
+                "source": step.move.source,
+            }
+            for step in derivation
+        ],
     }
 
 

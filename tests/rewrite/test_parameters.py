@@ -91,7 +91,7 @@ def test_a_parameter_that_is_used_elsewhere_weakens_the_step() -> None:
 
     for match in matches(merge, tied):
         assert match.shared == ("wq",)
-        assert match.grade.name == "variant"
+        assert match.grade.name == "generalises"  # W is free, where Wq·Wkᵀ had to be the tied Wq's
     assert set(apply(tied, match).parameters) == {"wq", "w"}
 
 

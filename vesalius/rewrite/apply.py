@@ -8,7 +8,7 @@ place. Boxes of the left side that others still read stay, those that nobody rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -38,13 +38,14 @@ class Image(NamedTuple):
     `body` is the right side as it was put in: as many operands, and the functions, that the
     host has. `wires` sends its wires to wires of the result; a wire that nothing needs is not
     there. `names` sends parameters, random sources and learners of the right side to those of
-    the result.
+    the result, `sizes` the size variables of the rule to sizes of the result.
     """
 
     match: Match
     body: Diagram
     wires: dict[int, int]
     names: dict[str, str]
+    sizes: Mapping[str, Size]
 
 
 class Applied(NamedTuple):
@@ -98,7 +99,7 @@ def rewrite(host: Diagram, *found: Match) -> Applied:
         if moved is not None:
             landed = {wire: moved[here] for wire, here in landed.items() if here in moved}
         names = {token.name: made.tokens[token].name for token, _ in made.body.tokens}
-        images.append(Image(match, made.body, landed, names))
+        images.append(Image(match, made.body, landed, names, made.sizes))
     return Applied(result, tuple(images), wires)
 
 

@@ -1,10 +1,10 @@
-"""What a step promises where it stands: its grade in the context of a host.
+"""What surrounds a match in its host, as far as the promise of a rule depends on it.
 
 A rule that is `equal` holds in every context. The other grades speak of sets of functions, as
 parameters and learners take all values. Inside a host they hold only if those parameters and
 learners are used nowhere else: sharing them with the context (weight tying across the cut) breaks
-the inclusion. A limit needs more: the context must be continuous, which top-k, comparisons and
-rounding are not. Where this fails, the step is a `variant`.
+the inclusion. A limit or a bound needs more: the context must be continuous, which top-k,
+comparisons and rounding are not. `Grade.within` says what is left of a promise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.boxes.own import OWN
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS, POINTWISE, Function
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.rewrite.grade import GRADES, Grade, Precision
+from vesalius.rewrite.grade import Context
 
 if TYPE_CHECKING:
     from vesalius.rewrite.match import Match
@@ -30,16 +30,20 @@ leaky_relu maximum minimum where to_float logical_and logical_or logical_not
 CONTINUOUS = frozenset(_CONTINUOUS.split())
 
 
-def grade_in_context(match: Match) -> Grade:
-    """The rule's grade, or `variant` where the context does not let it hold."""
-    grade = match.rule.grade
-    if grade.same or grade == GRADES["variant"]:
-        return grade
-    if used_elsewhere(match):
-        return GRADES["variant"]
-    if grade.precision is Precision.LIMIT and jumps_after(match):
-        return GRADES["variant"]
-    return grade
+def surroundings(match: Match, lipschitz: float | None = None) -> Context:
+    """The context of a match. A constant of the way to the outputs is 1 where there is no way."""
+    shared = used_elsewhere(match)
+    kept = {token.name for token, _ in match.rule.right.tokens if isinstance(token, Parameter)}
+    tied = {name for here, name in match.parameters.items() if here in kept}
+    way = _after(match)
+    if lipschitz is None and not way:
+        lipschitz = 1.0
+    return Context(
+        tuple(name for name in shared if name not in tied),
+        tuple(name for name in shared if name in tied),
+        next((_label(node) for node in way if not _continuous(node)), ""),
+        lipschitz,
+    )
 
 
 def used_elsewhere(match: Match) -> tuple[str, ...]:
@@ -86,19 +90,23 @@ def _leaves(
     return False
 
 
-def jumps_after(match: Match) -> bool:
-    """Whether something that need not be continuous is computed from what a match replaces."""
+def _after(match: Match) -> list[Node]:
+    """What is computed from what a match replaces."""
     host = match.host
     below = bytearray(len(host.types))
     for wire, _ in match.outputs:
         below[wire] = 1
+    found = []
     for node in host.nodes:
         if any(below[wire] for wire in node.src):
-            if not _continuous(node):
-                return True
+            found.append(node)
             for wire in node.wires:
                 below[wire] = 1
-    return False
+    return found
+
+
+def _label(node: Node) -> str:
+    return node.box.kind.look(node.box)
 
 
 def _continuous(node: Node) -> bool:

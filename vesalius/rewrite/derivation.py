@@ -12,13 +12,14 @@ move to where the move starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.sizes import SizeLike, size
 from vesalius.rewrite.grade import EQUAL, Grade
 from vesalius.rewrite.moves import Choose, Move, NoMatch, Restrict, Rewrite, places
 from vesalius.rewrite.rule import Rule
@@ -114,23 +115,31 @@ class Derivation:
     # -- growing ----------------------------------------------------------------------------
 
     def then(
-        self, what: Rule | Move, place: int = 0, *, lipschitz: float | None = None
+        self,
+        what: Rule | Move,
+        place: int = 0,
+        *,
+        sizes: Mapping[str, SizeLike] | None = None,
+        lipschitz: float | None = None,
     ) -> Derivation:
         """One more step: a move, or a rule at its match number `place`.
 
-        `lipschitz` states by how much what follows the place enlarges a difference; the bound
-        of a rule that approximates is carried through it. Raises `NoMatch`.
+        `sizes` are those that the rule brings. `lipschitz` states by how much what follows the
+        place enlarges a difference; the bound of a rule that approximates is carried through it.
+        Raises `NoMatch`.
         """
-        move = Rewrite(what, place, lipschitz) if isinstance(what, Rule) else what
+        move = _move(what, place, sizes, lipschitz)
         return self.extended(move, move.apply(self.end))
 
-    def reach(self, what: Rule | Move, target: Diagram) -> Derivation:
+    def reach(
+        self, what: Rule | Move, target: Diagram, *, sizes: Mapping[str, SizeLike] | None = None
+    ) -> Derivation:
         """One more step that leads to `target`: a move, or a rule at whichever match does.
 
         Raises `NoMatch`.
         """
         if isinstance(what, Rule):
-            for move, result in places(what, self.end):
+            for move, result in places(what, self.end, sizes):
                 if result == target:
                     return self.extended(move, result)
             raise NoMatch(f"no match of {what.name} in {self.end.name} gives the diagram wanted")
@@ -138,12 +147,14 @@ class Derivation:
         step.replay()
         return self._and(step)
 
-    def back(self, what: Rule | Move, target: Diagram) -> Derivation:
+    def back(
+        self, what: Rule | Move, target: Diagram, *, sizes: Mapping[str, SizeLike] | None = None
+    ) -> Derivation:
         """One more step read backwards: applied to `target`, the move gives where this ends.
 
         So a part is abstracted into a learner, or a part is folded into a box. Raises `NoMatch`.
         """
-        return self >> Derivation(target).reach(what, self.end).inverse()
+        return self >> Derivation(target).reach(what, self.end, sizes=sizes).inverse()
 
     def extended(self, move: Move, result: Diagram) -> Derivation:
         """One more step, by a move that is known to give `result`."""
@@ -195,6 +206,22 @@ class Derivation:
 
         return check_derivation(self, **options)
 
+    def to_json(self, indent: int | None = None) -> str:
+        """This derivation as a JSON text; `indent` spreads it over lines."""
+        from vesalius.rewrite.record import to_json
+
+        return to_json(self, indent)
+
+    @staticmethod
+    def from_json(text: str, rules: Iterable[Rule] = ()) -> Derivation:
+        """The derivation that a JSON text describes, every step applied anew.
+
+        `rules` are those of your own that it names. Raises `FormatError` for anything else.
+        """
+        from vesalius.rewrite.record import from_json
+
+        return from_json(text, rules)
+
     # -- drawing ----------------------------------------------------------------------------
 
     def film(self, **options: Any) -> Strip:
@@ -214,6 +241,14 @@ class Derivation:
     def _repr_html_(self) -> str:
         return self.film()._repr_html_()
 
+    # -- parameters -------------------------------------------------------------------------
+
+    def transport(self, state: Mapping[str, Any], **options: Any) -> dict[str, Any]:
+        """Carry parameters from the start to the end; see `vesalius.rewrite.transport`."""
+        from vesalius.rewrite.transport import transport
+
+        return transport(self, state, **options)
+
     # -- reading ----------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Step]:
@@ -230,6 +265,18 @@ class Derivation:
             mark = "  ← decides the grade" if step is decisive else ""
             lines.append(f"  {number}. {step.name} ({step.grade}){mark}")
         return "\n".join(lines)
+
+
+def _move(
+    what: Rule | Move,
+    place: int = 0,
+    sizes: Mapping[str, SizeLike] | None = None,
+    lipschitz: float | None = None,
+) -> Move:
+    if not isinstance(what, Rule):
+        return what
+    chosen = {name: size(value) for name, value in (sizes or {}).items()}
+    return Rewrite(what, place, chosen, lipschitz)
 
 
 def derive(start: Diagram, *moves: Rule | Move | tuple[Rule, int], name: str = "") -> Derivation:

@@ -24,7 +24,9 @@ def film(derivation: Derivation, **options: Any) -> Strip:
     captions = [derivation.start.name or "start"]
     captions += [caption(number, step) for number, step in enumerate(derivation.steps, 1)]
     changes = [change(step) for step in derivation.steps]
-    return strip(derivation.diagrams, captions, changes, **options)
+    made = strip(derivation.diagrams, captions, changes, **options)
+    made.name = derivation.name or made.name
+    return made
 
 
 def caption(number: int, step: Step) -> str:

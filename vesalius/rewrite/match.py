@@ -24,7 +24,7 @@ from vesalius.diagrams.builder import Use
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size, SizeLike, size
-from vesalius.rewrite.context import grade_in_context, used_elsewhere
+from vesalius.rewrite.context import surroundings, used_elsewhere
 from vesalius.rewrite.grade import Grade
 from vesalius.rewrite.rule import Rule
 
@@ -95,7 +95,7 @@ class Match(NamedTuple):
     @property
     def grade(self) -> Grade:
         """What the step promises here: see `vesalius.rewrite.context`."""
-        return grade_in_context(self)
+        return self.rule.grade.within(surroundings(self))
 
     def choose(self, **sizes: SizeLike) -> Match:
         """This match with values for sizes that the right side brings (`rule.free`)."""

@@ -19,7 +19,8 @@ from vesalius.diagrams.errors import AxisError, FormatError, SizeError, Structur
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType
-from vesalius.rewrite.apply import apply
+from vesalius.rewrite.apply import Applied, apply, rewrite
+from vesalius.rewrite.context import surroundings
 from vesalius.rewrite.grade import EQUAL, GRADES, VARIANT, Grade
 from vesalius.rewrite.match import Match, matches
 from vesalius.rewrite.rule import Rule
@@ -68,15 +69,18 @@ class Move(ABC):
 class Rewrite(Move):
     """A rule at its match number `place`, in the order in which matching finds them.
 
-    `lipschitz` states by how much the boxes between the place and the outputs may enlarge a
-    difference; it is needed only to carry the bound of a rule that approximates.
+    `sizes` are those that the right side brings, where they are chosen. `lipschitz` states by how
+    much the boxes between the place and the outputs may enlarge a difference; it is needed only
+    to carry the bound of a rule that approximates.
     """
 
     rule: Rule
     place: int = 0
+    sizes: Mapping[str, Size] = field(default_factory=dict)
     lipschitz: float | None = None
 
     def __post_init__(self) -> None:
+        _read_sizes(self)
         if self.place < 0:
             raise FormatError(f"the place of {self.rule.name} counts from 0, not {self.place}")
         if self.lipschitz is not None and not self.lipschitz >= 0:
@@ -102,15 +106,21 @@ class Rewrite(Move):
         found = next(islice(matches(self.rule, before), self.place, None), None)
         if found is None:
             raise NoMatch(f"{self.rule.name} has no match number {self.place} in {before.name}")
-        return found
+        return found.choose(**self.sizes)
+
+    def applied(self, before: Diagram) -> Applied:
+        """The diagram with the match rewritten, and what became of everything."""
+        return rewrite(before, self.match(before))
 
     def apply(self, before: Diagram) -> Diagram:
         """The diagram with the match rewritten."""
-        return apply(before, self.match(before))
+        return self.applied(before).diagram
 
     def grade(self, before: Diagram) -> Grade:
-        """What the rule promises, where it stands."""
-        return self.rule.grade
+        """What the rule promises, in the context where it stands."""
+        if self.rule.grade == EQUAL:
+            return EQUAL
+        return self.rule.grade.within(surroundings(self.match(before), self.lipschitz))
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,7 @@ class Fill(Move):
 
 @dataclass(frozen=True)
 class Restrict(Move):
-    """Read one input in the place of another: `Restrict("y", "x", m="n")` sets y[m] := x[n].
+    """Read one input in the place of another: `Restrict("y", "x", {"m": "n"})` sets y[m] := x[n].
 
     The diagram after has one input less. Its functions are those of the diagram before at equal
     arguments, so the step reduces on the inputs that remain; parameters stay what they are.
@@ -151,17 +161,9 @@ class Restrict(Move):
 
     input: str
     by: str
-    axes: Mapping[str, str]
-    doc: str
-    source: str = field(compare=False)
-
-    def __init__(self, input: str, by: str, doc: str = "", **axes: str) -> None:
-        written = {"input": input, "by": by, "axes": dict(axes), "doc": doc, "source": _written()}
-        for name, value in written.items():
-            object.__setattr__(self, name, value)
-
-    def __hash__(self) -> int:
-        return hash((self.input, self.by, tuple(sorted(self.axes.items()))))
+    axes: Mapping[str, str] = field(default_factory=dict)
+    doc: str = ""
+    source: str = field(default_factory=_written, compare=False)
 
     @property
     def name(self) -> str:
@@ -225,21 +227,16 @@ class Restrict(Move):
 
 @dataclass(frozen=True)
 class Choose(Move):
-    """Choose sizes: `Choose(r="c")`. What held for all sizes holds for these."""
+    """Choose sizes: `Choose({"r": "2*c"})`. What held for all sizes holds for these."""
 
     sizes: Mapping[str, Size]
-    doc: str
-    source: str = field(compare=False)
+    doc: str = ""
+    source: str = field(default_factory=_written, compare=False)
 
-    def __init__(self, doc: str = "", **sizes: SizeLike) -> None:
-        if not sizes:
+    def __post_init__(self) -> None:
+        _read_sizes(self)
+        if not self.sizes:
             raise FormatError("choose: no size is given")
-        written = {name: size(value) for name, value in sizes.items()}
-        for name, value in {"sizes": written, "doc": doc, "source": _written()}.items():
-            object.__setattr__(self, name, value)
-
-    def __hash__(self) -> int:
-        return hash(tuple(sorted((name, str(value)) for name, value in self.sizes.items())))
 
     @property
     def name(self) -> str:
@@ -288,7 +285,15 @@ class Unfold(Move):
         return EQUAL
 
 
-def places(rule: Rule, before: Diagram) -> Iterator[tuple[Rewrite, Diagram]]:
+def _read_sizes(move: Rewrite | Choose) -> None:
+    read = {name: size(value) for name, value in move.sizes.items()}
+    object.__setattr__(move, "sizes", read)
+
+
+def places(
+    rule: Rule, before: Diagram, sizes: Mapping[str, SizeLike] | None = None
+) -> Iterator[tuple[Rewrite, Diagram]]:
     """The moves that a rule allows, each with its result."""
+    chosen = {name: size(value) for name, value in (sizes or {}).items()}
     for k, match in enumerate(matches(rule, before)):
-        yield Rewrite(rule, k), apply(before, match)
+        yield Rewrite(rule, k, chosen), apply(before, match.choose(**chosen))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.trace import output_port
+from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.checking.evidence import gather
 from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.moves import Move, Restrict, Unfold
@@ -47,4 +49,8 @@ def called(move: Restrict, source: Diagram) -> Diagram:
     given[move.input] = given[move.by].rename(**turned) if turned else given[move.by]
     results = source(*(given[name] for name in source.input_types))
     wires = results if isinstance(results, tuple) else (results,)
-    return builder.diagram(**dict(zip(source.output_types, wires, strict=True)))
+    ports = []
+    for (name, type_), wire in zip(source.output_types.items(), wires, strict=True):
+        declared = ArrayType({axis: wire.axes[axis] for axis in type_}, type_.dtype)
+        ports.append(output_port(builder, name, declared, wire))
+    return builder.finish(ports)
