@@ -67,7 +67,7 @@ def gather(
         evidence.tiers.append(found)
         evidence.notes.update(dict.fromkeys(notes))
         if refutation is not None:
-            evidence.known.append(refutation.values)
+            evidence.known.append(refutation.values.as_floats())
         if evidence.refuted is None and sample.refutation is None:
             evidence.tiers.append(symbolic(pair))
     evidence.tiers.append(sampled_tier(sample))

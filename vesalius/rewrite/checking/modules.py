@@ -21,6 +21,7 @@ from vesalius.rewrite.checking.draws import STYLES, floats
 from vesalius.rewrite.verdict import Tier, Verdict
 
 ROUNDS = 2  # of all styles
+NUDGES = 3  # changes in the last place, to see what rounding makes of the results
 SIMPLIFIED = 60  # entries that are simplified
 Tensors = tuple[torch.Tensor, ...]
 Function = Callable[..., Any]
@@ -180,16 +181,12 @@ def _distance(
     kinds = [torch.finfo(x.dtype).eps for x in values if x.is_floating_point()]
     last = max(kinds, default=2e-16)
     generator = torch.Generator().manual_seed(seed)
-    for side, known in zip(sides, results, strict=True):
-        moved = tuple(
-            (x * (1 + 2 * last * torch.randn(x.shape, generator=generator))).to(x.dtype)
-            if x.is_floating_point()
-            else x
-            for x in values
-        )
-        for k, (x, y) in enumerate(zip(known, _run(side, moved, seed), strict=True)):
-            gap = torch.nan_to_num((x.double() - y.double()).abs(), nan=0.0, posinf=0.0)
-            spread[k] = torch.maximum(spread[k], gap)
+    for _ in range(NUDGES):
+        moved = tuple(_nudged(x, 4 * last, generator) for x in values)
+        for side, known in zip(sides, results, strict=True):
+            for k, (x, y) in enumerate(zip(known, _run(side, moved, seed), strict=True)):
+                gap = torch.nan_to_num((x.double() - y.double()).abs(), nan=0.0, posinf=0.0)
+                spread[k] = torch.maximum(spread[k], gap)
     error, excess, finite = 0.0, 0.0, True
     for x, y, width in zip(*results, spread, strict=True):
         a, b = x.double(), y.double()
@@ -204,6 +201,14 @@ def _distance(
         error = max(error, float(gap[both].max()))
         excess = max(excess, float((gap / room)[both].max()))
     return error, excess, finite
+
+
+def _nudged(x: torch.Tensor, by: float, generator: torch.Generator) -> torch.Tensor:
+    """Each entry a little larger or smaller."""
+    if not x.is_floating_point():
+        return x
+    signs = 2 * torch.randint(2, x.shape, generator=generator).to(x.dtype) - 1
+    return x * (1 + by * signs)
 
 
 def _simplified(sides: Sequence[Function], values: Tensors, seed: int) -> Tensors:

@@ -31,6 +31,15 @@ class Values:
     inputs: tuple[Array, ...]
     sources: Mapping[str, Array] = field(default_factory=dict)
 
+    def as_floats(self) -> Values:
+        """The same with fractions as floats; those that are drawn are binary, so exactly."""
+        inputs = tuple(map(_as_floats, self.inputs))
+        return Values(self.sizes, inputs, {n: _as_floats(x) for n, x in self.sources.items()})
+
+
+def _as_floats(x: Array) -> Array:
+    return x if x.dtype != object else x.astype(float)
+
 
 class Pair:
     """Two diagrams that read the same inputs and make the same outputs.
