@@ -96,6 +96,8 @@ _PUBLIC = {
     "rule": "vesalius.rewrite.rule",
     "many": "vesalius.rewrite.rule",
     "anyfunction": "vesalius.rewrite.rule",
+    "check": "vesalius.rewrite.check",
+    "Witness": "vesalius.rewrite.witness",
     "derive": "vesalius.rewrite.derivation",
     "Derivation": "vesalius.rewrite.derivation",
     "Fill": "vesalius.rewrite.moves",

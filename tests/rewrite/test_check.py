@@ -20,6 +20,7 @@ from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.checking.sampled import compare, sampled
 from vesalius.rewrite.derivation import Derivation, Step, derive
 from vesalius.rewrite.grade import Grade, Precision, Relation
+from vesalius.rewrite.moves import Rewrite
 from vesalius.rewrite.rule import anyfunction, many, rule
 from vesalius.rewrite.rules import RULES
 from vesalius.rewrite.verdict import weakest
@@ -594,7 +595,7 @@ def test_a_wrong_step_is_found():
 
 def test_a_step_that_does_not_replay_is_found():
     found = derive(scaled, RULES["unfold_softmax"])
-    forged = Derivation(scaled, (Step(RULES["unfold_softmax"], 0, attention),))
+    forged = Derivation(scaled, (Step(Rewrite(RULES["unfold_softmax"]), scaled, attention),))
     assert check(found)
     verdict = check(forged)
     assert not verdict
