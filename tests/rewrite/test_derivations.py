@@ -407,3 +407,29 @@ def test_a_rule_and_a_move_are_told_apart() -> None:
     assert isinstance(step.move.rule, Rule)
     assert step.move.rule is KERNEL
     assert step.move.source == KERNEL.source
+
+
+def test_a_learner_at_two_places_is_filled_by_one_body() -> None:
+    @rule("reduces")
+    def share(x: "d", y: "d") -> ("e", "e"):
+        """u(x), v(y) → u(x), u(y)"""
+        one = vs.learner("u", x, binds="d", into="e")
+        other = vs.learner("v", y, binds="d", into="e")
+        return (one, other), (one, vs.learner("u", y, binds="d", into="e"))
+
+    @vs.diagram
+    def two(x: "n d", y: "m d") -> ("n e", "m e"):
+        first = vs.learner("a", x, binds="d", into="e")
+        return first, vs.learner("b", y, binds="d", into="e")
+
+    @vs.diagram
+    def layer(x: "d") -> "e":
+        noise = vs.random("d")
+        return vs.linear(x * noise, "d", "e", name="w")
+
+    shared = derive(two, share)
+    learner = next(iter(shared.end.learners))
+    filled = shared.then(Fill(learner, layer)).end
+    assert len(filled.parameters) == 1
+    assert len(filled.randoms) == 2  # two applications draw apart
+    assert len(derive(two, Fill("a", layer), Fill("b", layer)).end.parameters) == 2

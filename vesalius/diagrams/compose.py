@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from vesalius.diagrams.box import Axes, Draw, Hole, Parameter, Token
+from vesalius.diagrams.box import Draw, Hole, Parameter, Token
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
@@ -517,14 +517,16 @@ def unfold(diagram: Diagram, name: str | None = None, depth: int | None = None) 
     """Open the named boxes called `name` (all by default), `depth` levels (all by default)."""
     level = 0
     while depth is None or level < depth:
-        if not any(_opens_named(name)(diagram, node) for node in diagram.nodes):
+        if not any(opens_named(name)(diagram, node) for node in diagram.nodes):
             break
-        diagram = _reopen(diagram, _opens_named(name))
+        diagram = reopen(diagram, opens_named(name))
         level += 1
     return diagram
 
 
-def _opens_named(name: str | None) -> Opens:
+def opens_named(name: str | None) -> Opens:
+    """What opens the named boxes called `name`, or all of them."""
+
     def opens(diagram: Diagram, node: Node) -> Opening | None:
         if node.box.kind is not NAMED or (name is not None and node.box["name"] != name):
             return None
@@ -539,88 +541,14 @@ def _opens_named(name: str | None) -> Opens:
     return opens
 
 
-def _reopen(diagram: Diagram, opens: Opens) -> Diagram:
-    """One level of openings; what is opened is not looked into again."""
+def reopen(diagram: Diagram, opens: Opens, free: Iterable[str] = ()) -> Diagram:
+    """One level of openings; what is opened is not looked into again.
+
+    What comes may take the names `free` of identities that go.
+    """
     builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
     uses = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
     kept = same_tokens(diagram)
-    builder.token_names = dict.fromkeys(token.name for token in kept)
+    builder.token_names = dict.fromkeys(t.name for t in kept if t.name not in free)
     outputs = builder.graft(diagram, uses, replace=kept, opens=opens)
     return finish_as(builder, diagram, outputs, ())
-
-
-def fill(diagram: Diagram, fillings: Mapping[str, Diagram]) -> Diagram:
-    """Put diagrams into learners: by full name, or by the last part of it.
-
-    A filling declares, for each input of the learner, the axes that the learner binds there,
-    and returns the axes that it makes. Its parameters are fresh for each learner it fills.
-    Raises `StructureError` for an unknown learner and `TypeClash` for a wrong type.
-    """
-    while any(node.box.kind is NAMED and node.box["token"] for node in diagram.nodes):
-        diagram = _reopen(diagram, _opens_holding)
-    wanted: dict[str, Diagram] = {}
-    for key, filling in fillings.items():
-        names = [n for n in diagram.learners if key in (n, n.split(".")[-1])]
-        if not names:
-            raise StructureError(
-                f"fill: {diagram.name} has no learner {key!r}; it has {list(diagram.learners)}"
-            )
-        wanted.update(dict.fromkeys(names, filling))
-
-    def opens(host: Diagram, node: Node) -> Opening | None:
-        token = node.box.attrs[0] if node.box.attrs else None
-        if not isinstance(token, Hole) or token.name not in wanted:
-            return None
-        return _filling(host, node, token, wanted[token.name])
-
-    return _reopen(diagram, opens)
-
-
-def _opens_holding(diagram: Diagram, node: Node) -> Opening | None:
-    if node.box.kind is NAMED and node.box["token"] is not None:
-        return _opens_named(None)(diagram, node)
-    return None
-
-
-def _filling(host: Diagram, node: Node, token: Hole, filling: Diagram) -> Opening:
-    what = f"fill: the learner {token.name!r}"
-    if len(filling.inputs) != len(token.ports) or len(filling.outputs) != 1:
-        raise TypeClash(f"{what} has {len(token.ports)} inputs and 1 output, {filling!r} has not")
-    sizes: dict[str, Size] = {}
-    actual = host.site(node).sizes
-    slots: list[Axes] = []
-    checks: list[tuple[str, Size, Size]] = []
-    reads = host.site(node).dtypes
-    for port, names, row, dtype in zip(
-        filling.inputs, token.ports, node.box.maps, reads, strict=True
-    ):
-        wanted = filling.port_type(port)
-        if wanted.dtype != dtype:
-            raise TypeClash(f"{what} reads {dtype} at input {port.name!r}, not {wanted.dtype}")
-        if set(port.axes) != set(names):
-            raise TypeClash(f"{what} binds {names} at input {port.name!r}, not {port.axes}")
-        slots.append(tuple(port.axes.index(name) for name in names))
-        own = [a for a in node.box.bound if a in row]
-        for name, axis in zip(names, own, strict=True):
-            checks.append((name, wanted.axes[name], actual[axis]))
-    out = filling.outputs[0]
-    if set(out.axes) != set(token.into):
-        raise TypeClash(f"{what} makes {token.into}, {filling.name} makes {out.axes}")
-    if filling.port_type(out).dtype != "float":
-        raise TypeClash(f"{what} makes float, {filling.name} makes {filling.port_type(out).dtype}")
-    declared = filling.port_type(out).axes
-    for name, length in zip(token.into, node.box.new, strict=True):
-        checks.append((name, declared[name], length))
-    for _name, length, real in checks:
-        if length.variable is not None and length.variable not in sizes:
-            sizes[length.variable] = real
-    for name, length, real in checks:
-        if length.substitute(sizes) != real:
-            raise SizeError(f"{what} has {name!r} of size {real}, {filling.name} of size {length}")
-    filling = filling.substitute(**{n: s for n, s in sizes.items() if s.variable != n})
-    return Opening(
-        filling,
-        tuple(slots),
-        (tuple(out.axes.index(name) for name in token.into),),
-        f"{token.name}.",
-    )

@@ -145,8 +145,8 @@ def _scan(draft: Draft) -> str:
         return f"{states} states and {elements} elements of {len(body.inputs)} inputs of the body"
     if states > len(body.outputs):
         return f"{states} states of {len(body.outputs)} outputs of the body"
-    if body.learners:
-        return f"the learner {next(iter(body.learners))!r} of the body is not filled"
+    if bool(body.learners) != (draft.attrs["token"] is not None):
+        return "a token stands for the learners of a body, and only for them"
     for before, after in zip(body.inputs[:states], body.outputs, strict=False):
         if before.axes != after.axes or body.port_type(before) != body.port_type(after):
             return f"the state {before.name!r} does not come out as it goes in"

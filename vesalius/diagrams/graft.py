@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vesalius.diagrams.box import Axes, Token
+from vesalius.diagrams.box import Axes, Draw, Token
 from vesalius.diagrams.boxes.shape import EXPAND, LIKE
 from vesalius.diagrams.canonical import Label, Use
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -111,6 +111,7 @@ class Graft:
         self.tubes = tubes
         self.opens = opens
         self.replacing: Mapping[int, Replacement] = {}
+        self.opened: dict[Token, dict[Token, Token]] = {}
         # None stands for "the slots are those of the old wire, in order".
         self.seen: list[tuple[int, tuple[Label, ...] | None]] = []
 
@@ -259,17 +260,21 @@ class Graft:
             place = dict(zip(own, slots, strict=True))
             here = [place.get(a, tubes[a]) if isinstance(a, int) else a for a in turned]
             arguments.append((wire, tuple(here)))
+        # One learner at several places is one function: what fills it is made once.
+        token = next((x for x in node.box.attrs if isinstance(x, Token)), None)
+        known = {} if token is None else self.opened.setdefault(token, {})
         inner = Graft(
             self.builder,
             opening.body,
             self.sizes,
             {},
-            None,
+            known,
             self.prefix + opening.prefix,
             {},
             None,  # what is opened is not looked into again
         )
         inner.run(arguments)
+        known.update((t, made) for t, made in inner.tokens.items() if not isinstance(t, Draw))
         for port, row, axes in zip(opening.body.outputs, node.box.outs, opening.axes, strict=True):
             wire, labels = inner.seen[port.wire]
             new = row[len(row) - len(axes) :]

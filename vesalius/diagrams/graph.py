@@ -167,8 +167,14 @@ class Diagram:
 
     @cached_property
     def learners(self) -> dict[str, Node]:
-        """The learners that are still holes, by name; those inside named boxes included."""
-        return self._named(Hole)
+        """The learners that are still holes, by name; those inside boxes by their paths."""
+        found: dict[str, Node] = {}
+        for token, node in self.tokens:
+            if isinstance(token, Hole):
+                held = [v.learners for v in node.box.attrs if isinstance(v, Diagram)]
+                paths = [f".{name}" for names in held for name in names] or [""]
+                found.update({token.name + path: node for path in paths})
+        return found
 
     @cached_property
     def randoms(self) -> dict[str, ArrayType]:
@@ -273,7 +279,7 @@ class Diagram:
 
     def fill(self, **fillings: Diagram) -> Diagram:
         """Put diagrams into learners, by name."""
-        from vesalius.diagrams.compose import fill
+        from vesalius.diagrams.filling import fill
 
         return fill(self, fillings)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from vesalius.diagrams.box import Axes, Box, Draw, Hole, Kind, Parameter, Token, WireType
 from vesalius.diagrams.box import box as make_box
-from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.boxes.shape import EXPAND, LIKE
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.errors import FormatError, VesaliusError
@@ -62,6 +62,7 @@ HOLDS: Mapping[str, type[Token]] = {
     "random": Draw,
     "learner": Hole,
     "named": Hole,
+    "scan": Hole,
 }
 
 
@@ -362,13 +363,13 @@ class _Graph:
         return _PLAIN[codec](value)
 
     def _identity(self, kind: Kind, value: Any) -> Token | None:
-        if value is None and kind is NAMED:
+        if value is None and kind in (NAMED, SCAN):
             return None
         token = self.tokens[as_place(value, len(self.tokens), "tokens")]
         wanted = HOLDS.get(kind.name, Token)
         if not isinstance(token, wanted):
             raise Bad(f"a {kind.name} carries a {wanted.__name__}, not {token!r}")
-        if token in self.used:
+        if token in self.used and kind.name != "learner":
             raise Bad(f"{token.name!r} stands at another node already; wires are shared instead")
         self.used.add(token)
         return token

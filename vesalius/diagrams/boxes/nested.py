@@ -267,6 +267,7 @@ SCAN = declare(
             ("elements", "int"),
             ("length", "size"),
             ("reverse", "flag"),
+            ("token", "token"),
         ),
         cost=_scan_cost,
         look=Look("box", label=lambda box: f"scan {box['body'].name}"),

@@ -82,8 +82,6 @@ def scan(
     # Sizes are matched before parameters are lifted out, which get them from the body.
     body = unify("scan", body, given, dict.fromkeys(in_time, over))
     _check_states(body, len(states))
-    if body.learners:
-        raise StructureError(f"scan: fill the learners of {body.name!r} before scanning it")
     body, lifted = closed(body)
     given += lifted_wires(builder, body, lifted, len(given), f"{body.name}.")
     uses, bound = [], []
@@ -106,7 +104,8 @@ def scan(
         if j >= len(states):
             new.append(((j, over), time))
         new += [((j, axis), length_) for axis, length_ in body.port_type(port).axes.items()]
-    attrs = (body, len(states), len(sequences), time, bool(reverse))
+    token = Hole(builder.free_name(body.name)) if body.learners else None
+    attrs = (body, len(states), len(sequences), time, bool(reverse), token)
     made = place("scan", SCAN, attrs, given, uses, bound, new)
     return tuple(output_wire("scan", builder, made, j) for j in range(len(body.outputs)))
 
