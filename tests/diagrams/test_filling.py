@@ -65,9 +65,7 @@ def test_a_filled_scan_is_the_scan_of_the_filled_body(reverse):
     assert filled.output_types == whole.output_types
     sizes = {"b": 2, "n": 4, "m": 5, "t": 3, "c": 6, "a": 7}
     y, h = torch.randn(2, 4, 3).double(), torch.randn(2, 5, 6).double()
-    ends = {
-        name.rpartition(".")[0].rpartition(".")[2] + name[-1]: name for name in whole.parameters
-    }
+    ends = {last(name): name for name in whole.parameters}
     given = {
         name: torch.randn([x.at(sizes) for x in type_.axes.values()]).double()
         for name, type_ in whole.parameters.items()
