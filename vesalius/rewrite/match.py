@@ -27,6 +27,7 @@ from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.rewrite.context import surroundings, used_elsewhere
 from vesalius.rewrite.grade import Grade
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 ORDERS = 5040  # how many orders of operands are tried at one box
 
@@ -743,6 +744,14 @@ def _shares(
         yield tuple(full)
 
 
-def matches(rule: Rule, host: Diagram) -> Iterator[Match]:
-    """All matches of a rule's left side in a diagram, in a deterministic order."""
-    yield from Matcher(rule, host).all()
+def matches(rule: Rule | Schema, host: Diagram) -> Iterator[Match]:
+    """All matches of a rule's left side in a diagram, in a deterministic order.
+
+    Those of a schema are matches of its instances, anchor by anchor.
+    """
+    if isinstance(rule, Rule):
+        yield from Matcher(rule, host).all()
+        return
+    for k in range(len(host.nodes)):
+        for instance in rule.instances(host, k):
+            yield from Matcher(instance, host).at(k)

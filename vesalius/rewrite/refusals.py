@@ -27,7 +27,7 @@ def refuse(rule: Rule) -> None:
     """Raise `RuleError`, `AxisError` or `SizeError` for a rule that cannot mean what it says."""
     bits = _bits(rule)
     left, right = (_masks(side, bits) for side in (rule.left, rule.right))
-    _check_inputs(rule, left)
+    _check_inputs(rule)
     _check_tubes(rule, left, right, bits)
     _check_axes(rule)
     _check_sizes(rule)
@@ -95,12 +95,11 @@ def _masks(side: Diagram, bits: Mapping[str, int]) -> list[int]:
     return masks
 
 
-def _check_inputs(rule: Rule, left: list[int]) -> None:
-    used = 0
-    for port in rule.left.outputs:
-        used |= left[port.wire]
-    for k, port in enumerate(rule.left.inputs):
-        if not used >> k & 1:
+def _check_inputs(rule: Rule) -> None:
+    used = {wire for node in rule.left.nodes for wire in node.src}
+    used |= {port.wire for port in rule.left.outputs}
+    for port in rule.left.inputs:
+        if port.wire not in used:
             raise RuleError(
                 f"{rule.name}: the left side does not use {port.name!r}, so no match says what "
                 f"it is"

@@ -99,7 +99,7 @@ class Rule:
             replaces={name: tuple(new) for name, new in back.items()},
             free=frozenset(self.left.size_variables) - set(self.right.size_variables),
         )
-        return _checked(turned)
+        return checked(turned)
 
     def __repr__(self) -> str:
         return f"<rule {self.name} ({self.grade}): {self.doc.splitlines()[0] if self.doc else ''}>"
@@ -131,12 +131,12 @@ def rule(
     def make(function: Callable[..., Any]) -> Rule:
         traced = _trace(function, promise, conditions)
         brought = frozenset(sizes - set(traced.left.size_variables))
-        return _checked(replace(traced, witness=witness, replaces=stated, free=brought))
+        return checked(replace(traced, witness=witness, replaces=stated, free=brought))
 
     return make
 
 
-def _checked(made: Rule) -> Rule:
+def checked(made: Rule) -> Rule:
     """The rule, with what each new parameter replaces found out. Raises what `rule` says."""
     made = replace(made, replaces=replaced(made))
     refuse(made)
@@ -184,7 +184,7 @@ def _trace(
         functions,
         conditions,
         builder.doc,
-        _source(function),
+        source_of(function),
     )
 
 
@@ -218,6 +218,7 @@ def _side(builder: Builder, declared: Mapping[str, ArrayType], side: Any, word: 
     return builder.finish(ports)
 
 
-def _source(function: Callable[..., Any]) -> str:
+def source_of(function: Callable[..., Any]) -> str:
+    """The file and line of a definition."""
     code = function.__code__
     return f"{code.co_filename.rsplit('/', 1)[-1]}:{code.co_firstlineno}"
