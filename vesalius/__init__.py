@@ -94,6 +94,7 @@ _PUBLIC = {
     "grad": "vesalius.diagrams.derivative",
     "draw": "vesalius.diagrams.drawing.picture",
     "rule": "vesalius.rewrite.rule",
+    "schema": "vesalius.rewrite.schema",
     "many": "vesalius.rewrite.rule",
     "anyfunction": "vesalius.rewrite.rule",
     "check": "vesalius.rewrite.check",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import vesalius as vs
 from vesalius import testing
 from vesalius.rewrite.apply import apply
 from vesalius.rewrite.match import matches

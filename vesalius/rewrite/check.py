@@ -335,8 +335,9 @@ def _check_step(step: Step, known: dict[Any, Verdict], seed: int, explain: bool)
         return Verdict(step.name, step.move.name, False, "exact", _first_line(problem))
     if not isinstance(move, Rewrite):
         return check_move(move, source, step.before if step.backwards else step.after, seed=seed)
-    rule = move.rule
-    instance, functions = _instance_of(move.match(source))
+    match = move.match(source)
+    rule = match.rule
+    instance, functions = _instance_of(match)
     key = (rule, instance, tuple(sorted(functions)))
     if key not in known:
         if rule.grade.name == "equal":

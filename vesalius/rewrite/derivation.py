@@ -23,6 +23,7 @@ from vesalius.diagrams.sizes import SizeLike, size
 from vesalius.rewrite.grade import EQUAL, Grade
 from vesalius.rewrite.moves import Choose, Move, NoMatch, Restrict, Rewrite, places
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 if TYPE_CHECKING:
     from vesalius.diagrams.drawing.strips import Strip
@@ -116,7 +117,7 @@ class Derivation:
 
     def then(
         self,
-        what: Rule | Move,
+        what: Rule | Schema | Move,
         place: int = 0,
         *,
         sizes: Mapping[str, SizeLike] | None = None,
@@ -132,13 +133,17 @@ class Derivation:
         return self.extended(move, move.apply(self.end))
 
     def reach(
-        self, what: Rule | Move, target: Diagram, *, sizes: Mapping[str, SizeLike] | None = None
+        self,
+        what: Rule | Schema | Move,
+        target: Diagram,
+        *,
+        sizes: Mapping[str, SizeLike] | None = None,
     ) -> Derivation:
         """One more step that leads to `target`: a move, or a rule at whichever match does.
 
         Raises `NoMatch`.
         """
-        if isinstance(what, Rule):
+        if isinstance(what, (Rule, Schema)):
             for move, result in places(what, self.end, sizes):
                 if result == target:
                     return self.extended(move, result)
@@ -148,7 +153,11 @@ class Derivation:
         return self._and(step)
 
     def back(
-        self, what: Rule | Move, target: Diagram, *, sizes: Mapping[str, SizeLike] | None = None
+        self,
+        what: Rule | Schema | Move,
+        target: Diagram,
+        *,
+        sizes: Mapping[str, SizeLike] | None = None,
     ) -> Derivation:
         """One more step read backwards: applied to `target`, the move gives where this ends.
 
@@ -213,7 +222,7 @@ class Derivation:
         return to_json(self, indent)
 
     @staticmethod
-    def from_json(text: str, rules: Iterable[Rule] = ()) -> Derivation:
+    def from_json(text: str, rules: Iterable[Rule | Schema] = ()) -> Derivation:
         """The derivation that a JSON text describes, every step applied anew.
 
         `rules` are those of your own that it names. Raises `FormatError` for anything else.
@@ -268,18 +277,20 @@ class Derivation:
 
 
 def _move(
-    what: Rule | Move,
+    what: Rule | Schema | Move,
     place: int = 0,
     sizes: Mapping[str, SizeLike] | None = None,
     lipschitz: float | None = None,
 ) -> Move:
-    if not isinstance(what, Rule):
+    if not isinstance(what, (Rule, Schema)):
         return what
     chosen = {name: size(value) for name, value in (sizes or {}).items()}
     return Rewrite(what, place, chosen, lipschitz)
 
 
-def derive(start: Diagram, *moves: Rule | Move | tuple[Rule, int], name: str = "") -> Derivation:
+def derive(
+    start: Diagram, *moves: Rule | Schema | Move | tuple[Rule | Schema, int], name: str = ""
+) -> Derivation:
     """The derivation that takes these steps from a diagram.
 
     A rule is applied at its first match, `(rule, k)` at match number k. Raises `NoMatch`.

@@ -24,6 +24,7 @@ from vesalius.rewrite.context import surroundings
 from vesalius.rewrite.grade import EQUAL, GRADES, VARIANT, Grade
 from vesalius.rewrite.match import Match, matches
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 
 class NoMatch(StructureError):
@@ -74,7 +75,7 @@ class Rewrite(Move):
     to carry the bound of a rule that approximates.
     """
 
-    rule: Rule
+    rule: Rule | Schema
     place: int = 0
     sizes: Mapping[str, Size] = field(default_factory=dict)
     lipschitz: float | None = None
@@ -291,7 +292,7 @@ def _read_sizes(move: Rewrite | Choose) -> None:
 
 
 def places(
-    rule: Rule, before: Diagram, sizes: Mapping[str, SizeLike] | None = None
+    rule: Rule | Schema, before: Diagram, sizes: Mapping[str, SizeLike] | None = None
 ) -> Iterator[tuple[Rewrite, Diagram]]:
     """The moves that a rule allows, each with its result."""
     chosen = {name: size(value) for name, value in (sizes or {}).items()}

@@ -49,6 +49,7 @@ from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import GRADES
 from vesalius.rewrite.moves import Choose, Fill, Move, Restrict, Rewrite, Unfold
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 VERSION = 1
 HEAD = frozenset({"vesalius", "version", "name", "start", "steps"})
@@ -77,15 +78,15 @@ def to_json(derivation: Derivation, indent: int | None = None) -> str:
     return json.dumps(document, indent=indent, separators=(",", ":") if indent is None else None)
 
 
-def from_json(text: str, rules: Iterable[Rule] = ()) -> Derivation:
+def from_json(text: str, rules: Iterable[Rule | Schema] = ()) -> Derivation:
     """The derivation that a JSON text describes, every step applied anew.
 
     `rules` are those of your own that it names. Raises `FormatError`, with the place in the text,
     for anything else than such a text, and for a step that does not give what it says.
     """
-    from vesalius.rewrite.rules import RULES
+    from vesalius.rewrite.rules import RULES, SCHEMAS
 
-    known = dict(RULES)
+    known: dict[str, Rule | Schema] = {**RULES, **SCHEMAS}
     for rule in rules:
         if known.setdefault(rule.name, rule) is not rule:
             raise FormatError(f"two rules are called {rule.name!r}; call yours otherwise")
@@ -131,7 +132,7 @@ def _move(move: Move) -> dict[str, Any]:
 # -- reading ------------------------------------------------------------------------------------
 
 
-def _document(value: Any, rules: Mapping[str, Rule]) -> Derivation:
+def _document(value: Any, rules: Mapping[str, Rule | Schema]) -> Derivation:
     if type(value) is dict and value.get("vesalius") == "derivation":
         version = value.get("version")  # first, as other versions may have other fields
         if type(version) is int and version != VERSION:
@@ -150,7 +151,7 @@ def _document(value: Any, rules: Mapping[str, Rule]) -> Derivation:
     return derivation
 
 
-def _step(derivation: Derivation, value: Any, rules: Mapping[str, Rule]) -> Derivation:
+def _step(derivation: Derivation, value: Any, rules: Mapping[str, Rule | Schema]) -> Derivation:
     """The derivation with one more step, applied anew."""
     written = as_object(value, STEP, STEP)
     move = field(written, "move", lambda x: _read_move(x, rules))
@@ -199,7 +200,7 @@ def _keys(value: Any) -> list[str]:
     return list(value)
 
 
-def _read_move(value: Any, rules: Mapping[str, Rule]) -> Move:
+def _read_move(value: Any, rules: Mapping[str, Rule | Schema]) -> Move:
     kind = value.get("kind") if type(value) is dict else None
     if type(kind) is not str or kind not in _READ:
         raise Bad(f"expected an object whose kind is one of {', '.join(_READ)}")
@@ -215,8 +216,8 @@ def _read_move(value: Any, rules: Mapping[str, Rule]) -> Move:
     return move
 
 
-def _read_rewrite(written: dict[str, Any], rules: Mapping[str, Rule]) -> Rewrite:
-    def rule(name: Any) -> Rule:
+def _read_rewrite(written: dict[str, Any], rules: Mapping[str, Rule | Schema]) -> Rewrite:
+    def rule(name: Any) -> Rule | Schema:
         if as_text(name) not in rules:
             raise Bad(
                 f"there is no rule {shown(name)} in the library; hand yours in: "

@@ -15,6 +15,7 @@ from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.match import matches
 from vesalius.rewrite.moves import places
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 Measure = Callable[[Diagram], int]
 
@@ -26,13 +27,13 @@ class Stopped(NamedTuple):
     normal: bool
 
 
-def once(diagram: Diagram, *rules: Rule) -> Stopped:
+def once(diagram: Diagram, *rules: Rule | Schema) -> Stopped:
     """The first rule that matches, at its first match."""
     found = _first(Derivation(diagram), rules)
     return Stopped(found or Derivation(diagram), found is None)
 
 
-def repeat(diagram: Diagram, *rules: Rule, limit: int = 256) -> Stopped:
+def repeat(diagram: Diagram, *rules: Rule | Schema, limit: int = 256) -> Stopped:
     """The first rule that matches, again and again, at most `limit` times."""
     derivation = Derivation(diagram)
     for _ in range(limit):
@@ -43,7 +44,7 @@ def repeat(diagram: Diagram, *rules: Rule, limit: int = 256) -> Stopped:
     return Stopped(derivation, _first(derivation, rules) is None)
 
 
-def normalise(diagram: Diagram, *rules: Rule, measure: Measure) -> Stopped:
+def normalise(diagram: Diagram, *rules: Rule | Schema, measure: Measure) -> Stopped:
     """Apply rules as long as they lower a measure: ends without a limit, by the measure.
 
     A match whose result does not have a lower measure is passed over.
@@ -56,7 +57,7 @@ def normalise(diagram: Diagram, *rules: Rule, measure: Measure) -> Stopped:
         derivation = following
 
 
-def everywhere(diagram: Diagram, rule: Rule) -> tuple[Diagram, int]:
+def everywhere(diagram: Diagram, rule: Rule | Schema) -> tuple[Diagram, int]:
     """All matches that do not overlap, from the first on, in one pass; and how many.
 
     What a rewriting makes is not looked at again.
@@ -71,7 +72,7 @@ def everywhere(diagram: Diagram, rule: Rule) -> tuple[Diagram, int]:
     return (apply(diagram, *chosen) if chosen else diagram), len(chosen)
 
 
-def _first(derivation: Derivation, rules: Sequence[Rule]) -> Derivation | None:
+def _first(derivation: Derivation, rules: Sequence[Rule | Schema]) -> Derivation | None:
     for rule in rules:
         found = next(places(rule, derivation.end), None)
         if found is not None:
@@ -79,7 +80,9 @@ def _first(derivation: Derivation, rules: Sequence[Rule]) -> Derivation | None:
     return None
 
 
-def _lower(derivation: Derivation, rules: Sequence[Rule], measure: Measure) -> Derivation | None:
+def _lower(
+    derivation: Derivation, rules: Sequence[Rule | Schema], measure: Measure
+) -> Derivation | None:
     now = measure(derivation.end)
     for rule in rules:
         for move, result in places(rule, derivation.end):

@@ -8,6 +8,7 @@ sides at k' are f of the fibres at r(k'). Every box with inputs is a function, s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.boxes.indexing import GATHER
@@ -39,7 +40,7 @@ def reindex_late(f: Part) -> Iterator[Opened]:
         alike = all(_alike(f, port, other) for other in ports or ())
         if ports and ports not in seen and set(made) <= set(f.box.tubes) and alike:
             seen.add(ports)
-            yield f.open(*ports).rule(lambda side, ports=ports: _late(side, f, ports))
+            yield f.open(*ports).rule(partial(_late, f=f, ports=ports))
 
 
 def _late(side: Side, f: Part, ports: Sequence[int]) -> tuple[Wire, ...]:
@@ -107,7 +108,7 @@ def reindex_early(r: Part) -> Iterator[Opened]:
     axes = [r.origin(0, axis) for axis in r.box.bound]
     shared = [r.origin(0, a) for row in r.box.maps[1:] for a in row if a in r.box.maps[0]]
     if {*axes, *shared} <= set(f.box.tubes):
-        yield r.open(0).rule(lambda side: _early(side, r, f, axes))
+        yield r.open(0).rule(partial(_early, r=r, f=f, axes=axes))
 
 
 def _early(side: Side, r: Part, f: Part, axes: Sequence[int]) -> Wire:
@@ -120,9 +121,7 @@ def _early(side: Side, r: Part, f: Part, axes: Sequence[int]) -> Wire:
             into = side.name(r, r.box.inner)
             alone = len(have) == 1
             wire = (
-                wire.rename(**{have[0]: into})
-                if alone
-                else vs.diagonal(wire, " ".join(have), into)
+                wire.rename(**{have[0]: into}) if alone else vs.diagonal(wire, " ".join(have), into)
             )
         elif have:
             wire = side.call(r, _with(wire, side, f, axes), *index)[0]
@@ -142,7 +141,7 @@ def concat_late(f: Part) -> Iterator[Opened]:
         alike = all(_alike(f, port, other) for other in ports)
         if ports not in seen and set(made) <= set(f.box.tubes) and alike:
             seen.add(ports)
-            yield f.open(*ports).rule(lambda side, ports=ports: _parts(side, f, ports))
+            yield f.open(*ports).rule(partial(_parts, f=f, ports=ports))
 
 
 def _parts(side: Side, f: Part, ports: Sequence[int]) -> tuple[Wire, ...]:
