@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from vesalius.compile import helpers, names
 from vesalius.compile.folding import literal_term
 from vesalius.compile.lengths import size_term
-from vesalius.compile.scope import Path, Program, Scope, Unit, attribute
+from vesalius.compile.scope import Declared, Path, Program, Scope, Unit, attribute
 from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term, wrapped
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.graph import Diagram
@@ -18,8 +18,14 @@ from vesalius.diagrams.listing import signature
 _FOUND_IN = {"FUNCTIONS": "vesalius.diagrams.boxes.pointwise", "OWN": "vesalius.diagrams.boxes.own"}
 
 
-def lowered(diagram: Diagram, sizes: Mapping[str, int]) -> tuple[Program, Scope]:
-    """The program of a diagram, and the scope of its `forward`; `sizes` are fixed for good."""
+def lowered(
+    diagram: Diagram, sizes: Mapping[str, int], whole: Diagram | None = None
+) -> tuple[Program, Scope]:
+    """The program of a diagram, and the scope of its `forward`; `sizes` are fixed for good.
+
+    `whole` is the diagram that a person wrote: the module has all of its parameters, in its order,
+    also those on which nothing depends.
+    """
     program = Program(diagram, sizes)
     attributes: dict[int, Path] = {}
     tokens = {}
@@ -32,6 +38,7 @@ def lowered(diagram: Diagram, sizes: Mapping[str, int]) -> tuple[Program, Scope]
         [port.slots for port in diagram.outputs],
     )
     main = Scope(program, diagram, attributes, tokens, orders, kind="main")
+    main.declare((whole or diagram).tokens, whole or diagram)
     wanted = names.class_name(diagram.name)
     main.run()
     main.unit = Unit(program.name(wanted), (), tuple(main.constructor_sizes()))
@@ -136,7 +143,7 @@ def _constructor(scope: Scope) -> list[str]:
     sizes = {v: names.identifier(v) for v in scope.unit.sizes}
     lines: list[str] = []
     made: set[Path] = set()
-    for wire, path in scope.attributes.items():
+    for path, parameter in scope.declared.items():
         if path[0] in scope.parts:
             if path[:1] not in made:
                 unit = scope.parts[path[0]]
@@ -149,7 +156,7 @@ def _constructor(scope: Scope) -> list[str]:
                 lines.append(_assigned(path[:depth], "nn.Module()"))
                 made.add(path[:depth])
         if path not in made:
-            lines += wrapped(_parameter(scope, wire, path, sizes))
+            lines += wrapped(_parameter(parameter, path, sizes))
             made.add(path)
     for variable in scope.static:
         lines.append(f"self.{scope.static_name(variable)} = {sizes[variable]}")
@@ -169,10 +176,10 @@ def _assigned(path: Path, value: str) -> str:
     return f"{term} = {value}"
 
 
-def _parameter(scope: Scope, wire: int, path: Path, sizes: Mapping[str, str]) -> str:
-    token = scope.tokens[wire]
+def _parameter(declared: Declared, path: Path, sizes: Mapping[str, str]) -> str:
+    token = declared.token
     assert isinstance(token, Parameter)
-    lengths = [size_term(s, sizes).at(0) for s in scope.diagram.types[wire].sizes]
+    lengths = [size_term(s, sizes).at(0) for s in declared.sizes]
     shape = ", ".join(lengths) or "()"
     value = _initial(token, shape, sizes).text
     if not token.trainable:

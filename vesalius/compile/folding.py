@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from vesalius.compile.lengths import non_negative, size_term
-from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term
+from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term, chain
 from vesalius.diagrams.box import Site
 from vesalius.diagrams.sizes import ONE, Size
 
@@ -62,6 +62,13 @@ class Number(NamedTuple):
         if len(factors) == 1:
             return factors[0]
         return Term(" * ".join(f.at(SIGN) for f in factors), PRODUCT)
+
+    def whole(self, names: Mapping[str, str]) -> Term:
+        """The number as one term."""
+        if self.amount == 1 and not self.above and len(self.below) == 1 and self.below[0].root:
+            return Term(f"{size_term(self.below[0].size, names).at(ATOM)}**-0.5", POWER)
+        below = [factor.term(names) for factor in self.below]
+        return chain("/", PRODUCT, [self.top(names), *below]) if below else self.top(names)
 
 
 def literal_term(value: Real) -> Term:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 
 def masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
@@ -35,3 +36,24 @@ def fourier(
     z = torch.complex(real.to(wide), imaginary.to(wide))
     z = torch.fft.ifft(z, dim=dim) if inverse else torch.fft.fft(z, dim=dim)
     return z.real.to(real.dtype), z.imag.to(real.dtype)
+
+
+def padded_attention(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    attn_mask: torch.Tensor | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> torch.Tensor:
+    """Attention; on a CPU, zero channels make keys and values as wide as the fused kernel needs."""
+    width, more = v.shape[-1], q.shape[-1] - v.shape[-1]
+    if more and q.device.type == "cpu":
+        scale = q.shape[-1] ** -0.5 if scale is None else scale
+        q, k = F.pad(q, (0, max(0, -more))), F.pad(k, (0, max(0, -more)))
+        v = F.pad(v, (0, max(0, more)))
+    out = F.scaled_dot_product_attention(
+        q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+    return out[..., :width]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from vesalius.compile.kernels.kernel import kernel_of
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.graph import Diagram, Node
 
@@ -68,6 +69,8 @@ def _level(node: Node, below: list[Hidden]) -> int:
         return NO if name in _BOUNDED else most if name in _PASSING else MADE
     if kind == "contract" and box.bound:
         return MADE if most == MADE else NO
+    if kind == "named" and kernel_of(box) is not None:
+        return NO
     if kind == "pad" and _infinite(box["value"]):
         return MADE
     return most if kind in _PLAIN else MADE

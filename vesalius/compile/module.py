@@ -7,7 +7,7 @@ import functools
 import hashlib
 import linecache
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +15,10 @@ import torch
 from torch import nn
 
 from vesalius.compile.check import Interface
+from vesalius.compile.choose import chosen
 from vesalius.compile.emit import lowered, source
+from vesalius.compile.explain import Explanation
+from vesalius.compile.kernels import Target
 from vesalius.compile.scope import MODULE_NAMES, Scope
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
@@ -27,18 +30,26 @@ from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
 class DiagramModule(nn.Module):
     """What every compiled module is: its text, and a check of the inputs before it runs.
 
-    `diagram` is what was compiled, `source` is the text that runs, `sizes` are the values of the
-    size variables that were fixed when the module was made.
+    `diagram` is what was compiled, `chosen` the same with the boxes of kernels in it, `source` the
+    text that runs; `sizes` are the values of the size variables that were fixed when the module
+    was made, `target` is what it was made for.
     """
 
     diagram: Diagram
+    chosen: Diagram
     source: str
     sizes: dict[str, int]
+    target: Target
+    _choices: Explanation
     _interface: Interface
+
+    def explain(self) -> Explanation:
+        """Which kernel serves which part, and for every other one why it does not."""
+        return self._choices
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A pickle holds the diagram and the state; the text is written again when it is read."""
-        return _unpickled, (self.diagram, self.sizes), self.__dict__.copy()
+        return _blank, (self.diagram, self.sizes, self.target), self.__dict__.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DiagramModule:
         made = type(self).__new__(type(self))
@@ -53,6 +64,8 @@ def to_torch(
     device: torch.device | str | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int | None = None,
+    prefer: Collection[str] = (),
+    forbid: Collection[str] = (),
 ) -> DiagramModule:
     """The diagram as an `nn.Module`: inputs and outputs as tensors, axes in the interface's order.
 
@@ -61,6 +74,10 @@ def to_torch(
     `seed` to the values that `diagram.evaluate(seed=seed)` takes. `sizes` gives the size variables
     that no input tells: those of the axes of parameters, above all. `dtype` and `device` are those
     of the parameters; inputs have to agree with them, and shapes are free otherwise.
+
+    Parts that a kernel computes better are served by it, whatever their spelling:
+    `module.explain()` says which and why, `module.chosen` is the diagram with kernels in it.
+    `prefer` names kernels to take wherever they can stand, `forbid` those to take nowhere.
 
     `module.source` is the text that runs. Random sources are drawn at each call, from
     `generator=` if it is given. An index outside a table raises on a CPU; on a GPU torch asserts.
@@ -81,7 +98,10 @@ def to_torch(
     if not dtype.is_floating_point:
         raise StructureError(f"to_torch: parameters are of a floating type, not {dtype}")
     fixed = _fixed_sizes(diagram, sizes or {})
-    module = _blank(diagram, fixed)
+    kind = torch.device(device).type if device is not None else "cpu"
+    element = str(dtype).removeprefix("torch.")
+    target = Target(kind, element, fixed, _names(prefer), _names(forbid))
+    module = _blank(diagram, fixed, target)
     _fill(module, dtype, device, seed)
     return module
 
@@ -143,10 +163,15 @@ def _check_structure(diagram: Diagram) -> None:
 # -- making the module --------------------------------------------------------------------------
 
 
-def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
+def _names(names: Collection[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _blank(diagram: Diagram, sizes: Mapping[str, int], target: Target) -> DiagramModule:
     """The module with parameters that have shapes but no values yet."""
     _check_structure(diagram)
-    program, main = lowered(diagram, sizes)
+    kernels = chosen(diagram, target)
+    program, main = lowered(kernels.diagram, sizes, diagram)
     text = source(program)
     namespace = _run(text, diagram.name)
     written = namespace[main.unit.name]
@@ -156,6 +181,9 @@ def _blank(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
         {
             "forward": _checked(written.forward, main.generator),
             "diagram": diagram,
+            "chosen": kernels.diagram,
+            "target": target,
+            "_choices": kernels.choices,
             "source": text,
             "sizes": dict(sizes),
             "_interface": Interface(diagram, sizes),
@@ -178,7 +206,7 @@ def _built(
     for head, unit in scope.parts.items():
         part = _built(namespace[unit.name], scopes[unit.name], scopes, namespace)
         module.add_module(head, part)
-    for wire, path in scope.attributes.items():
+    for path, (token, sizes) in scope.declared.items():
         if path[0] in scope.parts:
             continue
         owner = module
@@ -186,9 +214,8 @@ def _built(
             if part not in owner._modules:
                 owner.add_module(part, nn.Module())
             owner = owner.get_submodule(part)
-        shape = [size.at(fixed) for size in scope.diagram.types[wire].sizes]
+        shape = [size.at(fixed) for size in sizes]
         value = torch.empty(shape, device="meta")
-        token = scope.tokens[wire]
         if isinstance(token, Parameter) and token.trainable:
             owner.register_parameter(path[-1], nn.Parameter(value))
         else:
@@ -266,7 +293,3 @@ def _put(owner: nn.Module, leaf: str, value: torch.Tensor) -> None:
         owner._buffers[leaf] = value
     else:
         owner._parameters[leaf] = nn.Parameter(value)
-
-
-def _unpickled(diagram: Diagram, sizes: Mapping[str, int]) -> DiagramModule:
-    return _blank(diagram, sizes)

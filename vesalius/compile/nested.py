@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.compile import names
+from vesalius.compile.kernels.kernel import kernel_of
 from vesalius.compile.layout import (
     Order,
     argument_orders,
@@ -158,8 +159,12 @@ def _turned(slots: Order, declared: int) -> Order:
 
 
 def named(here: Here) -> list[Term]:
-    """A call of the box's class or function."""
+    """A call of the box's class or function, or of the kernel whose box it is."""
     box = here.box
+    found = kernel_of(box)
+    if found is not None:
+        kernel, variant = found
+        return kernel.emit(here, variant)
     body: Diagram = box["body"]
     call = _call(here, body, port_tubes(box), box["name"], 0)
     orders = argument_orders(box, call.tubes)

@@ -68,15 +68,15 @@ def law(kind: str) -> Callable[[Law], Law]:
 
 
 def normalise(diagram: Diagram) -> Diagram:
-    """The diagram in normal form: named boxes opened, softmaxes found, dead shifts dropped.
+    """The diagram in normal form: softmaxes found, dead shifts dropped.
 
-    It computes the same over the reals, for inputs for which the diagram is defined; a softmax
-    that was spelled out gains the safe form, and the zeros of a row that is hidden whole.
+    Named boxes stay closed; `diagram.unfold()` opens them before. It computes the same over the
+    reals, for inputs for which the diagram is defined; a softmax that was spelled out gains the
+    safe form, and the zeros of a row that is hidden whole.
     """
     from vesalius.compile import laws
 
     assert laws.__doc__
-    diagram = diagram.unfold()
     for _ in range(PASSES):
         following, changed = _Pass(diagram).run()
         if not changed:
@@ -95,7 +95,9 @@ class _Pass:
             builder.input(port.name, old.port_type(port))
         builder.token_names = dict.fromkeys(token.name for token, _ in old.tokens)
         self.writing = Writing(builder)
-        self.seen: list[Use] = [(k, tuple(range(len(p.axes)))) for k, p in enumerate(old.inputs)]
+        self.seen: list[tuple[int, tuple[int, ...]]] = [
+            (k, tuple(range(len(port.axes)))) for k, port in enumerate(old.inputs)
+        ]
         self.changed = False
 
     def run(self) -> tuple[Diagram, bool]:

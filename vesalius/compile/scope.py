@@ -45,6 +45,13 @@ class Unit(NamedTuple):
     sizes: tuple[str, ...] = ()  # size variables that the constructor of a class takes
 
 
+class Declared(NamedTuple):
+    """A parameter of a class: its identity and the sizes of its axes, in order."""
+
+    token: Token
+    sizes: tuple[Size, ...]
+
+
 class Program:
     """The text as a whole; `sizes` are the values of size variables that are fixed for good."""
 
@@ -124,6 +131,10 @@ class Scope:
         self.unit = Unit("")
         self.attributes = dict(attributes)
         self.tokens = dict(tokens)
+        self.declared = {
+            path: Declared(self.tokens[wire], diagram.types[wire].sizes)
+            for wire, path in self.attributes.items()
+        }
         self.axis_names = dict(axis_names or {})
         self.parts: dict[str, Unit] = {}  # attribute -> the class of a named box
         self.static: dict[str, None] = {}  # size variables kept as attributes
@@ -143,6 +154,14 @@ class Scope:
         self.outputs = {port.wire for port in diagram.outputs}
         self.absorbed: dict[int, tuple[str, Operand]] = {}
         self.results: list[Term] = []
+
+    def declare(self, tokens: Sequence[tuple[Token, Node]], diagram: Diagram) -> None:
+        """Let the class have the parameters of another diagram, in the order of that one."""
+        self.declared = {
+            tuple(token.name.split(".")): Declared(token, diagram.types[node.first].sizes)
+            for token, node in tokens
+            if isinstance(token, Parameter)
+        }
 
     def _declare_arguments(self) -> None:
         taken = set(names.RESERVED)
@@ -209,10 +228,9 @@ class Scope:
     def constructor_sizes(self) -> list[str]:
         """The size variables that the constructor of this class takes."""
         found: dict[str, None] = {}
-        for wire in self.attributes:
-            token = self.tokens[wire]
+        for token, sizes in self.declared.values():
             fan = token.fan if isinstance(token, Parameter) and token.fan is not None else ONE
-            for size in (*self.diagram.types[wire].sizes, fan):
+            for size in (*sizes, fan):
                 found.update(dict.fromkeys(sorted(size.variables)))
         for unit in self.parts.values():
             found.update(dict.fromkeys(unit.sizes))

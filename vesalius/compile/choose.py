@@ -1,0 +1,159 @@
+"""Choose: which parts of a normalised diagram are served by which kernel, and why not by another.
+
+Every box that may be the root of a kernel is looked at; each kernel for that kind of box returns
+a rewriting or a reason. All rewritings that are taken are made at once: each is an equation for
+one wire, so they need not keep out of each other's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vesalius.compile.explain import Choice, Explanation
+from vesalius.compile.kernels import KERNELS, Found, Kernel, Place, Target, kernel_of
+from vesalius.compile.normalise import normalise
+from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.builder import Use
+from vesalius.diagrams.compose import finish_as, same_tokens, start
+from vesalius.diagrams.graft import Opening, Replacement
+from vesalius.diagrams.graph import Diagram, Node
+
+
+class Chosen(NamedTuple):
+    """A diagram in which kernels stand, and what was decided where."""
+
+    diagram: Diagram
+    choices: Explanation
+
+
+def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
+    """A normalised diagram with the boxes of kernels in it."""
+    target = target or Target()
+    by_root: dict[str, list[Kernel]] = {}
+    for one in KERNELS.values():
+        by_root.setdefault(one.root, []).append(one)
+    replacing: dict[int, Replacement] = {}
+    choices: list[Choice] = []
+    for node in diagram.boxes:
+        kernels = by_root.get(node.box.kind.name, ())
+        if not kernels:
+            continue
+        place = Place(diagram, node, target)
+        choice, found = _at(place, kernels)
+        if found is not None:
+            replacing[found.wire] = found.replacement
+        if found is not None or choice.reasons:
+            choices.append(choice)
+    return Chosen(_replaced(diagram, replacing), Explanation(choices))
+
+
+def _at(place: Place, kernels: Sequence[Kernel]) -> tuple[Choice, Found | None]:
+    """The kernel to take at a place: one that is preferred, else the fastest, else the first."""
+    prefer, forbid = place.target.prefer, place.target.forbid
+    offers: list[tuple[Kernel, Found]] = []
+    reasons: dict[str, str] = {}
+    for one in kernels:
+        if one.name in forbid:
+            reasons[one.name] = "it is forbidden"
+            continue
+        found = one.find(place)
+        if isinstance(found, Found):
+            offers.append((one, found))
+        elif found:  # an empty reason: no place of that kind at all
+            reasons[one.name] = found
+    wire = place.node.first
+    where = f"{place.node.box.kind.name} {place.diagram.wire_type(wire)}"
+    if not offers:
+        return Choice(where, (), None, "", tuple(reasons.items())), None
+    best = min(offers, key=lambda offer: (offer[0].name not in prefer, offer[1].seconds or 0.0))
+    for one, _ in offers:
+        if one is not best[0]:
+            reasons[one.name] = "another kernel is expected to be faster"
+    choice = Choice(where, (), best[0].name, best[1].note, tuple(reasons.items()))
+    return choice, best[1]
+
+
+def _replaced(diagram: Diagram, replacing: dict[int, Replacement]) -> Diagram:
+    """The diagram with each of these wires computed as its replacement says."""
+    if not replacing:
+        return diagram
+    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
+    builder.token_names = dict.fromkeys(token.name for token, _ in diagram.tokens)
+    own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
+    outputs = builder.graft(diagram, own, replace=same_tokens(diagram), replacing=replacing)
+    return finish_as(builder, diagram, outputs, ())
+
+
+# -- named boxes --------------------------------------------------------------------------------
+
+
+def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
+    """A diagram normalised and with kernels chosen; named boxes are kept where they may be.
+
+    What is chosen depends on the diagram with all boxes opened. Where the same kernels are found
+    with the boxes closed, each within one, the boxes stay: the text then has the classes and
+    functions that a person wrote. A diagram without kernels stays as it is.
+    """
+    opened = choose(normalise(diagram.unfold()), target)
+    if not opened.choices.kernels:
+        return Chosen(diagram, opened.choices)
+    if not any(node.box.kind is NAMED for node in diagram.nodes):
+        return opened
+    closed = _Closed(target).run(diagram)
+    return closed if closed.choices.kernels == opened.choices.kernels else opened
+
+
+class _Closed:
+    """Chooses inside named boxes; equal bodies are looked at once."""
+
+    def __init__(self, target: Target | None) -> None:
+        self.target = target
+        self.bodies: dict[Diagram, Chosen] = {}
+
+    def run(self, diagram: Diagram) -> Chosen:
+        """The diagram with kernels, and what was decided in it and inside its boxes."""
+        inside: list[Choice] = []
+        for node in _named(diagram):
+            body: Diagram = node.box["body"]
+            if body not in self.bodies:
+                self.bodies[body] = self.run(body)
+            inside += [
+                choice._replace(within=(node.box["name"], *choice.within))
+                for choice in self.bodies[body].choices
+            ]
+        changed = {body: one.diagram for body, one in self.bodies.items() if one.choices.kernels}
+        if any(node.box["body"] in changed for node in _named(diagram)):
+            diagram = _with_bodies(diagram, changed)
+        own = choose(normalise(diagram), self.target)
+        kept = own.diagram if own.choices.kernels else diagram
+        return Chosen(kept, Explanation((*own.choices, *inside)))
+
+
+def _named(diagram: Diagram) -> Iterator[Node]:
+    """The named boxes of a diagram that are no kernels."""
+    for node in diagram.nodes:
+        if node.box.kind is NAMED and kernel_of(node.box) is None:
+            yield node
+
+
+def _with_bodies(diagram: Diagram, changed: dict[Diagram, Diagram]) -> Diagram:
+    """The diagram with other bodies in its named boxes."""
+
+    def opens(host: Diagram, node: Node) -> Opening | None:
+        if node.box.kind is not NAMED or node.box["body"] not in changed:
+            return None
+        body = changed[node.box["body"]]
+        whole = body.fold(node.box["name"])
+        return Opening(
+            whole,
+            tuple(tuple(range(len(port.axes))) for port in whole.inputs),
+            tuple(tuple(range(len(port.axes))) for port in whole.outputs),
+            "",
+        )
+
+    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
+    builder.token_names = dict.fromkeys(token.name for token, _ in diagram.tokens)
+    own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
+    outputs = builder.graft(diagram, own, replace=same_tokens(diagram), opens=opens)
+    return finish_as(builder, diagram, outputs, ())

@@ -1,0 +1,50 @@
+"""`module.explain()`: which kernel serves which part of a diagram, and why not another."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """What was decided at one place: a kernel or none, and why not the others.
+
+    `place` is the box there and the type of its wire; `within` are the named boxes around it;
+    `note` says what of the diagram went into the kernel.
+    """
+
+    place: str
+    within: tuple[str, ...]
+    kernel: str | None
+    note: str
+    reasons: tuple[tuple[str, str], ...]
+
+    def lines(self, count: int) -> Iterator[str]:
+        """This choice as lines of text; `count` is how many places are like this one."""
+        times = f"{count} × " if count > 1 else ""
+        where = " in ".join((self.place, *reversed(self.within)))
+        note = f": {self.note}" if self.note else ""
+        yield f"{times}{self.kernel or 'no kernel'} at {where}{note}"
+        for name, reason in self.reasons:
+            yield f"    not {name}: {reason}"
+
+
+class Explanation(tuple[Choice, ...]):
+    """The choices that were made, in the order of the diagram; printed, equal ones are counted."""
+
+    __slots__ = ()
+
+    @property
+    def kernels(self) -> list[str]:
+        """The names of the kernels that were taken, sorted, each as often as it stands."""
+        return sorted(choice.kernel for choice in self if choice.kernel)
+
+    def __str__(self) -> str:
+        lines = [line for one, count in Counter(self).items() for line in one.lines(count)]
+        return "\n".join(lines) or "no part of this diagram looks like one that a kernel serves"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"

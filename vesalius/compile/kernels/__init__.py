@@ -1,0 +1,42 @@
+"""Kernels: a file each, with the box, how it is found, and how it is written.
+
+`load()` reads those that come with the library; a kernel of your own is declared in a file of your
+own by `vesalius.compile.kernels.kernel(Kernel(...))`, and is looked for from then on.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from vesalius.compile.kernels.kernel import (
+    KERNELS,
+    Found,
+    Kernel,
+    Place,
+    Right,
+    Target,
+    kernel,
+    kernel_of,
+)
+
+SHIPPED = ("scaled_dot_product_attention",)  # in the order in which they are preferred
+
+
+def load() -> None:
+    """Declare the kernels that come with the library."""
+    for name in SHIPPED:
+        import_module(f"vesalius.compile.kernels.{name}")
+
+
+__all__ = [
+    "KERNELS",
+    "SHIPPED",
+    "Found",
+    "Kernel",
+    "Place",
+    "Right",
+    "Target",
+    "kernel",
+    "kernel_of",
+    "load",
+]

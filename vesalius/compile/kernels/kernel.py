@@ -1,0 +1,237 @@
+"""What a kernel is: a box, how it is found, and how it is written in PyTorch.
+
+The box of a kernel is a named box: its body is the diagram that the kernel stands for. So it has
+the meaning of that diagram in every algebra, can be drawn, unfolded, saved and checked like any
+other, and a kernel can never compute anything else than what the box says. Choosing a kernel is a
+rewriting: `find` looks at a place in the normalised diagram and returns an equal right side in
+which the box stands, or the reason why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vesalius.compile.terms import Writing, Written, instance
+from vesalius.diagrams.box import Box
+from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.builder import Builder, Label, Use
+from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.graft import Replacement
+from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import ArrayType, is_axis_name
+
+if TYPE_CHECKING:
+    from vesalius.compile.layout import Order
+    from vesalius.compile.scope import Here
+    from vesalius.compile.text import Term
+
+NOMINAL = 1024  # the length of an axis of unknown size, when costs are compared
+
+
+@dataclass(frozen=True)
+class Target:
+    """For what a diagram is compiled: the device, the element type, and sizes that are known.
+
+    `prefer` names kernels that are taken wherever they can stand, `forbid` those that are not
+    taken anywhere. Raises `FormatError` for the name of no kernel.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    prefer: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        from vesalius.compile.kernels import load
+
+        load()
+        for name in (*self.prefer, *self.forbid):
+            if name not in KERNELS:
+                known = ", ".join(KERNELS)
+                raise FormatError(f"no kernel is called {name!r}; there are {known}")
+
+    def length(self, size: Size) -> int:
+        """A size as a number to compare costs by."""
+        known = {v: self.sizes.get(v, NOMINAL) for v in size.variables}
+        try:
+            return max(1, size.at(known))
+        except ValueError:  # an exact quotient of made-up lengths
+            return NOMINAL
+
+
+class Place(Written):
+    """A box of a normalised diagram, at which a kernel may stand; read by labels."""
+
+    def __init__(self, diagram: Diagram, node: Node, target: Target) -> None:
+        super().__init__(diagram)
+        self.node = node
+        self.target = target
+        self.use: Use = self.result(node)
+
+    def length(self, use: Use, label: Label) -> int:
+        """The length of an axis, nominal where it is not known."""
+        return self.target.length(self.size(use, label))
+
+    def right(self, reads: Iterable[Use]) -> Right:
+        """A right side that reads these wires of the diagram."""
+        return Right(self, reads)
+
+
+class Found(NamedTuple):
+    """What a kernel takes over: an equal right side for one wire.
+
+    `replacement` is the pair's right side with what it reads; `note` says to people what of the
+    diagram went into the kernel, and `seconds` what it is expected to take, if that is known.
+    """
+
+    wire: int
+    replacement: Replacement
+    note: str = ""
+    seconds: float | None = None
+
+
+class Right(Writing):
+    """The right side of a rewriting while it is written; `read` is how it reads the diagram."""
+
+    def __init__(self, place: Place, reads: Iterable[Use]) -> None:
+        super().__init__(Builder("right"))
+        self.place = place
+        self.wires: dict[int, int] = {}
+        for wire in dict.fromkeys(use[0] for use in reads):
+            axes: dict[str, Size] = {}
+            names = zip(place.hints[wire], place.types[wire].sizes, strict=True)
+            for name, length in names:
+                axes[fresh_name(name if is_axis_name(name) else "a", axes)] = length
+            handle = self.builder.input(f"x{wire}", ArrayType(axes, place.types[wire].dtype))
+            self.wires[wire] = handle.id
+
+    def read(self, use: Use) -> Use:
+        """A wire of the diagram, here."""
+        return self.wires[use[0]], use[1]
+
+    def copied(self, use: Use) -> Use:
+        """A use of the diagram, here: a number is written again, a wire is read."""
+        if use[0] in self.wires:
+            return self.read(use)
+        opened = self.place.open(use)
+        inner = [self.copied(one) for one in opened.uses]
+        return self.box(opened.box.kind, opened.box.attrs, inner)[0]
+
+    def found(self, result: Use, note: str = "", seconds: float | None = None) -> Found:
+        """The rewriting that puts this result in the place's stead."""
+        place = self.place
+        wire, labels = place.use
+        result = self.expand(result, place.sizes([place.use]))
+        names = tuple(f"a{k}" for k in range(len(result[1])))
+        port = Port("out", result[0], names, tuple(range(len(names))))
+        body = self.builder.finish([port])
+        uses = tuple((w, tuple(range(len(place.types[w].sizes)))) for w in self.wires)
+        axes = tuple(result[1].index(label) for label in labels)
+        return Found(wire, Replacement(body, uses, axes, 0, {}), note, seconds)
+
+
+Find = Callable[[Place], "Found | str"]
+Emit = Callable[["Here", str], "list[Term]"]
+Gives = Callable[[Box, "list[Order]", "list[Order | None]"], "list[Order]"]
+Asks = Callable[[Box, "list[Order]", "list[Order]"], "list[Order | None]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """The declaration of a kernel; everything about it stands here.
+
+    `root` is the kind of box at which it is looked for, and `find(place)` returns the rewriting or
+    the reason why it does not stand there; an empty one says that nothing there is worth a word.
+    `define(variant)` is the diagram that the kernel stands
+    for; it has no parameters, and its axes are declared by size variables. A kernel with several
+    variants (with a mask, without) says which in a text of its own making. `emit(here, variant)`
+    writes the call. `layout` is how it likes its inputs, by default tubes first and then the axes
+    that the definition declares, in order.
+    """
+
+    name: str
+    summary: str
+    root: str
+    find: Find
+    define: Callable[[str], Diagram]
+    emit: Emit
+    layout: tuple[Gives, Asks] | None = None
+
+    @cached_property
+    def _definitions(self) -> dict[str, Diagram]:
+        return {}
+
+    def definition(self, variant: str = "") -> Diagram:
+        """The diagram that a variant stands for, with the name of its box: `name(variant)`."""
+        if variant not in self._definitions:
+            made = self.define(variant)
+            made.name = f"{self.name}({variant})" if variant else self.name
+            self._definitions[variant] = made
+        return self._definitions[variant]
+
+    def box(
+        self,
+        writing: Writing,
+        arguments: Sequence[tuple[Use, Mapping[str, Label]]],
+        made: Mapping[str, Label],
+        variant: str = "",
+    ) -> Use:
+        """The kernel's box on these arguments, each with its labels of the declared axes."""
+        return writing.named(self.definition(variant), arguments, [made])[0]
+
+
+KERNELS: dict[str, Kernel] = {}
+
+
+def kernel(declared: Kernel) -> Kernel:
+    """Enter a kernel into the table of kernels; its name must be free."""
+    if declared.name in KERNELS:
+        raise FormatError(f"a kernel called {declared.name!r} is declared already")
+    KERNELS[declared.name] = declared
+    return declared
+
+
+def kernel_of(box: Box) -> tuple[Kernel, str] | None:
+    """The kernel whose box this is, with its variant: by its name and by what it stands for."""
+    if box.kind is not NAMED:
+        return None
+    name, _, variant = box["name"].partition("(")
+    variant = variant.removesuffix(")")
+    found = KERNELS.get(name)
+    if found is None:
+        return None
+    body: Diagram = box["body"]
+    known: dict[Diagram, bool] = found.__dict__.setdefault("_bodies", {})
+    same = known.get(body)
+    if same is None:
+        same = known[body] = _stands_for(found, variant, body)
+    return (found, variant) if same else None
+
+
+def _stands_for(declared: Kernel, variant: str, body: Diagram) -> bool:
+    """Whether a body is what the kernel stands for, at some sizes."""
+    try:
+        definition = declared.definition(variant)
+    except (KeyError, ValueError):
+        return False
+    sizes: dict[str, Any] = {}
+    if len(definition.inputs) != len(body.inputs):
+        return False
+    for wanted, port in zip(definition.inputs, body.inputs, strict=True):
+        if len(wanted.axes) != len(port.axes):
+            return False
+        lengths = list(body.port_type(port).axes.values())
+        for length, actual in zip(definition.port_type(wanted).axes.values(), lengths, strict=True):
+            if length.variable is not None:
+                sizes[length.variable] = actual
+    made = instance(definition, sizes)
+    return made is body or made == body
+
+
+__all__ = ["KERNELS", "Found", "Kernel", "Place", "Right", "Target", "kernel", "kernel_of"]
