@@ -133,7 +133,8 @@ class Right(Writing):
         body = self.builder.finish([port])
         uses = tuple((w, tuple(range(len(place.types[w].sizes)))) for w in self.wires)
         axes = tuple(result[1].index(label) for label in labels)
-        return Found(wire, Replacement(body, uses, axes, 0, {}), note, seconds)
+        replacement = Replacement(body, uses, axes, 0, {}, {}, {}, {}, "", {})
+        return Found(wire, replacement, note, seconds)
 
 
 Find = Callable[[Place], "Found | str"]
