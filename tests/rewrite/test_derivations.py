@@ -50,7 +50,7 @@ def linear_attention() -> Derivation:
 def self_attention() -> Derivation:
     """All kinds of moves but rules: from scores of any kind to bilinear self-attention."""
     found = Derivation(scored, (), "self-attention")
-    found = found.then(Fill("score", bilinear, "s(x, y) = (x·Wq)·(y·Wk)"))
+    found = found.then(Fill({"score": bilinear}, "s(x, y) = (x·Wq)·(y·Wk)"))
     return found.then(Restrict("y", "x", {"m": "n"})).then(Choose({"r": "2*d"}))
 
 
@@ -58,13 +58,13 @@ def self_attention() -> Derivation:
 
 
 def test_a_filled_learner_reduces_and_read_backwards_abstracts() -> None:
-    filled = derive(scored, Fill("score", bilinear))
+    filled = derive(scored, Fill({"score": bilinear}))
     assert filled.grade.name == "reduces"
     assert set(filled.end.parameters) == {"wv", "score.wq", "score.wk"}
-    lifted = Derivation(filled.end).back(Fill("score", bilinear), scored)
+    lifted = Derivation(filled.end).back(Fill({"score": bilinear}), scored)
     assert lifted.grade.name == "generalises"
     assert lifted.end is scored
-    assert lifted.steps[-1].name == "fill score, backwards"
+    assert lifted.steps[-1].name == "abstract score"
     assert (lifted >> filled).grade == VARIANT  # up and down again: siblings
 
 
@@ -89,7 +89,7 @@ def test_an_input_is_read_in_the_place_of_another() -> None:
         (Choose({"k": 3}), vs.SizeError, "no size 'k'"),
         (Unfold("norm"), NoMatch, "no named box 'norm'"),
         (Unfold(), NoMatch, "no named box"),
-        (Fill("gate", bilinear), vs.StructureError, "no learner 'gate'"),
+        (Fill({"gate": bilinear}), vs.StructureError, "no learner 'gate'"),
     ],
 )
 def test_a_move_that_does_not_fit_is_refused(
@@ -142,7 +142,7 @@ def test_a_step_leads_to_a_stated_target() -> None:
     with pytest.raises(NoMatch, match="gives the diagram wanted"):
         first.reach(RULES["normalise_late"], attention)
     with pytest.raises(NoMatch, match="does not give what it gave"):
-        Derivation(scored).reach(Fill("score", bilinear), scored)
+        Derivation(scored).reach(Fill({"score": bilinear}), scored)
 
 
 # -- what it promises -----------------------------------------------------------------------------
@@ -429,7 +429,7 @@ def test_a_learner_at_two_places_is_filled_by_one_body() -> None:
 
     shared = derive(two, share)
     learner = next(iter(shared.end.learners))
-    filled = shared.then(Fill(learner, layer)).end
+    filled = shared.then(Fill({learner: layer})).end
     assert len(filled.parameters) == 1
     assert len(filled.randoms) == 2  # two applications draw apart
-    assert len(derive(two, Fill("a", layer), Fill("b", layer)).end.parameters) == 2
+    assert len(derive(two, Fill({"a": layer}), Fill({"b": layer})).end.parameters) == 2

@@ -199,7 +199,7 @@ def test_what_a_step_fills_in_is_handed_in() -> None:
     def host(x: "n d") -> "n e":
         return vs.learner("u", x, binds="d", into="e")
 
-    found = derive(host, Fill("u", body))
+    found = derive(host, Fill({"u": body}))
     with pytest.raises(
         NoWitness, match=r"step 1, fill u \(reduces\): nothing says .* hand in 'u\.w'"
     ):

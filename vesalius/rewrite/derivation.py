@@ -13,7 +13,7 @@ move to where the move starts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ class Step:
     @property
     def name(self) -> str:
         """What the step is called."""
-        return f"{self.move.name}, backwards" if self.backwards else self.move.name
+        return self.move.name_backwards if self.backwards else self.move.name
 
     @cached_property
     def grade(self) -> Grade:
@@ -72,7 +72,7 @@ class Derivation:
 
     start: Diagram
     steps: tuple[Step, ...] = ()
-    name: str = ""
+    name: str = field(default="", compare=False)
 
     @property
     def end(self) -> Diagram:

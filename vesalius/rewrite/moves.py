@@ -53,6 +53,11 @@ class Move(ABC):
     def name(self) -> str:
         """What the step is called."""
 
+    @property
+    def name_backwards(self) -> str:
+        """What the step is called when it is read backwards."""
+        return f"{self.name}, backwards"
+
     @abstractmethod
     def apply(self, before: Diagram) -> Diagram:
         """The diagram after the step. Raises `NoMatch` or another `VesaliusError`."""
@@ -126,26 +131,34 @@ class Rewrite(Move):
 
 @dataclass(frozen=True)
 class Fill(Move):
-    """Put a diagram into a learner: a network may be any function, so also this one.
+    """Put diagrams into learners, by name: a network may be any function, so also this one.
 
-    The learner is a hole for all functions of its type, so the functions that remain are among
-    those before: the step reduces, whatever the diagram. Read backwards it abstracts a part of
-    a diagram into a learner, and generalises. Nothing follows for networks of a fixed size.
+    A learner is a hole for all functions of its type, so the functions that remain are among
+    those before: the step reduces, whatever the diagrams. Read backwards it abstracts parts of
+    a diagram into learners, and generalises. Nothing follows for networks of a fixed size.
     """
 
-    learner: str
-    body: Diagram
+    bodies: Mapping[str, Diagram]
     doc: str = ""
     source: str = field(default_factory=_written, compare=False)
 
+    def __post_init__(self) -> None:
+        if not self.bodies:
+            raise FormatError("fill: no learner is given")
+
     @property
     def name(self) -> str:
-        """`fill` and the learner."""
-        return f"fill {self.learner}"
+        """`fill` and the learners."""
+        return f"fill {', '.join(self.bodies)}"
+
+    @property
+    def name_backwards(self) -> str:
+        """`abstract` and the learners."""
+        return f"abstract {', '.join(self.bodies)}"
 
     def apply(self, before: Diagram) -> Diagram:
-        """The diagram with the learner filled."""
-        return before.fill(**{self.learner: self.body})
+        """The diagram with the learners filled."""
+        return before.fill(**self.bodies)
 
     def grade(self, before: Diagram) -> Grade:
         """`reduces`: a learner is filled at all its places at once."""
@@ -230,7 +243,7 @@ class Restrict(Move):
 class Choose(Move):
     """Choose sizes: `Choose({"r": "2*c"})`. What held for all sizes holds for these."""
 
-    sizes: Mapping[str, Size]
+    sizes: Mapping[str, SizeLike]
     doc: str = ""
     source: str = field(default_factory=_written, compare=False)
 
@@ -273,6 +286,11 @@ class Unfold(Move):
     def name(self) -> str:
         """`unfold` and the name of the box."""
         return f"unfold {self.box}".rstrip()
+
+    @property
+    def name_backwards(self) -> str:
+        """`fold` and the name of the box."""
+        return f"fold {self.box}".rstrip()
 
     def apply(self, before: Diagram) -> Diagram:
         """The diagram with the boxes open."""

@@ -9,7 +9,7 @@
 A DIAGRAM is what `Diagram.to_json` writes. A MOVE is one of
 
     {"kind": "rewrite", "rule": "unfold_softmax", "place": 0, "sizes": {"r": "8"}, "lipschitz": 2.0}
-    {"kind": "fill", "learner": "score", "body": DIAGRAM, "doc": "", "source": "own.py:7"}
+    {"kind": "fill", "bodies": {"score": DIAGRAM}, "doc": "", "source": "own.py:7"}
     {"kind": "restrict", "input": "y", "by": "x", "axes": {"m": "n"}, "doc": "", "source": ""}
     {"kind": "choose", "sizes": {"r": "2*c"}, "doc": "", "source": ""}
     {"kind": "unfold", "box": "norm", "doc": "", "source": ""}
@@ -43,7 +43,7 @@ from vesalius.diagrams.serial_values import (
     said,
     shown,
 )
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import Size, SizeLike
 from vesalius.diagrams.types import is_axis_name
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import GRADES
@@ -103,7 +103,7 @@ def _diagram(diagram: Diagram) -> Any:
     return json.loads(diagram.to_json())
 
 
-def _sizes(sizes: Mapping[str, Size]) -> dict[str, str]:
+def _sizes(sizes: Mapping[str, SizeLike]) -> dict[str, str]:
     return {name: str(value) for name, value in sizes.items()}
 
 
@@ -117,8 +117,8 @@ def _move(move: Move) -> dict[str, Any]:
             written["lipschitz"] = move.lipschitz
         return written
     if isinstance(move, Fill):
-        body = _diagram(move.body)
-        return {"kind": "fill", "learner": move.learner, "body": body, **said_of}
+        bodies = {name: _diagram(body) for name, body in move.bodies.items()}
+        return {"kind": "fill", "bodies": bodies, **said_of}
     if isinstance(move, Restrict):
         axes = dict(move.axes)
         return {"kind": "restrict", "input": move.input, "by": move.by, "axes": axes, **said_of}
@@ -235,7 +235,15 @@ def _read_rewrite(written: dict[str, Any], rules: Mapping[str, Rule | Schema]) -
 
 
 def _read_fill(written: dict[str, Any], doc: str) -> Move:
-    return Fill(field(written, "learner", as_name), field(written, "body", _read_diagram), doc)
+    return Fill(field(written, "bodies", _read_bodies), doc)
+
+
+def _read_bodies(value: Any) -> dict[str, Diagram]:
+    names = list(value) if type(value) is dict else []
+    fields = as_object(value, frozenset(), frozenset(names))
+    if not names:
+        raise Bad("a learner, at least, is filled")
+    return {name: field(fields, name, _read_diagram) for name in names}
 
 
 def _read_restrict(written: dict[str, Any], doc: str) -> Move:
@@ -254,7 +262,7 @@ def _read_unfold(written: dict[str, Any], doc: str) -> Move:
 _Reader = Callable[[dict[str, Any], str], Move]
 _READ: dict[str, tuple[frozenset[str], _Reader]] = {
     "rewrite": (frozenset(), _read_unfold),
-    "fill": (frozenset({"learner", "body"}), _read_fill),
+    "fill": (frozenset({"bodies"}), _read_fill),
     "restrict": (frozenset({"input", "by", "axes"}), _read_restrict),
     "choose": (frozenset({"sizes"}), _read_choose),
     "unfold": (frozenset({"box"}), _read_unfold),
