@@ -309,7 +309,7 @@ def check_derivation(derivation: Derivation, *, seed: int = 0, explain: bool = T
     known: dict[Any, Verdict] = {}
     for number, step in enumerate(derivation.steps, 1):
         local = _check_step(step, known, seed, explain)
-        parts.append(_named(local, f"{number}. {step.name}"))
+        parts.append(replace(local, name=f"{number}. {step.name}", grade=step.grade.name))
         if not local:
             reason = f"step {number}, {step.name}: {local.reason}"
             return Verdict(

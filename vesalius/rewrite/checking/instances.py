@@ -24,6 +24,7 @@ from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.apply import _Instance
+from vesalius.rewrite.checking.networks import with_networks
 from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.rule import Rule
 
@@ -133,7 +134,8 @@ def sides_of(
 
 def pair_of(rule: Rule, instance: Instance, functions: Functions | None = None) -> Pair:
     """The two sides of an instance as a pair, whose parameters of one name are one."""
-    return Pair(*sides_of(rule, instance, functions))
+    left, right = with_networks(*sides_of(rule, instance, functions))
+    return Pair(left, right)
 
 
 def _on_inputs(rule: Rule, body: Diagram, instance: Instance, name: str) -> Diagram:

@@ -1,19 +1,27 @@
 """The rule library, a file a family. `RULES` holds every rule by name, `SCHEMAS` every schema."""
 
 from vesalius.rewrite.rule import Rule
-from vesalius.rewrite.rules import exponentials, kernels, reindexing, softmaxes, sums
+from vesalius.rewrite.rules import (
+    exponentials,
+    kernels,
+    mechanisms,
+    reindexing,
+    scans,
+    softmaxes,
+    sums,
+)
 from vesalius.rewrite.schema import Schema
 
 RULES: dict[str, Rule] = {
     value.name: value
-    for module in (sums, exponentials, softmaxes, kernels)
+    for module in (sums, exponentials, softmaxes, kernels, mechanisms)
     for value in vars(module).values()
     if isinstance(value, Rule)
 }
 
 SCHEMAS: dict[str, Schema] = {
     value.name: value
-    for module in (reindexing,)
+    for module in (reindexing, scans)
     for value in vars(module).values()
     if isinstance(value, Schema)
 }

@@ -1,0 +1,141 @@
+"""The derivations between mechanisms: they hold, and lead where they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import vesalius as vs
+from vesalius.anatomy.derivations import DERIVATIONS, UnknownDerivation, recurrent
+from vesalius.rewrite.derivation import Derivation
+
+# Where each derivation starts and ends, with its grade and the step that decides it.
+WANTED = {
+    "softmax-to-linear": ("variant", "scaled_exponential_to_elu_kernel"),
+    "bahdanau-to-vaswani": ("variant", "fill forward, backward, cell"),
+}
+
+
+def test_every_derivation_is_listed_here() -> None:
+    assert list(DERIVATIONS) == list(WANTED)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_derivation_holds_step_by_step(name: str) -> None:
+    found = DERIVATIONS[name]
+    verdict = found.check(explain=False)
+    assert verdict, str(verdict)
+    grade, decisive = WANTED[name]
+    assert found.name == name
+    assert found.grade.name == verdict.grade == grade
+    assert found.decisive is None or found.decisive.name == decisive
+    assert (found.decisive is None) == (not decisive)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_derivation_survives_being_written(name: str) -> None:
+    found = DERIVATIONS[name]
+    assert Derivation.from_json(found.to_json()) == found
+    assert found.inverse().inverse() == found
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_every_step_says_what_it_does_and_where_that_is_written(name: str) -> None:
+    for step in DERIVATIONS[name]:
+        assert step.move.doc
+        assert ".py:" in step.move.source
+    assert DERIVATIONS.entries[name].title
+    assert DERIVATIONS.entries[name].doc
+
+
+def test_an_unknown_derivation_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(UnknownDerivation, match="did you mean 'softmax-to-linear'"):
+        DERIVATIONS["softmax-to-liner"]
+
+
+# -- Bahdanau to Vaswani ------------------------------------------------------------------------
+
+
+def test_what_is_reached_is_the_attention_of_the_catalogue() -> None:
+    found = DERIVATIONS["bahdanau-to-vaswani"]
+    assert found.end == vs.anatomy["multihead"](causal=True)
+
+
+def test_going_down_alone_is_a_reduction() -> None:
+    """Of the translator with holes, read on one sequence; not of Bahdanau's own networks."""
+    found = DERIVATIONS["bahdanau-to-vaswani"]
+    names = [step.name for step in found]
+    up = names.index("fill forward, backward, cell")
+    heads = names.index("add_heads")
+    assert found[:up].grade.name == "generalises"
+    assert found[up:heads].grade.name == "reduces"
+    assert found[up : heads + 1].grade.name == "variant"
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def unit(w: dict[str, np.ndarray], s: np.ndarray, *reads: tuple[str, np.ndarray]) -> np.ndarray:
+    """The gated hidden unit of arXiv 1409.0473, appendix A.1.1, entry by entry."""
+    pre = {gate: s @ w[f"u{gate}"] for gate in "zr"}
+    for gate in "zr":
+        for axis, x in reads:
+            pre[gate] = pre[gate] + x @ w[f"w{gate}_{axis}"]
+    z, r = sigmoid(pre["z"]), sigmoid(pre["r"])
+    new = (r * s) @ w["u"]
+    for axis, x in reads:
+        new = new + x @ w[f"w_{axis}"]
+    return (1 - z) * s + z * np.tanh(new)
+
+
+def test_the_translator_is_bahdanaus() -> None:
+    """Against loops over words, written from the paper."""
+    start = DERIVATIONS["bahdanau-to-vaswani"].start
+    sizes = {"n": 4, "m": 5, "d": 3, "c": 2, "k": 3, "e": 4, "a": 5}
+    made = np.random.default_rng(1)
+    w = {
+        name: made.normal(size=[x.at(sizes) for x in type_.axes.values()])
+        for name, type_ in start.parameters.items()
+    }
+    order = {name: list(type_) for name, type_ in start.parameters.items()}
+
+    def of(prefix: str) -> dict[str, np.ndarray]:
+        return {n.rpartition(".")[2]: x for n, x in w.items() if n.startswith(prefix)}
+
+    assert all(axes[-1] in "kecad" for axes in order.values())
+    x, y = made.normal(size=(4, 3)), made.normal(size=(5, 3))
+    left, right = np.zeros((5, 3)), np.zeros((5, 4))
+    h = np.zeros(3)
+    for j in range(5):
+        h = left[j] = unit(of("forwards"), h, ("d", y[j]))
+    h = np.zeros(4)
+    for j in reversed(range(5)):
+        h = right[j] = unit(of("backwards"), h, ("d", y[j]))
+    s, before, after = np.zeros(2), np.zeros(3), np.zeros(4)
+    score, out = of("decode.score"), of("readout")
+    wanted = []
+    for i in range(4):
+        s = unit(of("decode.cell"), s, ("d", x[i]), ("k", before), ("e", after))
+        energies = np.array(
+            [
+                np.tanh(s @ score["w"] + left[j] @ score["u_left"] + right[j] @ score["u_right"])
+                @ score["v"]
+                for j in range(5)
+            ]
+        )
+        weights = np.exp(energies) / np.exp(energies).sum()
+        before, after = weights @ left, weights @ right
+        wanted.append(before @ out["c_left"] + after @ out["c_right"])
+    given = {name: torch.as_tensor(value) for name, value in w.items()}
+    got = start.evaluate(torch.as_tensor(x), torch.as_tensor(y), parameters=given)
+    assert np.allclose(got.numpy(), np.array(wanted))
+
+
+def test_the_translator_with_holes_is_filled_in_any_order() -> None:
+    holes = recurrent.translator
+    assert len(holes.learners) == 5
+    filled = holes.fill(**recurrent.NETWORKS).fill(score=recurrent.align)
+    assert not filled.learners
+    assert filled.parameters.keys() == DERIVATIONS["bahdanau-to-vaswani"].start.parameters.keys()
