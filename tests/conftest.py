@@ -1,4 +1,4 @@
-"""Hypothesis profiles for the whole suite.
+"""Hypothesis profiles for the whole suite, and one thread for its small tensors.
 
 `ci`, the default, draws the same examples every time. `soak` draws many, at random, and prints
 how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFILE`.
@@ -6,6 +6,7 @@ how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFIL
 
 import os
 
+import torch
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
@@ -17,3 +18,5 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+torch.set_num_threads(1)  # more only wait for each other where every tensor is tiny

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import permutations
+from itertools import islice, permutations
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Draw, Hole, Parameter, Token
@@ -754,4 +754,4 @@ def matches(rule: Rule | Schema, host: Diagram) -> Iterator[Match]:
         return
     for k in range(len(host.nodes)):
         for instance in rule.instances(host, k):
-            yield from Matcher(instance, host).at(k)
+            yield from islice(Matcher(instance, host).at(k), 1)

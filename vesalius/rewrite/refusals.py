@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from vesalius.diagrams.box import Draw, Parameter, Token
 from vesalius.diagrams.boxes.nested import NAMED, SCAN, ports_read, union
+from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError
 from vesalius.diagrams.graph import Diagram
 
@@ -26,7 +27,7 @@ class RuleError(StructureError):
 def refuse(rule: Rule) -> None:
     """Raise `RuleError`, `AxisError` or `SizeError` for a rule that cannot mean what it says."""
     bits = _bits(rule)
-    left, right = (_masks(side, bits) for side in (rule.left, rule.right))
+    left, right = (reads(side, bits) for side in (rule.left, rule.right))
     _check_inputs(rule)
     _check_tubes(rule, left, right, bits)
     _check_axes(rule)
@@ -78,8 +79,8 @@ def _bits(rule: Rule) -> dict[str, int]:
     return bits
 
 
-def _masks(side: Diagram, bits: Mapping[str, int]) -> list[int]:
-    """For each wire, what it depends on."""
+def reads(side: Diagram | Builder, bits: Mapping[str, int]) -> list[int]:
+    """For each wire, the inputs and sources that it depends on, as a mask of their bits."""
     masks: list[int] = []
     for k, node in enumerate(side.nodes):
         kind = node.box.kind
@@ -87,7 +88,7 @@ def _masks(side: Diagram, bits: Mapping[str, int]) -> list[int]:
         if k < len(side.inputs):
             masks.append(bits[side.inputs[k].name])
         elif kind.has_identity and not node.src:
-            masks.append(bits[node.box["token"].name])
+            masks.append(bits.get(node.box["token"].name, 0))
         elif kind is NAMED or kind is SCAN:
             masks.extend(union(below, ports) for ports in ports_read(node.box))
         else:

@@ -17,7 +17,8 @@ box, its axes and what stands below; it *opens* the ports whose boxes belong to 
 says how the right side is built from the same inputs. The left side is read off the host, without
 the axes that none of its boxes binds or makes: they are tubes. Each rule that comes out is a
 rule like any other, refused for the same reasons, checked in the same ways, and kept: the right
-side must depend on nothing but what is opened.
+side must depend on nothing but what is opened. An output that depends on fewer inputs on the right
+side is repeated along their tubes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from functools import cached_property
 from typing import Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Site
+from vesalius.diagrams.boxes.shape import EXPAND
+from vesalius.diagrams.boxes.sources import INPUT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram, Node
@@ -40,6 +43,7 @@ from vesalius.diagrams.verbs.common import place
 from vesalius.diagrams.verbs.nested import output_wire
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.grade import Grade, grade
+from vesalius.rewrite.refusals import reads
 from vesalius.rewrite.rule import Rule, checked, source_of
 from vesalius.rewrite.witness import Witness
 
@@ -123,7 +127,9 @@ class Opened:
         self.read: Axes = tuple(range(len(anchor.box.outs)))
         self.parts: dict[Path, Part] = {anchor.path: anchor}
         for path in paths[1:]:
-            self.parts[path] = self.parts[path[:-1]].below(path[-1])
+            below = self.parts[path] = self.parts[path[:-1]].below(path[-1])
+            if below.kind is INPUT:
+                raise StructureError(f"{below.node!r} is an input of the diagram: not to be opened")
         self._root: dict[tuple[Path, int], tuple[Path, int]] = {}
         for path in paths[1:]:
             above, below = self.parts[path[:-1]], self.parts[path]
@@ -224,13 +230,14 @@ class Opened:
         for (path, port), k in self.leaves.items():
             if k not in inputs:
                 inputs[k] = builder.input(f"x{k}", self.leaf_type(self.parts[path], port))
-        side = Side(self, builder, inputs)
         with builder:
+            side = Side(self, builder, inputs)
             left = tuple(side.outputs[k] for k in self.read)
             right = self._right(side)
             right = right if isinstance(right, tuple) else (right,)
-        if len(right) != len(left):
-            raise StructureError(f"{schema.name}: the right side returns {len(left)} wires")
+            if len(right) != len(left):
+                raise StructureError(f"{schema.name}: the right side returns {len(left)} wires")
+            right = _like(builder, left, right)
         ports = [
             [
                 output_port(builder, name, one.type, wire)
@@ -252,6 +259,26 @@ class Opened:
                 self._witness,
             )
         )
+
+
+def _like(builder: Builder, left: Sequence[Wire], right: Sequence[Wire]) -> list[Wire]:
+    """The right side repeated along the tubes of inputs that the left side alone depends on."""
+    from vesalius.diagrams import verbs
+
+    bits = {port.name: 1 << k for k, port in enumerate(builder.inputs)}
+    found = []
+    for one, wire in zip(left, right, strict=True):
+        masks = reads(builder, bits)
+        lost = masks[one.id] & ~masks[wire.id]
+        for k, port in enumerate(builder.inputs):
+            if lost >> k & 1:
+                model = Wire(builder, port.wire, port.axes)
+                if model.names:
+                    reduce = verbs.any if model.dtype == "bool" else verbs.sum
+                    model = reduce(model, model.names)
+                wire = verbs.like(wire, model)
+        found.append(wire)
+    return found
 
 
 def _output_names(count: int) -> list[str]:
@@ -306,6 +333,19 @@ class Side:
         return tuple(
             output_wire(part.kind.name, self.builder, made, j) for j in range(len(box.outs))
         )
+
+
+def repeated(side: Side, wire: Wire, part: Part, axes: Sequence[int]) -> Wire:
+    """A wire repeated along those axes of a part that have names and that it lacks."""
+    missing: list[tuple[Label, Size]] = [
+        (name, side.opened.size(part, axis))
+        for axis in axes
+        if (name := side.name(part, axis)) and name not in wire.names
+    ]
+    if not missing:
+        return wire
+    made = place("expand", EXPAND, (), [wire], [(wire.id, wire.names)], (), missing)
+    return Wire(side.builder, made.wires.start, tuple(map(str, made.labels[0])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,9 @@ from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.rules import (
     exponentials,
     kernels,
+    linearity,
     mechanisms,
+    named,
     reindexing,
     scans,
     softmaxes,
@@ -21,7 +23,7 @@ RULES: dict[str, Rule] = {
 
 SCHEMAS: dict[str, Schema] = {
     value.name: value
-    for module in (reindexing, scans)
+    for module in (reindexing, linearity, scans, named)
     for value in vars(module).values()
     if isinstance(value, Schema)
 }

@@ -22,7 +22,7 @@ from vesalius.diagrams.boxes.shape import (
     WINDOW,
 )
 from vesalius.diagrams.wire import Wire
-from vesalius.rewrite.schema import Opened, Part, Side, schema
+from vesalius.rewrite.schema import Opened, Part, Side, repeated, schema
 
 UNARY = (SLICE, SPLIT, MERGE, WINDOW, DIAGONAL, EXPAND)
 
@@ -51,11 +51,10 @@ def _late(side: Side, f: Part, ports: Sequence[int]) -> tuple[Wire, ...]:
         old = [side.name(cut, axis) for axis in cut.box.bound]
         new = [side.name(first, axis) for axis in first.box.bound]
         whole[port] = side[cut][0].rename(**dict(zip(old, new, strict=True)))
-    bound = {side.name(first, axis) for axis in first.box.bound}
-    rest = side[first][1:]
+    rest, made = side[first][1:], set(_made(f, ports[0]))
     return tuple(
-        side.call(first, wire, *rest)[0] if bound <= set(wire.names) else wire
-        for wire in side.call(f, *whole)
+        wire if made.isdisjoint(row) else side.call(first, wire, *rest)[0]
+        for wire, row in zip(side.call(f, *whole), f.box.outs, strict=True)
     )
 
 
@@ -124,7 +123,7 @@ def _early(side: Side, r: Part, f: Part, axes: Sequence[int]) -> Wire:
                 wire.rename(**{have[0]: into}) if alone else vs.diagonal(wire, " ".join(have), into)
             )
         elif have:
-            wire = side.call(r, _with(wire, side, f, axes), *index)[0]
+            wire = side.call(r, repeated(side, wire, f, axes), *index)[0]
         pieces.append(wire)
     return side.call(f, *pieces)[r.output(0)]
 
@@ -153,21 +152,10 @@ def _parts(side: Side, f: Part, ports: Sequence[int]) -> tuple[Wire, ...]:
         for port in ports:
             cut = f.below(port)
             piece = side[cut][k].rename(**{side.name(cut, cut.box.bound[k]): name})
-            pieces[port] = _with(piece, side, cut, cut.box.tubes)
+            pieces[port] = repeated(side, piece, cut, cut.box.tubes)
         results.append(side.call(f, *pieces))
-    bound = side.name(first, first.box.bound[0])
+    made = set(_made(f, ports[0]))
     return tuple(
-        side.call(first, *parts)[0] if bound in parts[0].names else parts[0]
-        for parts in zip(*results, strict=True)
+        parts[0] if made.isdisjoint(row) else side.call(first, *parts)[0]
+        for parts, row in zip(zip(*results, strict=True), f.box.outs, strict=True)
     )
-
-
-def _with(wire: Wire, side: Side, part: Part, axes: Sequence[int]) -> Wire:
-    """A wire repeated along those axes of a part that have names and that it lacks."""
-    missing = {
-        name: side.opened.size(part, axis)
-        for axis in axes
-        if (name := side.name(part, axis)) and name not in wire.names
-    }
-    words = [f"{name}:{str(length).replace(' ', '')}" for name, length in missing.items()]
-    return vs.expand(wire, " ".join(words)) if words else wire
