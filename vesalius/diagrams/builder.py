@@ -120,6 +120,9 @@ class Builder:
         """
         if results:
             names = ["out"] if len(results) == 1 else [f"out{i}" for i in range(len(results))]
+            for name in names:
+                if name in outputs:
+                    raise StructureError(f"two outputs are called {name!r}")
             outputs = {**dict(zip(names, results, strict=True)), **outputs}
         ports = []
         for name, wire in outputs.items():

@@ -206,7 +206,6 @@ def finish_as(
 
 
 def same_tokens(diagram: Diagram) -> dict[Token, Token]:
-    """The stand-ins that keep every identity what it is."""
     """Every identity of a diagram as its own stand-in."""
     return {token: token for token, _ in diagram.tokens}
 

@@ -166,6 +166,8 @@ CONCAT = declare(
 def _slice_check(site: Site) -> None:
     start, step, whole = site.box["start"], site.box["step"], site.bound_sizes[0]
     length = site.new_sizes[0]
+    if (length.constant or 0) < 0:
+        raise SizeError(f"slice: {length} entries of an axis of size {whole}; none is negative")
     if not length:
         return
     last = start + (length - 1) * step
@@ -219,6 +221,9 @@ SLICE = declare(
 
 
 def _pad_check(site: Site) -> None:
+    for amount in (site.box["before"], site.box["after"]):
+        if (amount.constant or 0) < 0:
+            raise SizeError(f"pad: {amount} entries are put at one end; none is negative")
     total = site.box["before"] + site.bound_sizes[0] + site.box["after"]
     if total != site.new_sizes[0]:
         raise SizeError(f"pad: the padded axis is of size {total}, not {site.new_sizes[0]}")
@@ -259,9 +264,11 @@ PAD = declare(
 def _window_check(site: Site) -> None:
     whole = site.bound_sizes[0]
     positions, width = site.new_sizes
+    if width.constant is not None and width.constant < 1:
+        raise SizeError(f"window: a window is 1 entry wide or more, not {width}")
     span = (positions - 1) * site.box["stride"] + (width - 1) * site.box["dilation"]
     room = (whole - 1 - span).constant
-    if room is not None and room < 0:
+    if (room is not None and room < 0) or (positions.constant or 0) < 0:
         raise SizeError(f"window: {positions} windows of {width} do not fit in {whole} entries")
 
 
