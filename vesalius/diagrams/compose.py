@@ -491,7 +491,11 @@ def expose(diagram: Diagram, names: Sequence[str]) -> Diagram:
 
 
 def fold(diagram: Diagram, name: str | None = None) -> Diagram:
-    """A diagram of one named box, whose body is this diagram."""
+    """A diagram of one named box, whose body is this diagram.
+
+    Parameters and random sources become inputs of the box, by name and in order: so two equal
+    diagrams whose parameters have other names fold into two boxes.
+    """
     builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
     inner = diagram
     if name is not None:
