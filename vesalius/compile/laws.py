@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vesalius.compile.normalise import Parts, law
 from vesalius.compile.terms import Writing
@@ -18,44 +18,54 @@ from vesalius.diagrams.builder import Label, Use
 def softmax_from_its_definition(w: Writing, parts: Parts) -> Use | None:
     """exp(s) / Σ_m exp(s) = softmax_m(s), wherever in a product the two factors stand.
 
-    So also Σ_m exp(s)·v / Σ_m exp(s) = Σ_m softmax_m(s)·v: the exponential is looked for inside
-    the contractions that this product reads.
+    So also Σ_m exp(s)·v / Σ_m exp(s) = Σ_m softmax_m(s)·v: both factors are looked for inside the
+    contractions that this product reads.
     """
-    for k, use in enumerate(parts.uses):
+    product = _Product(w, parts.uses, parts.bound)
+    for place, k, use in product.factors():
         total = w.applied(use, "reciprocal")
         if total is None or w.kind(total[0]) is not CONTRACT:
             continue
         below = w.open(total[0])
         if len(below.uses) != 1 or w.applied(below.uses[0], "exp") is None:
             continue
-        wire, labels = below.uses[0]
-        rest = [*parts.uses[:k], *parts.uses[k + 1 :]]
-        found = _replaced(w, rest, wire, labels, set(below.bound))
-        if found is not None:
-            return w.contract(found, parts.bound)
+        over = set(below.bound)
+        for other, j, one in product.factors():
+            own = _same_but(one, below.uses[0], over)
+            if own is not None:
+                (inside,) = w.applied(one, "exp") or ()
+                other.uses[j] = w.softmax(inside, own)
+                del place.uses[k]
+                return product.written(w)
     return None
 
 
-def _replaced(
-    w: Writing, uses: Sequence[Use], wire: int, labels: Sequence[Label], over: set[Label]
-) -> list[Use] | None:
-    """The uses with one exponential among the factors replaced by its softmax."""
-    for k, use in enumerate(uses):
-        new: Use | None = None
-        if use[0] == wire:
-            own = [x for x, y in zip(use[1], labels, strict=True) if y in over]
-            same = all(x == y or y in over for x, y in zip(use[1], labels, strict=True))
-            if same:
-                (inside,) = w.applied(use, "exp") or ()
-                new = w.softmax(inside, own)
-        elif w.kind(use) is CONTRACT and w.single(use[0]):
-            opened = w.open(use)
-            found = _replaced(w, opened.uses, wire, labels, over)
-            if found is not None:
-                new = w.contract(found, opened.bound)
-        if new is not None:
-            return [*uses[:k], new, *uses[k + 1 :]]
-    return None
+class _Product:
+    """A contraction, with those that only it reads opened: a tree of factors."""
+
+    def __init__(self, w: Writing, uses: Sequence[Use], bound: Sequence[Label]) -> None:
+        self.uses: list[Use | _Product] = []
+        self.bound = bound
+        for use in uses:
+            if w.kind(use) is CONTRACT and w.single(use[0]):
+                opened = w.open(use)
+                self.uses.append(_Product(w, opened.uses, opened.bound))
+            else:
+                self.uses.append(use)
+
+    def factors(self) -> Iterator[tuple[_Product, int, Use]]:
+        """Each factor, with the product and the place in which it stands."""
+        for k, use in enumerate(self.uses):
+            if isinstance(use, _Product):
+                yield from use.factors()
+            else:
+                yield self, k, use
+
+    def written(self, w: Writing) -> Use:
+        """The contraction with its factors as they are now."""
+        uses = [use.written(w) if isinstance(use, _Product) else use for use in self.uses]
+        carried = {x for use in uses for x in use[1]}
+        return w.contract(uses, [x for x in self.bound if x in carried])
 
 
 @law("exp")
@@ -140,3 +150,18 @@ def dead_shift(w: Writing, parts: Parts) -> Use | None:
     wide = w.expand(rest, {x: size for x, size in sizes.items() if x in over})
     made = w.box(SOFTMAX, (), [wide], parts.bound)[0]
     return w.expand(made, sizes)
+
+
+# -- quotients ----------------------------------------------------------------------------------
+
+
+@law("reciprocal")
+def reciprocal_of_a_product(w: Writing, parts: Parts) -> Use | None:
+    """1/(x·y) = 1/x · 1/y: each factor of a denominator goes where the factor belongs"""
+    (below,) = parts.uses
+    if w.kind(below) is not CONTRACT or not w.single(below[0]):
+        return None
+    opened = w.open(below)
+    if opened.bound:
+        return None
+    return w.contract([w.apply("reciprocal", use) for use in opened.uses])

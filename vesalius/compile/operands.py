@@ -1,29 +1,17 @@
-"""The operands of softmax attention: queries, keys, values, scale and masks, from any spelling.
+"""Writes the operands of attention: queries, keys, values, scale and masks, for a kernel's box.
 
-One product of queries and keys has to be among the scores. A product more whose factors split
-between queries and keys (ALiBi, a bias of low rank, a bias of the keys alone) becomes further
-channels of both; what depends on the query alone is dropped, since a softmax ignores it; what does
-not split is added as a mask. Factors of the queries and of the keys (norms, temperatures) go into
-them, numbers into the scale.
+Factors of the queries and of the keys (norms, temperatures) go into them, numbers into the scale;
+products that split become channels, the others a bias; several axes of keys are merged into one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from vesalius.compile.attention import Parts, Split
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right
-from vesalius.compile.scores import (
-    Condition,
-    Factor,
-    Mix,
-    Scores,
-    Summand,
-    is_causal,
-    read_mix,
-    read_scores,
-)
+from vesalius.compile.scores import Condition, Factor, Summand, is_causal
 from vesalius.compile.terms import Axis
 from vesalius.diagrams.boxes.shape import MERGE, SPLIT
 from vesalius.diagrams.builder import Label, Use
@@ -31,112 +19,6 @@ from vesalius.diagrams.sizes import ONE, Size, product, size
 
 ALIGNMENT = 8  # widths are padded to a multiple of this when channels are added
 EXACT = 256  # positions are carried by two channels, both exact in bfloat16
-
-
-@dataclass
-class Parts:
-    """The operands of attention, read from a diagram and sorted."""
-
-    mix: Mix
-    scores: Scores
-    key: Label
-    query: Label | None
-    tubes: frozenset[Label]  # axes of the keys or values along which everything is mapped
-    main: Summand
-    channels: list[Summand]  # further products that split
-    dense: list[Summand]  # those that don't
-
-
-def read_parts(place: Place) -> Parts | str:
-    """The operands of attention at a place, or the reason why it is none of that kind."""
-    mix = read_mix(place, place.use)
-    if isinstance(mix, str):
-        return mix
-    if not place.single(mix.weights[0]):
-        return "the weights are used elsewhere too"
-    if len(mix.keys) != 1:
-        return "the softmax is over several axes; merge them before"
-    return _sorted(place, mix)
-
-
-def _sorted(place: Place, mix: Mix) -> Parts | str:
-    """Queries and keys told apart, and each summand put where it belongs."""
-    key = mix.keys[0]
-    carried = {x for use in mix.values for x in use[1]}
-    free = [x for x in mix.scores[1] if x != key]
-    queries = [x for x in free if x not in carried]
-    scores = read_scores(place, mix.scores, [key], queries)
-    alive = [s for s in scores.summands if key in s.labels or key in s.bound]
-    splitting = [s for s in alive if s.bound and _sides(s, key)[0] and _sides(s, key)[1]]
-    if not splitting:
-        return _no_product(place, alive)
-
-    def foreign(summand: Summand) -> int:
-        return len(_labels(_sides(summand, key)[1]) & set(queries))
-
-    main = min(splitting, key=lambda s: (foreign(s), -_width(place, s)))
-    of_keys = _labels(_sides(main, key)[1])
-    own = [x for x in queries if x not in of_keys]
-    if queries and not own:
-        return "the keys differ from query to query"
-    channels: list[Summand] = []
-    dense: list[Summand] = []
-    for summand in alive:
-        if summand is main:
-            continue
-        split = not _labels(_sides(summand, key)[1]) & set(own)
-        (channels if split else dense).append(summand)
-    query = _query(place, mix, scores, own, dense)
-    tubes = frozenset(x for x in free if x != query)
-    return Parts(mix, scores, key, query, tubes, main, channels, dense)
-
-
-def _no_product(place: Place, alive: Sequence[Summand]) -> str:
-    for summand in alive:
-        for factor in summand.factors:
-            box = place.node_of(factor.uses[0][0]).box
-            if box.kind.name == "pointwise" and len(factor.uses) == 1:
-                return f"the scores go through {box['function'].name} before the softmax"
-    return "the scores hold no sum of products of queries and keys"
-
-
-def _sides(summand: Summand, key: Label) -> tuple[list[Factor], list[Factor]]:
-    """The factors of the queries and those of the keys."""
-    queries = [f for f in summand.factors if key not in f.labels]
-    return queries, [f for f in summand.factors if key in f.labels]
-
-
-def _labels(factors: Sequence[Factor]) -> set[Label]:
-    return {x for factor in factors for x in factor.labels}
-
-
-def _width(place: Place, summand: Summand) -> int:
-    sizes = place.sizes(use for factor in summand.factors for use in factor.uses)
-    return place.target.length(product(sizes[x] for x in summand.bound))
-
-
-def _query(
-    place: Place, mix: Mix, scores: Scores, own: Sequence[Label], dense: Sequence[Summand]
-) -> Label | None:
-    """Which of the axes that only queries have is the kernel's; the others are tubes."""
-    if len(own) < 2:
-        return own[0] if own else None
-    key = mix.keys[0]
-    sizes = place.sizes([mix.scores])
-    masked = {x for c in scores.conditions for x in c.use[1]} | {
-        x for summand in dense for x in summand.labels
-    }
-
-    def rank(label: Label) -> tuple[Any, ...]:
-        return (
-            any(is_causal(place, c, label, key) for c in scores.conditions),
-            label in masked,
-            sizes[label] == sizes[key],
-            sizes[label].constant is None,
-            place.target.length(sizes[label]),
-        )
-
-    return max(own, key=rank)
 
 
 class _Block(NamedTuple):
@@ -155,34 +37,38 @@ class Operands:
         self.parts = parts
         self.notes: list[str] = []
         reads = [*parts.mix.values, *parts.mix.rest, *(c.use for c in parts.scores.conditions)]
-        for summand in (parts.main, *parts.channels, *parts.dense):
-            reads += [use for factor in summand.factors for use in factor.uses]
+        summands = [parts.main.summand, *(s.summand for s in parts.channels), *parts.dense]
+        reads += [use for s in summands for factor in s.factors for use in factor.uses]
         self.right: Right = place.right(use for use in reads if not place.is_number(use))
         self.sizes = place.sizes([*reads, parts.mix.scores])
+        keys = parts.mix.keys
+        self.key: Label = keys[0] if len(keys) == 1 else Axis("m")
 
     def found(self, kernel: Kernel) -> Found:
         """The right side in full, with the box of a kernel that takes these operands."""
         parts, right = self.parts, self.right
-        blocks = [self._block(parts.main)]
-        scale = self._scale(parts.main)
+        blocks = [self._block(parts.main, bare=True)]
+        scale = self._scale(parts.main.summand)
         if parts.channels:
             # The further channels have scales of their own: all go into the queries.
             blocks[0] = blocks[0]._replace(queries=right.contract([blocks[0].queries, scale]))
-            for summand in parts.channels:
-                blocks += self._channels(summand)
+            for split in parts.channels:
+                blocks += self._channels(split)
             scale = right.number(1.0)
         q, k, width = self._joined(blocks)
         query = parts.query or Axis("n")
         q = right.expand(q, {query: self.sizes.get(query, ONE)})
         v, rest = self._values()
-        e, v, made = self._one_axis(v, [x for x in v[1] if x != parts.key and x not in parts.tubes])
+        own = [x for x in v[1] if x not in parts.mix.keys and x not in parts.tubes]
+        e, v, made = self._one_axis(v, own)
         variant, masks = self._masks(query)
+        key = self.key
         result = kernel.box(
             right,
             [
                 (q, {"n": query, "c": width}),
-                (k, {"m": parts.key, "c": width}),
-                (v, {"m": parts.key, "e": e}),
+                (self._merged(k), {"m": key, "c": width}),
+                (self._merged(v), {"m": key, "e": e}),
                 (scale, {}),
                 *masks,
             ],
@@ -196,6 +82,15 @@ class Operands:
         over = [x for x in parts.mix.bound if x in result[1] or any(x in f[1] for f in rest)]
         return right.found(right.contract([result, *rest], over), "; ".join(self.notes))
 
+    def _merged(self, use: Use) -> Use:
+        """A use with its keys along one axis."""
+        keys = self.parts.mix.keys
+        if len(keys) == 1 or set(keys).isdisjoint(use[1]):
+            return use
+        whole = self.right.expand(use, {x: self.sizes[x] for x in keys})
+        length = product(self.sizes[x] for x in keys)
+        return self.right.box(MERGE, (), [whole], keys, [(self.key, length)])[0]
+
     # -- queries and keys -----------------------------------------------------------------------
 
     def _product(self, factors: Sequence[Factor], over: Sequence[Label] = ()) -> Use | None:
@@ -205,20 +100,15 @@ class Operands:
         carried = {x for use in uses for x in use[1]}
         return right.contract(uses, [x for x in over if x in carried]) if uses else None
 
-    def _sides(self, summand: Summand) -> tuple[Use | None, Use | None, list[Label]]:
-        """The product split: queries, keys, and the labels along which they are summed."""
-        queries, keys = _sides(summand, self.parts.key)
-        shared = _labels(queries) & _labels(keys) & set(summand.bound)
-        inner = [x for x in summand.bound if x not in shared]
-        joint = [x for x in summand.bound if x in shared]
-        return self._product(queries, inner), self._product(keys, inner), joint
-
-    def _block(self, summand: Summand) -> _Block:
-        right = self.right
-        queries, keys, labels = self._sides(summand)
-        assert keys is not None, "a summand that splits has factors of the keys"
-        queries = self._scaled(queries, summand) if summand is not self.parts.main else queries
-        assert queries is not None
+    def _block(self, split: Split, bare: bool = False) -> _Block:
+        """The two sides of a product along one axis of channels; `bare` leaves out the scale."""
+        right, labels = self.right, split.channels
+        inner = [x for x in split.summand.bound if x not in labels]
+        factors = self._product(split.queries, inner)
+        keys = self._product(split.keys, inner)
+        queries = factors if bare else self._scaled(factors, split.summand)
+        assert queries is not None, "the main product has factors on both sides"
+        assert keys is not None, "a product that splits has factors of the keys"
         if len(labels) == 1:
             return _Block(self._float(queries), self._float(keys), labels[0])
         label = Axis("c")
@@ -242,17 +132,15 @@ class Operands:
         scale = self._scale(summand)
         return scale if queries is None else self.right.contract([queries, scale])
 
-    def _channels(self, summand: Summand) -> list[_Block]:
+    def _channels(self, split: Split) -> list[_Block]:
         """Further channels; positions are split so that bfloat16 carries them exactly."""
         right = self.right
-        block = self._block(summand)
-        keys = _sides(summand, self.parts.key)[1]
-        whole = all(self.place.dtype(use) == "int" for f in keys for use in f.uses)
+        block = self._block(split)
         self.notes.append("a bias of low rank became channels of queries and keys")
-        if not whole:
+        if any(self.place.dtype(use) != "int" for f in split.keys for use in f.uses):
             return [block]
-        positions = self._product(keys)
-        assert positions is not None
+        positions = self._product(split.keys)
+        assert positions is not None, "a product that splits has factors of the keys"
         low = right.apply("remainder", positions, right.number(EXACT))
         high = right.add([positions, right.apply("negate", low)])
         return [
@@ -266,14 +154,10 @@ class Operands:
         if len(blocks) == 1:
             return blocks[0]
         label = Axis("c")
-        known = blocks[0]
-        more = (
-            sum(1 for _ in blocks[1:])
-            if all(right.size(b.keys, b.label) == ONE for b in blocks[1:])
-            else 0
-        )
-        total = right.size(known.keys, known.label).constant
-        missing = -((total or 0) + more) % ALIGNMENT if more else 0
+        more = [right.size(block.keys, block.label).constant for block in blocks]
+        # The width of the main channels, where it is open, is one that kernels like.
+        total = sum(width or 0 for width in more)
+        missing = -total % ALIGNMENT if None not in more[1:] else 0
         sides = []
         for queries in (True, False):
             parts = [(b.queries if queries else b.keys, b.label) for b in blocks]
@@ -294,11 +178,14 @@ class Operands:
         for factor in list(rest):
             shared = {x for use in values for x in use[1]} & set(factor[1]) & inside
             elsewhere = {x for use in rest if use != factor for x in use[1]}
-            if not shared or shared & elsewhere or set(factor[1]) & set(mix.scores[1]):
+            mapped = set(factor[1]) & set(mix.scores[1])
+            if not shared or shared & elsewhere or not mapped <= self.parts.tubes:
                 continue
             before = product(place.size(factor, x) for x in shared)
-            after = product(place.size(factor, x) for x in factor[1] if x not in shared)
-            if place.target.length(after) < place.target.length(before):
+            own = [x for x in factor[1] if x not in shared and x not in mapped]
+            after = product(place.size(factor, x) for x in own)
+            grows = place.target.length(after) - place.target.length(before)
+            if grows < 0 or (grows == 0 and len(values) == 1 and len(rest) > 1):
                 values.append(factor)
                 rest.remove(factor)
         outside = {x for use in rest for x in use[1]} | set(mix.scores[1])
@@ -333,7 +220,8 @@ class Operands:
         arguments: list[tuple[Use, dict[str, Label]]] = []
 
         def argue(name: str, use: Use) -> None:
-            pairs = (("n", query), ("m", parts.key))
+            use = self._merged(use)
+            pairs = (("n", query), ("m", self.key))
             axes = {letter: label for letter, label in pairs if label in use[1]}
             words.append(f"{name}:{''.join(axes)}")
             arguments.append((use, axes))
@@ -357,8 +245,10 @@ class Operands:
         return " ".join(words), arguments
 
     def _is_causal(self, condition: Condition) -> bool:
-        query = self.parts.query
-        return query is not None and is_causal(self.place, condition, query, self.parts.key)
+        query, keys = self.parts.query, self.parts.mix.keys
+        if query is None or len(keys) > 1:
+            return False
+        return is_causal(self.place, condition, query, keys[0])
 
     def _truth(self, condition: Condition) -> Use:
         use = self.right.copied(condition.use)

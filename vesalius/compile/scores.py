@@ -121,9 +121,20 @@ def _weights(
 # -- the scores ---------------------------------------------------------------------------------
 
 
-def read_scores(r: Reading, use: Use, keys: Iterable[Label], queries: Iterable[Label]) -> Scores:
-    """The scores as a sum of products; `queries` are axes that no key carries."""
+def read_scores(
+    r: Reading,
+    use: Use,
+    keys: Iterable[Label],
+    queries: Iterable[Label],
+    ordered: Sequence[tuple[Label, Label]] = (),
+) -> Scores:
+    """The scores as a sum of products; `queries` are axes that no key carries.
+
+    `ordered` are pairs of axes such that only scores count where the position along the first is
+    at least that along the second: the absolute value of their distance is the distance there.
+    """
     reader = _ScoreReader(r, set(keys), set(queries), set(use[1]))
+    reader.ordered = ordered
     reader.visit(use, (), (), (), False)
     return Scores(tuple(reader.summands), tuple(reader.conditions))
 
@@ -136,6 +147,7 @@ class _ScoreReader:
         self.keys = keys
         self.queries = queries
         self.every = every
+        self.ordered: Sequence[tuple[Label, Label]] = ()
         self.summands: list[Summand] = []
         self.conditions: list[Condition] = []
 
@@ -170,6 +182,10 @@ class _ScoreReader:
         if inside is not None and r.dtype(inside[0]) == "int":
             self.visit(inside[0], factors, numbers, bound, negative)
             return
+        sign = self._sign(use)
+        if sign:
+            self.visit(r.open(use).uses[0], factors, numbers, bound, negative != (sign < 0))
+            return
         kind = r.kind(use)
         if kind is ADD:
             for one in r.open(use).uses:
@@ -189,21 +205,27 @@ class _ScoreReader:
         bound: tuple[Label, ...],
         negative: bool,
     ) -> None:
-        """A product: its factors join those around it; a factor that is wide is read itself."""
+        """A product: its factors join those around it; a sum among them is multiplied out."""
         opened = self.r.open(use)
         bound = (*bound, *opened.bound)
-        wide: Use | None = None
-        for one in opened.uses:
+        todo, sums = list(opened.uses), list[Use]()
+        while todo:
+            one = todo.pop(0)
             if self.r.is_number(one):
                 numbers = (*numbers, one)
-            elif wide is None and self.wide(one):
-                wide = one
-            else:
+            elif not self.wide(one):
                 more, sign, factor = self._narrow(one)
                 numbers, negative = (*numbers, *more), negative != sign
                 factors = (*factors, factor)
-        if wide is not None:
-            self.visit(wide, factors, numbers, bound, negative)
+            elif self.r.kind(one) is CONTRACT:
+                inner = self.r.open(one)
+                todo, bound = [*inner.uses, *todo], (*bound, *inner.bound)
+            else:
+                sums.append(one)
+        if sums:
+            first, *rest = sums
+            factors = (*factors, *(Factor((one,)) for one in rest))
+            self.visit(first, factors, numbers, bound, negative)
         else:
             self.summands.append(Summand(factors, numbers, bound, negative))
 
@@ -239,6 +261,18 @@ class _ScoreReader:
             if numbers and left:
                 return numbers, False, Factor(left, opened.bound)
         return (), False, Factor((use,))
+
+    def _sign(self, use: Use) -> int:
+        """The sign of what stands in an absolute value, where it is known; else 0."""
+        inside = self.r.applied(use, "abs") if self.ordered else None
+        line = read_line(self.r, inside[0]) if inside else None
+        if line is None or line.constant != ZERO:
+            return 0
+        for query, key in self.ordered:
+            for sign in (1, -1):
+                if line.slopes == {query: sign, key: -sign}:
+                    return sign
+        return 0
 
     def _hidden(self, use: Use, numbers: tuple[Use, ...], negative: bool) -> bool:
         """Read `where(c, s, −∞)`; a scale around it is positive, so −∞ stays what it is."""

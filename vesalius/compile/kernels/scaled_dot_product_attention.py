@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import vesalius.diagrams.verbs as vs
+from vesalius.compile.attention import read_parts
 from vesalius.compile.folding import Factor, Number
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
-from vesalius.compile.operands import Operands, read_parts
+from vesalius.compile.operands import Operands
 from vesalius.compile.scope import Here, Operand, permuted
 from vesalius.compile.text import PRODUCT, SIGN, Term, apply, index, method
 from vesalius.diagrams.builder import Builder
