@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import vesalius as vs
 from vesalius import testing
-from vesalius.compile.laws import LAWS
-from vesalius.compile.normalise import normalise
+from vesalius.compile.normalise import LAWS, normalise
+from vesalius.diagrams.graph import Port
 from vesalius.rewrite.check import check
 from vesalius.rewrite.rules import RULES
 
@@ -31,8 +31,9 @@ def definition(s: "m", v: "m") -> equal("", ""):
 def definition_inside(s: "h m", v: "m e", w: "h e") -> equal("", ""):
     e = vs.exp(s)
     mixed = vs.contract(e, v, over="m")
+    weighted = vs.contract(vs.softmax(s, "m"), v, over="m")
     return equal(vs.contract(mixed, w / vs.sum(e, "m"), over="h e"),
-                 vs.contract(vs.contract(vs.softmax(s, "m"), v, over="m"), w, over="h e"))  # fmt: skip
+                 vs.contract(weighted, w, over="h e"))  # fmt: skip
 
 
 @vs.diagram
@@ -58,9 +59,7 @@ def indicator(s: "m", c: "m bool") -> equal("m", "m"):
 
 @vs.diagram
 def shift(s: "n m", a: "n", b: "h") -> equal("h n m", "h n m"):
-    weights = vs.softmax(s, "m")
-    wide = vs.expand(weights, {"h": b.axes["h"]}) if False else vs.like(weights, s + b)
-    return equal(vs.softmax(s - a + b, "m"), wide)
+    return equal(vs.softmax(s - a + b, "m"), vs.like(vs.softmax(s, "m"), s + b))
 
 
 @vs.diagram
@@ -70,7 +69,7 @@ def maximum(s: "n m") -> equal("n m", "n m"):
 
 @vs.diagram
 def quotient(x: "n", y: "m", z: "") -> equal("n m", "n m"):
-    return equal(z / (x * y), z * vs.reciprocal(x) * vs.reciprocal(y))
+    return equal(z / (x * y), z * (vs.reciprocal(x) * vs.reciprocal(y)))
 
 
 PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, shift, maximum,
@@ -83,7 +82,11 @@ def side(pair, name):
     for port in pair.inputs:
         wires.append(builder.input(port.name, pair.port_type(port)))
     results = pair(*wires)
-    return builder.diagram(results[[p.name for p in pair.outputs].index(name)])
+    for port, wire in zip(pair.outputs, results, strict=True):
+        if port.name == name:
+            slots = tuple(wire.names.index(axis) for axis in port.axes)
+            return builder.finish([Port("out", wire.id, port.axes, slots)])
+    raise KeyError(name)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda d: d.name)
@@ -93,7 +96,7 @@ def test_a_law_turns_left_into_right(pair, tubes) -> None:
     left, right = side(pair, "left"), side(pair, "right")
     assert left != right
     assert normalise(left) == normalise(right)
-    assert normalise(right) == right or pair.name == "quotient"
+    assert normalise(right) == right
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda d: d.name)
@@ -104,7 +107,9 @@ def test_both_sides_compute_the_same(pair) -> None:
         for port in pair.inputs:
             sizes, dtype = pair.types[port.wire]
             shape = [s.at({v: n + k for k, v in enumerate("mnhe")}) for s in sizes]
-            inputs.append(torch.rand(shape) > 0.4 if dtype == "bool" else torch.randn(shape).double())
+            inputs.append(
+                torch.rand(shape) > 0.4 if dtype == "bool" else torch.randn(shape).double()
+            )
         left, right = pair.evaluate(*inputs)
         torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
 
@@ -133,7 +138,7 @@ def test_every_law_has_a_pair() -> None:
 @pytest.mark.parametrize("name", ["unfold_softmax", "reciprocal_of_product"])
 def test_rules_of_the_library_hold_in_normal_form(name) -> None:
     rule = RULES[name]
-    assert check(rule).holds
+    assert check(rule).ok
     assert normalise(rule.left) == normalise(rule.right)
 
 

@@ -18,6 +18,8 @@ from vesalius.diagrams.builder import Use
 from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graft import Opening, Replacement
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.rewrite.match import Matcher
+from vesalius.rewrite.rule import Rule
 
 
 class Chosen(NamedTuple):
@@ -32,14 +34,16 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
     target = target or Target()
     by_root: dict[str, list[Kernel]] = {}
     for one in KERNELS.values():
-        by_root.setdefault(one.root, []).append(one)
+        for root in one.roots:
+            by_root.setdefault(root, []).append(one)
     replacing: dict[int, Replacement] = {}
     choices: list[Choice] = []
+    matchers: dict[Rule, Matcher] = {}
     for node in diagram.boxes:
         kernels = by_root.get(node.box.kind.name, ())
         if not kernels:
             continue
-        place = Place(diagram, node, target)
+        place = Place(diagram, node, target, matchers)
         choice, found = _at(place, kernels)
         if found is not None:
             replacing[found.wire] = found.replacement
@@ -54,11 +58,10 @@ def _at(place: Place, kernels: Sequence[Kernel]) -> tuple[Choice, Found | None]:
     offers: list[tuple[Kernel, Found]] = []
     reasons: dict[str, str] = {}
     for one in kernels:
-        if one.name in forbid:
+        found = one.found(place)
+        if isinstance(found, Found) and one.name in forbid:
             reasons[one.name] = "it is forbidden"
-            continue
-        found = one.find(place)
-        if isinstance(found, Found):
+        elif isinstance(found, Found):
             offers.append((one, found))
         elif found:  # an empty reason: no place of that kind at all
             reasons[one.name] = found

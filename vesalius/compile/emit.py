@@ -15,7 +15,11 @@ from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.listing import signature
 
-_FOUND_IN = {"FUNCTIONS": "vesalius.diagrams.boxes.pointwise", "OWN": "vesalius.diagrams.boxes.own"}
+_FOUND_IN = {
+    "FUNCTIONS": "vesalius.diagrams.boxes.pointwise",
+    "KERNELS": "vesalius.compile.kernels",
+    "OWN": "vesalius.diagrams.boxes.own",
+}
 
 
 def lowered(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from vesalius.compile.kernels.kernel import kernel_of
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.graph import Diagram, Node
 
@@ -92,6 +93,9 @@ def _slots(row: Order, axes: Order) -> Order:
 
 
 def _rules(node: Node) -> tuple[Gives, Asks]:
+    found = kernel_of(node.box)
+    if found is not None and found[0].layout is not None:
+        return found[0].layout
     return RULES.get(node.box.kind.name, (_called, _asks_called))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.compile import names
-from vesalius.compile.kernels.kernel import kernel_of
+from vesalius.compile.kernels.kernel import Kernel, kernel_of
 from vesalius.compile.layout import (
     Order,
     argument_orders,
@@ -164,7 +164,7 @@ def named(here: Here) -> list[Term]:
     found = kernel_of(box)
     if found is not None:
         kernel, variant = found
-        return kernel.emit(here, variant)
+        return kernel.emit(here, variant) if kernel.emit is not None else _kernel(here, kernel)
     body: Diagram = box["body"]
     call = _call(here, body, port_tubes(box), box["name"], 0)
     orders = argument_orders(box, call.tubes)
@@ -174,6 +174,20 @@ def named(here: Here) -> list[Term]:
         _widened(here, result, tubes, output)
         for output, (result, tubes) in enumerate(zip(results, call.results, strict=True))
     ]
+
+
+def _kernel(here: Here, kernel: Kernel) -> list[Term]:
+    """A call of a kernel's function, on tensors with all tubes and then the declared axes."""
+    box = here.box
+    called = here.scope.program.register(kernel.name, f"KERNELS[{kernel.name!r}].function")
+    tubes = tube_order(box, [here.axes(p) for p in range(len(box.maps))])
+    arguments = [
+        here.full(here.operand(port), (*tubes, *(a for a in box.bound if a in row)))
+        for port, row in enumerate(box.maps)
+    ]
+    results = _results(here, apply(called, *arguments, heavy=True))
+    made = output_orders(box, tubes)
+    return [permuted(result, made[k], here.out(k)) for k, result in enumerate(results)]
 
 
 def _results(here: Here, term: Term) -> list[Term]:

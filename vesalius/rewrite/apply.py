@@ -103,6 +103,15 @@ def rewrite(host: Diagram, *found: Match) -> Applied:
     return Applied(result, tuple(images), wires)
 
 
+def replacements(match: Match) -> dict[int, Replacement]:
+    """For each wire of the host that a match replaces, what stands there instead."""
+    first = _replacement(match)
+    return {
+        wire: first._replace(labels=labels, output=j)
+        for j, (wire, labels) in enumerate(match.outputs)
+    }
+
+
 def _replacement(match: Match) -> Replacement:
     """What stands for each output of a match; the fields of an output are filled in later."""
     body, uses = instance(match)

@@ -24,6 +24,10 @@ from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, is_axis_name
+from vesalius.rewrite.apply import replacements
+from vesalius.rewrite.grade import grade
+from vesalius.rewrite.match import Matcher, Pattern
+from vesalius.rewrite.rule import Rule, checked
 
 if TYPE_CHECKING:
     from vesalius.compile.layout import Order
@@ -68,11 +72,24 @@ class Target:
 class Place(Written):
     """A box of a normalised diagram, at which a kernel may stand; read by labels."""
 
-    def __init__(self, diagram: Diagram, node: Node, target: Target) -> None:
+    def __init__(
+        self,
+        diagram: Diagram,
+        node: Node,
+        target: Target,
+        matchers: dict[Rule, Matcher] | None = None,
+    ) -> None:
         super().__init__(diagram)
         self.node = node
         self.target = target
         self.use: Use = self.result(node)
+        self._matchers = {} if matchers is None else matchers
+
+    def matcher(self, rule: Rule) -> Matcher:
+        """What finds a rule in this diagram; the same for all places."""
+        if rule not in self._matchers:
+            self._matchers[rule] = Matcher(rule, self.diagram)
+        return self._matchers[rule]
 
     def length(self, use: Use, label: Label) -> int:
         """The length of an axis, nominal where it is not known."""
@@ -147,22 +164,36 @@ Asks = Callable[[Box, "list[Order]", "list[Order]"], "list[Order | None]"]
 class Kernel:
     """The declaration of a kernel; everything about it stands here.
 
-    `root` is the kind of box at which it is looked for, and `find(place)` returns the rewriting or
-    the reason why it does not stand there; an empty one says that nothing there is worth a word.
-    `define(variant)` is the diagram that the kernel stands
-    for; it has no parameters, and its axes are declared by size variables. A kernel with several
-    variants (with a mask, without) says which in a text of its own making. `emit(here, variant)`
-    writes the call. `layout` is how it likes its inputs, by default tubes first and then the axes
-    that the definition declares, in order.
+    `define(variant)` is the diagram that the kernel stands for; it has no parameters, and its axes
+    are declared by size variables. A kernel with several variants (with a mask, without) says which
+    in a text of its own making.
+
+    *How it is found.* Without more, wherever that diagram stands in a normalised one. `rules` are
+    further pairs, with the kernel's box on the right. Else `find(place)` returns the rewriting or
+    the reason why it does not stand there (an empty one says that nothing there is worth a word);
+    `root` is the kind of box at which it is asked.
+
+    *How it is written.* `function` gets a tensor for each input of the definition: all tubes first,
+    and then the axes that the definition declares there; it returns such a tensor. Else
+    `emit(here, variant)` writes the call, and `layout` is how it likes its inputs, by default tubes
+    first and then the declared axes.
     """
 
     name: str
     summary: str
-    root: str
-    find: Find
     define: Callable[[str], Diagram]
-    emit: Emit
+    root: str = ""
+    find: Find | None = None
+    rules: tuple[Rule, ...] = ()
+    function: Callable[..., Any] | None = None
+    emit: Emit | None = None
     layout: tuple[Gives, Asks] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.find is None) == bool(self.root):
+            raise FormatError(f"kernel {self.name!r}: `find` and `root` come together")
+        if (self.function is None) == (self.emit is None):
+            raise FormatError(f"kernel {self.name!r} has either a `function` or an `emit`")
 
     @cached_property
     def _definitions(self) -> dict[str, Diagram]:
@@ -175,6 +206,39 @@ class Kernel:
             made.name = f"{self.name}({variant})" if variant else self.name
             self._definitions[variant] = made
         return self._definitions[variant]
+
+    @cached_property
+    def pairs(self) -> tuple[Rule, ...]:
+        """The rules by which it is found, where it has no `find`."""
+        if self.find is not None:
+            return ()
+        from vesalius.compile.normalise import normalise
+
+        definition = self.definition()
+        left, right = normalise(definition), definition.fold(self.name)
+        written = Rule(
+            self.name, grade("equal"), left, right, frozenset(), {}, (), self.summary, self.name
+        )
+        return (checked(written), *self.rules)
+
+    @cached_property
+    def roots(self) -> frozenset[str]:
+        """The kinds of boxes at which it is looked for."""
+        if self.root:
+            return frozenset([self.root])
+        ends = (rule.left.nodes[Pattern(rule).root].box for rule in self.pairs)
+        return frozenset(box.kind.name for box in ends)
+
+    def found(self, place: Place) -> Found | str:
+        """The rewriting at a place, or the reason why there is none."""
+        if self.find is not None:
+            return self.find(place)
+        index = place.diagram.owner[place.node.first]
+        for rule in self.pairs:
+            for match in place.matcher(rule).at(index):
+                ((wire, replacement),) = replacements(match).items()
+                return Found(wire, replacement, rule.doc)
+        return ""
 
     def box(
         self,

@@ -219,9 +219,9 @@ SDPA = kernel(
     Kernel(
         name=NAME,
         summary="softmax attention, fused: no weights in memory",
+        define=define,
         root="contract",
         find=find,
-        define=define,
         emit=emit,
     )
 )
