@@ -1,0 +1,1 @@
+"""Search: equality saturation over a typed e-graph with slots."""
