@@ -47,17 +47,19 @@ class Seat(NamedTuple):
 class ENode:
     """A box that reads classes. `seats[o]` says which class output o is in, and how.
 
-    Once a congruent e-node takes its place, `same` is that one. `number` counts e-nodes in
-    the order in which they were made.
+    `turns[o]` are the symmetries that the box gives to the slots of output o. Once a congruent
+    e-node takes its place, `same` is that one. `number` counts e-nodes in the order in which
+    they were made.
     """
 
-    __slots__ = ("box", "number", "same", "seats", "src")
+    __slots__ = ("box", "number", "same", "seats", "src", "turns")
 
     def __init__(self, number: int, box: Box, src: tuple[int, ...], seats: list[Seat]) -> None:
         self.number = number
         self.box = box
         self.src = src
         self.seats = seats
+        self.turns: list[tuple[Axes, ...]] = [()] * len(box.outs)
         self.same: ENode | None = None
 
     def __repr__(self) -> str:
@@ -151,6 +153,25 @@ class EGraph:
             for output in range(len(node.seats))
             if self.seat(node, output).group == group
         ]
+
+    def ways(self, node: ENode, output: int) -> tuple[Axes, ...]:
+        """The ways to read an output of an e-node as its class.
+
+        They are the symmetries of the class, one for all that the e-node itself has.
+        """
+        group, slots = self.seat(node, output)
+        identity = tuple(range(len(slots)))
+        turns = self.turns.get(group)
+        if turns is None:
+            return (identity,)
+        own = [identity, *(carried(turn, slots) for turn in node.turns[output])]
+        seen: set[Axes] = set()
+        found = []
+        for turn in (identity, *turns):
+            if turn not in seen:
+                found.append(turn)
+                seen.update(tuple([turn[k] for k in one]) for one in own)
+        return tuple(found)
 
     def readers(self, group: int) -> list[ENode]:
         """The e-nodes that read a class."""
@@ -271,10 +292,9 @@ class EGraph:
 
     def _turn(self, node: ENode, spelled: _Spelled) -> None:
         """Give the classes of a node the symmetries that its box has."""
-        if not spelled.symmetries:
-            return
         for output, row in enumerate(spelled.box.outs):
             turns = output_turns([spelled.names[a] for a in row], spelled.symmetries)
+            node.turns[output] = closure(turns)
             if turns:
                 group, slots = self.seat(node, output)
                 self._symmetric(group, [carried(turn, slots) for turn in turns])
