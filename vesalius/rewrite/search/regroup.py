@@ -22,7 +22,7 @@ from vesalius.rewrite.search.egraph import EGraph, ENode
 
 OPERANDS = 32  # a contraction of more operands is not flattened further
 UNKNOWN = 64  # what a size without a value counts as, where one order has to be chosen
-PARTS = 256  # how many connected parts an operand set may have for all orders to be added
+PARTS = 40  # how many connected parts an operand set may have for all orders to be added
 FORMS = 4  # how many flat forms of one contraction are made
 
 
