@@ -9,11 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import vesalius as vs
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.rewrite.search.egraph import EGraph
-
-import vesalius as vs
-from vesalius import testing
 
 POOL = ("p", "q", "r", "s")
 
@@ -103,7 +101,9 @@ def small_diagrams(draw: st.DrawFn) -> vs.Diagram:
                 made = vs.softmax(x, over=x.names[0])
             elif verb == "contract":
                 both = sorted(set(x.names) | set(y.names))
-                made = vs.contract(x, y, over=draw(st.lists(st.sampled_from(both), unique=True)) if both else "")
+                made = vs.contract(
+                    x, y, over=draw(st.lists(st.sampled_from(both), unique=True)) if both else ""
+                )
             elif verb == "less":
                 made = vs.to_float(vs.less(x, y))
             else:

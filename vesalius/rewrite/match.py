@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import islice, permutations
+from itertools import islice
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Draw, Hole, Parameter, Token
@@ -26,10 +26,9 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.rewrite.context import surroundings, used_elsewhere
 from vesalius.rewrite.grade import Grade
+from vesalius.rewrite.operands import Arrangement, arrangements
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
-
-ORDERS = 5040  # how many orders of operands are tried at one box
 
 
 class Tube:
@@ -362,14 +361,14 @@ class Matcher:
             return
         nodes = {**state.nodes, pattern: host}
         state = state._replace(nodes=nodes, sizes=binds[0], functions=binds[1], tokens=binds[2])
-        for ports in self._operands(pattern, ours, theirs):
+        new = {ours.box.inner + k: theirs.box.inner + k for k in range(len(ours.box.new))}
+        for ports, bound in self._operands(state, pattern, ours, theirs):
             below = self._wires(state, pattern, ours, theirs, ports)
             if below is None:
                 continue
             wired, more = below
-            for bound in self._bound(ours.box, theirs.box):
-                axes = {**wired.axes, **{(pattern, a): b for a, b in bound.items()}}
-                yield from self._boxes(wired._replace(axes=axes), more + rest)
+            images = {(pattern, a): b for a, b in (bound | new).items()}
+            yield from self._boxes(wired._replace(axes=wired.axes | images), more + rest)
 
     def _attributes(
         self, state: _State, ours: Box, theirs: Box
@@ -408,34 +407,31 @@ class Matcher:
         return sizes, functions, tokens
 
     def _operands(
-        self, pattern: int, ours: Node, theirs: Node
-    ) -> Iterator[tuple[tuple[int, ...], ...]]:
-        """For each port of the pattern, the ports of the host that it may stand for."""
-        single = [p for p, wire in enumerate(ours.src) if wire not in self.pattern.many]
-        multi = [p for p, wire in enumerate(ours.src) if wire in self.pattern.many]
-        have = len(theirs.src)
-        if not multi:
-            if len(single) != have:
-                return
-            if not ours.box.kind.commutes(ours.box.attrs):
-                yield tuple((p,) for p in range(have))
-                return
-        elif len(single) > have:
+        self, state: _State, pattern: int, ours: Node, theirs: Node
+    ) -> Iterator[Arrangement]:
+        """For each port of the pattern the ports of the host that it may stand for, and axes."""
+        many = [p for p, wire in enumerate(ours.src) if wire in self.pattern.many]
+        free = many or len(ours.src) > 1 or len(ours.box.bound) > 1
+        spread = self._spread(state) if free and len(state.nodes) > 1 else {}
+        if spread is None:
             return
-        for count, chosen in enumerate(permutations(range(have), len(single))):
-            if count >= ORDERS:
-                return
-            row: list[tuple[int, ...]] = [()] * len(ours.src)
-            for p, q in zip(single, chosen, strict=True):
-                row[p] = (q,)
-            left = [q for q in range(have) if q not in chosen]
-            if not multi:
-                yield tuple(row)
-            elif len(multi) == 1:
-                row[multi[0]] = tuple(left)
-                yield tuple(row)
-            else:
-                yield from _shares(row, multi, left)
+        known = {axis: b for (node, axis), b in spread.items() if node == pattern}
+
+        def fits(p: int, q: int) -> bool:
+            wire, other = ours.src[p], theirs.src[q]
+            return wire in self.pattern.many or self._may_stand(state, wire, other)
+
+        yield from arrangements(ours.box, theirs.box, many, known, fits)
+
+    def _may_stand(self, state: _State, wire: int, other: int) -> bool:
+        """Whether a wire of the host may stand for one of the pattern, at first sight."""
+        if state.wires.get(wire, other) != other:
+            return False
+        if wire in self.pattern.ends:
+            return self.left.types[wire].dtype == self.host.types[other].dtype
+        ours = self.left.nodes[self.left.owner[wire]].box
+        theirs = self.host.nodes[self.host.owner[other]].box
+        return ours.kind is theirs.kind and len(ours.bound) == len(theirs.bound)
 
     def _wires(
         self,
@@ -467,14 +463,6 @@ class Matcher:
                 return None
             more.append((mine, its))
         return state._replace(wires=wires, ports=known), more
-
-    def _bound(self, ours: Box, theirs: Box) -> Iterator[dict[int, int]]:
-        new = {ours.inner + k: theirs.inner + k for k in range(len(ours.new))}
-        if not ours.kind.bound_is_set or len(ours.bound) < 2:
-            yield {**dict(zip(ours.bound, theirs.bound, strict=True)), **new}
-            return
-        for turn in permutations(theirs.bound):
-            yield {**dict(zip(ours.bound, turn, strict=True)), **new}
 
     # -- axes -------------------------------------------------------------------------------------
 
@@ -529,7 +517,7 @@ class Matcher:
         for node, host in state.nodes.items():
             ours, theirs = self.left.nodes[node], self.host.nodes[host]
             for p, wire in enumerate(ours.src):
-                if wire not in self.pattern.many:
+                if wire not in self.pattern.many and (node, p) in state.ports:
                     (q,) = state.ports[node, p]
                     yield wire, ours.box.maps[p], node, theirs.box.maps[q]
             for wire, row, other in zip(ours.wires, ours.box.outs, theirs.box.outs, strict=True):
@@ -729,19 +717,6 @@ def _bind(sizes: Mapping[str, Size], wanted: Size, actual: Size | int) -> dict[s
     if known is None:
         return {**sizes, name: actual}
     return dict(sizes) if known == actual else None
-
-
-def _shares(
-    row: list[tuple[int, ...]], multi: list[int], left: list[int]
-) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Deal the remaining operands to several `many`; types decide later which deal is right."""
-    from itertools import product
-
-    for deal in product(multi, repeat=len(left)):
-        full = list(row)
-        for p in multi:
-            full[p] = tuple(q for q, to in zip(left, deal, strict=True) if to == p)
-        yield tuple(full)
 
 
 def matches(rule: Rule | Schema, host: Diagram) -> Iterator[Match]:

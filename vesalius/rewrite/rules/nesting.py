@@ -8,6 +8,7 @@ of rules.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import combinations
 
 from vesalius.diagrams import verbs as vs
@@ -21,7 +22,7 @@ def flatten_nested(f: Part) -> Iterator[Opened]:
     """Σ_B x·(Σ_J y·z) = Σ_BJ x·y·z, where x does not depend on J; x + (y + z) = x + y + z"""
     for port in range(len(f.node.src)):
         if f.below(port).kind is f.kind:
-            yield f.open(port).rule(lambda side, port=port: _flat(side, f, port))
+            yield f.open(port).rule(partial(_flat, f=f, port=port))
 
 
 def _flat(side: Side, f: Part, port: int) -> Wire:
@@ -37,10 +38,10 @@ def group_operands(f: Part) -> Iterator[Opened]:
     ports = range(len(f.node.src))
     if len(ports) > 2:
         for pair in combinations(ports, 2):
-            yield f.open().rule(lambda side, pair=pair: _grouped(side, f, pair))
+            yield f.open().rule(partial(_grouped, f=f, ports=pair))
     for port in ports:
         if len(ports) > 1 and _alone(f, (port,)):
-            yield f.open().rule(lambda side, port=port: _grouped(side, f, (port,)))
+            yield f.open().rule(partial(_grouped, f=f, ports=(port,)))
 
 
 def _grouped(side: Side, f: Part, ports: Sequence[int]) -> Wire:

@@ -228,10 +228,10 @@ class EGraph:
         made = []
         for output, row in enumerate(spelled.box.outs):
             group, slots = self.seat(node, output)
-            labels = [None] * len(row)
+            own: list[Label] = [None] * len(row)
             for axis, slot in zip(row, slots, strict=True):
-                labels[slot] = spelled.names[axis]
-            made.append((group, tuple(labels)))
+                own[slot] = spelled.names[axis]
+            made.append((group, tuple(own)))
         return node, made
 
     def _new(self, spelled: _Spelled) -> ENode:
@@ -366,7 +366,7 @@ class EGraph:
         seats = []
         for output, row in enumerate(spelled.box.outs):
             group, slots = self.seat(node, output)
-            slot_of = dict(zip(old.outs[output], slots, strict=True))
+            slot_of: dict[Label, int] = dict(zip(old.outs[output], slots, strict=True))
             seats.append(Seat(group, tuple([slot_of[spelled.names[a]] for a in row])))
         node.box, node.src, node.seats = spelled.box, spelled.src, seats
         other = self.table.get(key)

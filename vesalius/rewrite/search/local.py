@@ -167,9 +167,13 @@ class Neighbourhood:
             tuple((graph.types[group], graph.turns.get(group, ())) for group in self.ends),
             tuple((node.box, graph.seat(node).slots) for node in self._sources.values()),
             tuple(
-                (choice.node.box, choice.output, choice.turn)
-                + (tuple([place[g] for g in choice.node.src]),)
-                + (graph.seat(choice.node, choice.output).slots,)
+                (
+                    choice.node.box,
+                    choice.output,
+                    choice.turn,
+                    tuple([place[g] for g in choice.node.src]),
+                    graph.seat(choice.node, choice.output).slots,
+                )
                 for choice in (chosen[group] for group in self.order)
             ),
             (root.box, tuple([place[g] for g in root.src])),
@@ -225,7 +229,7 @@ class Neighbourhood:
         choices = {group: Choice(node, 0, ()) for group, node in self._sources.items()}
         choices |= {group: self.chosen[group] for group in self.order}
         for group, choice in choices.items():
-            ((wire, slots),) = self._add(builder, choice.node, wires)[choice.output : choice.output + 1]
+            wire, slots = self._add(builder, choice.node, wires)[choice.output]
             wires[group] = wire, tuple([choice.turn[s] for s in slots]) if choice.turn else slots
         ports = []
         for output, (wire, slots) in enumerate(self._add(builder, self.root, wires)):
@@ -247,7 +251,8 @@ class Neighbourhood:
         made = builder.add(box.kind, box.attrs, uses, box.bound, new)
         found = []
         for output, (wire, labels) in enumerate(zip(made.wires, made.labels, strict=True)):
-            slot_of = dict(zip(box.outs[output], self.graph.seat(node, output).slots, strict=True))
+            seat = self.graph.seat(node, output)
+            slot_of: dict[Any, int] = dict(zip(box.outs[output], seat.slots, strict=True))
             found.append((wire, tuple([slot_of[axis] for axis in labels])))
         return found
 

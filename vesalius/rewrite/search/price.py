@@ -97,7 +97,7 @@ def measured(at: Mapping[str, int], run: Runner) -> Callable[[Diagram], float]:
     def seconds(diagram: Diagram) -> float:
         once = run(diagram)
         once()
-        times = []
+        times: list[float] = []
         while len(times) < 3 or (len(times) < 15 and sum(times) < 0.05):
             start = time.perf_counter()
             once()

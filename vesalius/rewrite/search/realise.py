@@ -36,9 +36,7 @@ def realise(
     return finish_as(builder, like, uses, ())
 
 
-def ordered(
-    graph: EGraph, selection: Mapping[int, ENode], roots: Iterable[int]
-) -> list[ENode]:
+def ordered(graph: EGraph, selection: Mapping[int, ENode], roots: Iterable[int]) -> list[ENode]:
     """The e-nodes of a selection that the roots need, each after what it reads."""
     found: dict[ENode, None] = {}
     entered: set[int] = set()
@@ -68,7 +66,7 @@ def _place(
     if box.kind is INPUT:
         return [(0, inputs[box["index"]], graph.seat(node).slots)]
     uses: list[Use] = []
-    hints: dict[int, str] = {}
+    hints: dict[Label, str] = {}
     for group, row in zip(node.src, box.maps, strict=True):
         wire, slots = placed[group]
         use = tuple([row[slot] for slot in slots])
@@ -81,7 +79,8 @@ def _place(
     for output, (wire, labels) in enumerate(zip(made.wires, made.labels, strict=True)):
         if made.fresh:
             builder.hints[wire] = unlike([hints.get(axis, "a") for axis in labels])
-        slot_of = dict(zip(box.outs[output], graph.seat(node, output).slots, strict=True))
+        seat = graph.seat(node, output)
+        slot_of: dict[Label, int] = dict(zip(box.outs[output], seat.slots, strict=True))
         found.append((output, wire, tuple([slot_of[axis] for axis in labels])))
     return found
 

@@ -290,7 +290,7 @@ class Parts:
 
 def number(size: Size, at: Mapping[str, int] | None) -> int:
     """The value of a size; a variable without a value counts as `UNKNOWN`."""
-    values = {name: UNKNOWN for name in size.variables}
+    values = dict.fromkeys(size.variables, UNKNOWN)
     return size.at({**values, **(at or {})})
 
 
