@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vesalius.diagrams.box import Draw, Parameter, Token
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED, SCAN, ports_read, union
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError
@@ -29,6 +30,10 @@ def refuse(rule: Rule) -> None:
     bits = _bits(rule)
     left, right = (reads(side, bits) for side in (rule.left, rule.right))
     _check_inputs(rule)
+=======
+    _check_inputs(rule, left)
+    _check_several(rule)
+>>>>>>> f414fcc (Kernels and normalisers beside softmax, each with its grade; tests of the library; a list of mutants that are true rules, with reasons)
     _check_tubes(rule, left, right, bits)
     _check_axes(rule)
     _check_sizes(rule)
@@ -105,6 +110,19 @@ def _check_inputs(rule: Rule) -> None:
                 f"{rule.name}: the left side does not use {port.name!r}, so no match says what "
                 f"it is"
             )
+
+
+def _check_several(rule: Rule) -> None:
+    """What stands for any number of operands is read by boxes that take any number."""
+    for side in (rule.left, rule.right):
+        several = {port.wire: port.name for port in side.inputs if port.name in rule.many}
+        for node in side.nodes:
+            for wire in node.src:
+                if wire in several and node.box.kind not in (CONTRACT, ADD):
+                    raise RuleError(
+                        f"{rule.name}: {several[wire]!r} stands for any number of operands, so "
+                        f"contract and add alone read it, not {node.box.kind.name}"
+                    )
 
 
 def _check_tubes(rule: Rule, left: list[int], right: list[int], bits: Mapping[str, int]) -> None:

@@ -129,7 +129,7 @@ def _evaluate(
         side,
         *(known[name] for name in side.input_types),
         parameters={name: known[name] for name in side.parameters},
-        randoms={name: known[name] for name in side.randoms},
+        randoms={name: known[name] for name in side.randoms if name in known},
         sizes=sizes,
         seed=seed,
     )

@@ -8,12 +8,12 @@ from vesalius.rewrite.rules.worked import worked
 @rule("equal")
 def negative_of_negative(x: "") -> "":
     """−(−x) = x"""
-    return -(-x), x
+    return vs.negate(-x), x
 
 
 @worked(negative_of_negative)
 def minus_a_distance(q: "n c", k: "m c") -> "n m":
-    return -(-vs.contract(q, k, over="c"))
+    return vs.negate(-vs.contract(q, k, over="c"))
 
 
 @rule("equal")

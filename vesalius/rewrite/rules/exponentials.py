@@ -32,17 +32,6 @@ def decay_by_distance(distance: "n m") -> "n m":
 
 
 @rule("equal")
-def exp_of_log(x: "") -> "":
-    """exp(log x) = x, where x > 0"""
-    return vs.exp(vs.log(x)), x
-
-
-@worked(exp_of_log)
-def weights_from_their_logarithm(g: "n m") -> "n m":
-    return vs.exp(vs.log(vs.exp(g) + 1))
-
-
-@rule("equal")
 def log_of_exp(x: "") -> "":
     """log(exp x) = x"""
     return vs.log(vs.exp(x)), x
@@ -51,17 +40,6 @@ def log_of_exp(x: "") -> "":
 @worked(log_of_exp)
 def logarithm_of_a_gate(gate: "n") -> "n":
     return vs.log(vs.exp(gate))
-
-
-@rule("equal")
-def log_of_product(x: "", ys: many("")) -> "":
-    """log(x·y) = log x + log y, where both are positive"""
-    return vs.log(vs.contract(x, ys)), vs.log(x) + vs.log(vs.contract(ys))
-
-
-@worked(log_of_product)
-def logarithm_of_two_gates(f: "n h", g: "n h") -> "n h":
-    return vs.log(vs.sigmoid(f) * vs.sigmoid(g))
 
 
 @rule("equal")

@@ -96,7 +96,7 @@ def logarithm_of_a_forget_gate(f: "h m") -> "h m":
 @rule("equal")
 def unfold_elu(x: "") -> "":
     """elu(x) = x where x > 0, exp(x) − 1 elsewhere"""
-    return vs.elu(x), vs.where(0.0 < x, x, vs.exp(x) - 1)
+    return vs.elu(x), vs.where(x > 0.0, x, vs.exp(x) - 1)
 
 
 @worked(unfold_elu)
@@ -117,7 +117,11 @@ def positive_scores(q: "n c", k: "m c") -> "n m":
 
 @rule("equal")
 def two_relus_are_linear(x: "") -> "":
-    """relu(x) − relu(−x) = x: a layer with relus holds every linear map"""
+    """relu(x) − relu(−x) = x
+
+    So a layer with relus holds every linear map; and a mix with signed weights is a difference
+    of two mixes with weights that are not negative.
+    """
     return vs.relu(x) - vs.relu(-x), x
 
 

@@ -124,12 +124,11 @@ def scores_where_not_padding(s: "n m", padding: "m bool") -> "n m":
 def softmax_of_masked(keep: "m bool", s: "m") -> "m":
     """softmax_m(s where kept, −∞ elsewhere) = w/Σ_m w, w = exp(s) where kept, 0 elsewhere
 
-    For rows that keep a key.
+    The denominator of a row that keeps no key is 1, so that its weights are 0.
     """
     e = vs.where(keep, vs.exp(s), 0.0)
-    total = vs.sum(e, "m")
-    safe = vs.where(vs.any(keep, "m"), total, 1.0)
-    return vs.softmax(vs.where(keep, s, LOW), over="m"), e / safe
+    empty = vs.to_float(~vs.any(keep, "m"))
+    return vs.softmax(vs.where(keep, s, LOW), over="m"), e / (vs.sum(e, "m") + empty)
 
 
 @worked(softmax_of_masked)

@@ -85,20 +85,6 @@ def exponential_mix(q: "n c", k: "m c", v: "m e") -> "n e":
 
 
 @rule("equal")
-def signed_weights_in_two_parts(g: "m", vs_: many("m")) -> "":
-    """Σ_m g·v = Σ_m relu(g)·v − Σ_m relu(−g)·v: two mixes with weights that are not negative"""
-    return (
-        vs.contract(g, vs_, over="m"),
-        vs.contract(vs.relu(g), vs_, over="m") - vs.contract(vs.relu(-g), vs_, over="m"),
-    )
-
-
-@worked(signed_weights_in_two_parts)
-def differential_attention(a: "n m", b: "n m", v: "m e") -> "n e":
-    return vs.contract(vs.softmax(a, over="m") - vs.softmax(b, over="m"), v, over="m")
-
-
-@rule("equal")
 def scale_of_weights_cancels(a: "m", w: "") -> "m":
     """w·a/Σ_m w·a = a/Σ_m a, where w ≠ 0 does not depend on m"""
     scaled = w * a
@@ -144,9 +130,7 @@ def gains_on_one_side(q: "c", k: "c", gs: many("c"), hs: many("c")) -> "":
 
 
 @worked(gains_on_one_side)
-def normalised_queries_and_keys(
-    q: "n c", k: "m c", gain: "c", other: "c"
-) -> "n m":
+def normalised_queries_and_keys(q: "n c", k: "m c", gain: "c", other: "c") -> "n m":
     return vs.contract(q * gain, k * other, over="c")
 
 

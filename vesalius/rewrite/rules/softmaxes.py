@@ -9,6 +9,8 @@ from vesalius.diagrams import verbs as vs
 from vesalius.rewrite.rule import many, rule
 from vesalius.rewrite.rules.worked import worked
 
+LOW = float("-inf")
+
 # -- what it is -----------------------------------------------------------------------------------
 
 
@@ -88,19 +90,16 @@ def scores_with_a_bias_of_queries(q: "n c", k: "m c", position: "n m", bias: "n"
 @rule("equal")
 def shift_masked_softmax(keep: "m bool", s: "m", c: "") -> "m":
     """softmax_m(s + c where kept, −∞ elsewhere) = softmax_m(s where kept, −∞ elsewhere)"""
-    low = float("-inf")
     return (
-        vs.softmax(vs.where(keep, s + c, low), over="m"),
-        vs.like(vs.softmax(vs.where(keep, s, low), over="m"), c),
+        vs.softmax(vs.where(keep, s + c, LOW), over="m"),
+        vs.like(vs.softmax(vs.where(keep, s, LOW), over="m"), c),
     )
 
 
 @worked(shift_masked_softmax)
-def padded_scores_with_a_bias_of_queries(
-    q: "n c", k: "m c", bias: "n", keep: "m bool"
-) -> "n m":
+def padded_scores_with_a_bias_of_queries(q: "n c", k: "m c", bias: "n", keep: "m bool") -> "n m":
     scores = vs.contract(q, k, over="c") + bias
-    return vs.softmax(vs.where(keep, scores, float("-inf")), over="m")
+    return vs.softmax(vs.where(keep, scores, LOW), over="m")
 
 
 @rule("equal")

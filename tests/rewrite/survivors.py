@@ -1,0 +1,200 @@
+"""Mutants of equal rules that are true rules themselves, and why; SymPy or the finite field
+proves each in `test_mutants.py`."""
+
+LACKS = "an operand without the axis is a special case"
+SIGN = "what is added may have any sign"
+SWAP = "both orders give the same square"
+ANY = "what is subtracted cancels, whatever it is"
+ZERO = "every multiple of zero is zero"
+MODEL = "the second argument of like gives axes alone"
+BOTH = "both sides divide by it, whatever it is"
+MORE = "there are more channels of ones than are read"
+
+EQUAL: dict[str, dict[str, str]] = {
+    "negative_out_of_sum": {
+        'x: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('j'), over \"\"": LACKS,
+    },
+    "difference_with_itself": {
+        "−right": ZERO,
+        "2·right": ZERO,
+    },
+    "squared_distance": {
+        "x - y, swapped": SWAP,
+    },
+    "product_by_squares": {
+        "x - y, swapped": SWAP,
+    },
+    "stabilise_log_sum_exp": {
+        "vs.max(s, 'm'), with min": ANY,
+    },
+    "mask_values_instead_of_weights": {
+        'keep: "bool"': LACKS,
+        'x: ""': LACKS,
+        'v: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('m'), over \"\"": LACKS,
+    },
+    "softmax_of_masked": {
+        's: ""': LACKS,
+        "vs.sum(e, 'm') + empty, with Sub": SIGN,
+    },
+    "sink_by_sigmoid": {
+        'b: "m"': LACKS,
+    },
+    "unnormalised_by_softmax": {
+        'vs_: ""': LACKS,
+        "many('m'), over \"\"": LACKS,
+    },
+    "cosine_of_unit_vectors": {
+        "vs.sqrt(vs.contract(x, x, over='c')), with exp": BOTH,
+        "q → k": BOTH,
+        "k → q": BOTH,
+    },
+    "gains_on_one_side": {
+        'q: ""': LACKS,
+        'k: ""': LACKS,
+        'gs: ""': LACKS,
+        'hs: ""': LACKS,
+        "many('c'), over \"\"": LACKS,
+        "many('c'), over \"\" (2)": LACKS,
+    },
+    "centring_ignores_a_shift": {
+        "x + c, with Sub": SIGN,
+    },
+    "sum_of_centred": {
+        "x - vs.mean(x, 'd'), swapped": SWAP,
+        "vs.sum(x, 'd'), with max": ANY,
+        "vs.mean(x, 'd'), over \"\"": LACKS,
+        "−right": ZERO,
+        "2·right": ZERO,
+    },
+    "variance_in_one_pass": {
+        "x - vs.mean(x, 'd'), swapped": SWAP,
+    },
+    "gain_and_shift_into_a_map": {
+        'x: ""': LACKS,
+        'gain: ""': LACKS,
+        'shift: ""': LACKS,
+        'w: ""': LACKS,
+    },
+    "unfold_softmax_safely": {
+        "s - vs.max(s, 'm'), with Add": SIGN,
+        "vs.max(s, 'm'), with min": ANY,
+    },
+    "shift_masked_softmax": {
+        'keep: "bool"': LACKS,
+        's: ""': LACKS,
+        "s + c, with Sub": SIGN,
+    },
+    "centre_keys": {
+        'q: ""': LACKS,
+        'k: "m"': LACKS,
+        "k - vs.mean(k, 'm'), with Add": SIGN,
+    },
+    "bias_of_keys_is_dead": {
+        'qs: ""': LACKS,
+        'k: "m"': LACKS,
+        'b: ""': LACKS,
+        "many('c'), over \"\"": LACKS,
+        "k + b, with Sub": SIGN,
+        "qs → k (3)": MODEL,
+        "qs → b (3)": MODEL,
+    },
+    "weights_sum_to_one": {
+        "vs.sum(s, 'm'), with max": ANY,
+    },
+    "mix_of_shift": {
+        'y: ""': LACKS,
+    },
+    "normalise_late": {
+        'xs: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('m'), over \"\"": LACKS,
+        "many('m'), over \"\" (2)": LACKS,
+    },
+    "denominator_as_a_channel": {
+        'v: "e"': LACKS,
+        "1 + 1": MORE,
+        "vs.sum(total, 'z'), with max": ANY,
+    },
+    "attend_in_blocks": {
+        'v: "m"': LACKS,
+        'v: "k"': LACKS,
+    },
+    "factor_softmax_of_sum": {
+        'w: ""': LACKS,
+        'k: ""': LACKS,
+        'vs_: ""': LACKS,
+        "many('m'), over \"\"": LACKS,
+    },
+    "factor_softmax_of_sum_safely": {
+        'vs_: ""': LACKS,
+        "many('m'), over \"\"": LACKS,
+        "w - vs.max(w, 'm'), with Add": SIGN,
+        "k - vs.max(k, 'm'), with Add": SIGN,
+        "vs.max(w, 'm'), with min": ANY,
+        "vs.max(k, 'm'), with min": ANY,
+        "w → k (2)": ANY,
+        "k → w (2)": ANY,
+    },
+    "reassociate": {
+        'qs: ""': LACKS,
+        'ks: "r"': LACKS,
+        'ks: "j"': LACKS,
+        'vs_: ""': LACKS,
+        "many('r'), over \"\"": LACKS,
+        "many('r j'), over \"j\"": LACKS,
+        "many('r j'), over \"r\"": LACKS,
+        "many('j'), over \"\"": LACKS,
+    },
+    "scale_one_factor": {
+        'x: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('j'), over \"\"": LACKS,
+    },
+    "contract_a_sum": {
+        'ws: ""': LACKS,
+        'x: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('j'), over \"\"": LACKS,
+        "many('j'), over \"\" (2)": LACKS,
+    },
+    "flatten_factor": {
+        'ws: ""': LACKS,
+        'xs: ""': LACKS,
+        "many('j'), over \"\"": LACKS,
+        "many('j'), over \"\" (2)": LACKS,
+    },
+    "sum_in_two": {
+        'xs: "k"': LACKS,
+        'xs: "j"': LACKS,
+        'us: ""': LACKS,
+        'us: "k j"': LACKS,
+        'ys: ""': LACKS,
+        "many('j k'), over \"j\"": LACKS,
+        "many('j k'), over \"k\"": LACKS,
+        "many('j'), over \"\"": LACKS,
+        "many('j'), over \"k\"": LACKS,
+        "many('k'), over \"\"": LACKS,
+    },
+    "scores_in_products_of_channels": {
+        'q: ""': LACKS,
+        'k: ""': LACKS,
+        'a: ""': LACKS,
+        'b: ""': LACKS,
+    },
+    "split_softmax": {
+        'v: ""': LACKS,
+        'u: ""': LACKS,
+        "vs.sum(e, 'm') + vs.sum(f, 'k'), with Sub": SIGN,
+        "vs.sum(e, 'm') + vs.sum(f, 'k'), with Mult": BOTH,
+        "vs.sum(e, 'm'), with max": ANY,
+        "vs.sum(f, 'k'), with max": ANY,
+    },
+    "fold_scale": {
+        'q: ""': LACKS,
+        'k: ""': LACKS,
+    },
+}
