@@ -30,10 +30,7 @@ def refuse(rule: Rule) -> None:
     bits = _bits(rule)
     left, right = (reads(side, bits) for side in (rule.left, rule.right))
     _check_inputs(rule)
-=======
-    _check_inputs(rule, left)
     _check_several(rule)
->>>>>>> f414fcc (Kernels and normalisers beside softmax, each with its grade; tests of the library; a list of mutants that are true rules, with reasons)
     _check_tubes(rule, left, right, bits)
     _check_axes(rule)
     _check_sizes(rule)

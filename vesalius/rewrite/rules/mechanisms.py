@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vesalius.diagrams import verbs as vs
 from vesalius.rewrite.rule import rule
+from vesalius.rewrite.rules.worked import worked
 from vesalius.rewrite.witness import Witness
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def scale_scores(x: "d", k: "c") -> "":
     """(x·Wq)·k = (x·W'q)·k / √c, W'q = √c·Wq"""
     scores = vs.contract(vs.linear(x, "d", "c", name="wq"), k, over="c")
     return scores, scores / vs.sqrt(vs.size("c"))
+
+
+@worked(scale_scores)
+def unscaled_scores(x: "n d", k: "m c") -> "n m":
+    return vs.contract(vs.linear(x, "d", "c", name="wq"), k, over="c")
 
 
 def _first_head(p: State, sizes: Mapping[str, int]) -> State:
@@ -67,6 +73,14 @@ def add_heads(x: "d", y: "m g") -> "f":
     return attended("", ""), attended("h", "_heads")
 
 
+@worked(add_heads)
+def a_single_head(x: "n d", y: "m d") -> "n f":
+    q, k = vs.linear(x, "d", "c", name="wq"), vs.linear(y, "d", "c", name="wk")
+    weights = vs.softmax(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c")), over="m")
+    mixed = vs.contract(weights, vs.linear(y, "d", "e", name="wv"), over="m")
+    return vs.linear(mixed, "e", "f", name="wo")
+
+
 # -- masks ----------------------------------------------------------------------------------------
 
 
@@ -75,3 +89,8 @@ def mask_the_future(s: "n m:n") -> "n m:n":
     """softmax_m(s) → softmax_m(s where m ≤ n, −∞ elsewhere)"""
     seen = vs.iota("m:n") <= vs.iota("n")
     return vs.softmax(s, over="m"), vs.softmax(vs.where(seen, s, float("-inf")), over="m")
+
+
+@worked(mask_the_future)
+def attention_over_all_positions(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
+    return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="m"), v, over="m")
