@@ -161,12 +161,6 @@ EQUAL: dict[str, dict[str, str]] = {
         "many('j'), over \"\"": LACKS,
         "many('j'), over \"\" (2)": LACKS,
     },
-    "flatten_factor": {
-        'ws: ""': LACKS,
-        'xs: ""': LACKS,
-        "many('j'), over \"\"": LACKS,
-        "many('j'), over \"\" (2)": LACKS,
-    },
     "sum_in_two": {
         'xs: "k"': LACKS,
         'xs: "j"': LACKS,

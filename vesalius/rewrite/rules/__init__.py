@@ -15,6 +15,7 @@ from vesalius.rewrite.rules import (
     masks,
     mechanisms,
     named,
+    nesting,
     normalisers,
     reindexing,
     scans,
@@ -26,6 +27,7 @@ from vesalius.rewrite.schema import Schema
 
 FAMILIES = (
     sums,
+    nesting,
     arithmetic,
     exponentials,
     functions,

@@ -28,6 +28,19 @@ def unfolded_attention(q: "n c", k: "m c", v: "m e") -> "n e":
     return vs.contract(e / vs.sum(e, "m"), v, over="m")
 
 
+@rule("variant")
+def scaled_exponential_to_elu_kernel(q: "c", k: "c", w: "") -> "":
+    """exp(w·(q·k)) → φ(q)·φ(k), φ = elu + 1 (Transformers are RNNs, arXiv 2006.16236)"""
+    features = vs.contract(vs.elu(q) + 1, vs.elu(k) + 1, over="c")
+    return vs.exp(w * vs.contract(q, k, over="c")), vs.like(features, w)
+
+
+@worked(scaled_exponential_to_elu_kernel)
+def unfolded_scaled_attention(q: "n c", k: "m c", v: "m e") -> "n e":
+    e = vs.exp(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c")))
+    return vs.contract(e / vs.sum(e, "m"), v, over="m")
+
+
 @rule("approximates")
 def exponential_to_second_order(x: "") -> "":
     """exp(x) ≈ 1 + x + x²/2, for small x

@@ -14,7 +14,7 @@ LOW = float("-inf")
 @rule("equal")
 def function_of_a_choice(f: anyfunction, keep: "bool", x: "", y: "") -> "":
     """f(x if kept, y elsewhere) = f(x) if kept, f(y) elsewhere"""
-    return f(vs.where(keep, x, y)), vs.where(keep, f(x), f(y))
+    return f(vs.where(keep, x, y)), vs.where(keep, f(x), f(y))  # type: ignore[misc]
 
 
 @worked(function_of_a_choice)
@@ -153,7 +153,7 @@ def local_position_weights(w: "n m:n") -> "n m:n":
 
 
 @rule("equal")
-def negation_of_conjunction(a: "bool", b: "bool") -> "bool":
+def negation_of_conjunction(a: "bool", b: "bool") -> "{} bool":
     """not (a and b) = not a or not b"""
     return ~(a & b), ~a | ~b
 

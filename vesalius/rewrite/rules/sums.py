@@ -1,4 +1,4 @@
-"""Sums and products: distributivity in its several uses, and nesting.
+"""Sums and products: distributivity in its several uses.
 
 Distributivity is the engine of linear attention. One rule, `reassociate`, is also the merging of
 two linear maps, the value projection after the mix, and the absorbed form of latent attention:
@@ -98,39 +98,6 @@ def row_sums_with_a_floor(scores: "n m", floor: "n") -> "n":
 
 
 @rule("equal")
-def flatten_product(xs: many(""), ys: many("")) -> "":
-    """x·(y·z) = x·y·z"""
-    return vs.contract(xs, vs.contract(ys)), vs.contract(xs, ys)
-
-
-@worked(flatten_product)
-def scale_and_gate(weights: "n m", gate: "n", scale: "") -> "n m":
-    return weights * (gate * scale)
-
-
-@rule("equal")
-def flatten_sum(xs: many(""), ys: many("")) -> "":
-    """x + (y + z) = x + y + z"""
-    return vs.add(xs, vs.add(ys)), vs.add(xs, ys)
-
-
-@worked(flatten_sum)
-def scores_and_two_biases(scores: "n m", rows: "n m", columns: "n m") -> "n m":
-    return scores + (rows + columns)
-
-
-@rule("equal")
-def flatten_factor(ws: many("j"), xs: many("j")) -> "":
-    """Σ_j w_j·(x_j·y_j) = Σ_j w_j·x_j·y_j"""
-    return vs.contract(ws, vs.contract(xs), over="j"), vs.contract(ws, xs, over="j")
-
-
-@worked(flatten_factor)
-def gains_on_queries_and_keys(q: "n c", k: "m c", gain: "c", other: "c") -> "n m":
-    return vs.contract(q * gain, k * other, over="c")
-
-
-@rule("equal")
 def sum_in_two(xs: many("j k"), us: many("j"), ys: many("k")) -> "":
     """Σ_jk x_jk·u_j·y_k = Σ_k (Σ_j x_jk·u_j)·y_k"""
     return (
@@ -145,26 +112,12 @@ def joined_heads(o: "n h e", wo: "h e d") -> "n d":
 
 
 @rule("equal")
-def product_of_sums(xs: many("j"), ys: many("k")) -> "":
-    """(Σ_j x_j)·(Σ_k y_k) = Σ_jk x_j·y_k
-
-    With two scores it is a score in the products of their channels, as in cosFormer
-    (arXiv 2202.08791).
-    """
-    return (
-        vs.contract(vs.contract(xs, over="j"), vs.contract(ys, over="k")),
-        vs.contract(xs, ys, over="j k"),
-    )
-
-
-@worked(product_of_sums)
-def scores_times_a_bias(q: "n c", k: "m c", a: "n r", b: "m r") -> "n m":
-    return vs.contract(q, k, over="c") * vs.contract(a, b, over="r")
-
-
-@rule("equal")
 def scores_in_products_of_channels(q: "j", k: "j", a: "r", b: "r") -> "":
-    """(Σ_j q_j·k_j)·(Σ_r a_r·b_r) = Σ_jr (q_j·a_r)·(k_j·b_r)"""
+    """(Σ_j q_j·k_j)·(Σ_r a_r·b_r) = Σ_jr (q_j·a_r)·(k_j·b_r)
+
+    A score times a bias of rank r is a score with r times as many channels (cosFormer, arXiv
+    2202.08791).
+    """
     return (
         vs.contract(q, k, over="j") * vs.contract(a, b, over="r"),
         vs.contract(q * a, k * b, over="j r"),
