@@ -53,8 +53,7 @@ def lowered(
 def source(program: Program) -> str:
     """The whole text, which runs by itself."""
     pieces = [inspect.getsource(getattr(helpers, name)).rstrip() for name in program.helpers]
-    for scope in program.chunks:
-        pieces.append("\n".join(_function(scope) if scope.kind == "function" else _class(scope)))
+    pieces += map(_chunk, program.chunks)
     body = "\n\n\n".join(pieces)
     title = wrapped_words(names.clean(signature(program.diagram)))
     title[0] = f'"""{title[0]}'
@@ -64,6 +63,8 @@ def source(program: Program) -> str:
     head += ["import torch"]
     head += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
     head += ["from torch import nn"]
+    if program.imports:
+        head += ["", *(f"from {module} import {name}" for name, module in program.imports.items())]
     tables = {place.partition("[")[0] for place in program.registered.values()}
     if tables:
         head += ["", *(f"from {_FOUND_IN[table]} import {table}" for table in sorted(tables))]
@@ -72,6 +73,12 @@ def source(program: Program) -> str:
 
 
 # -- classes and functions ----------------------------------------------------------------------
+
+
+def _chunk(chunk: Scope | str) -> str:
+    if isinstance(chunk, str):
+        return chunk
+    return "\n".join(_function(chunk) if chunk.kind == "function" else _class(chunk))
 
 
 def _class(scope: Scope) -> list[str]:

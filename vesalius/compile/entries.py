@@ -193,7 +193,10 @@ def softmax(here: Here) -> list[Term]:
         term = method(term, f"flatten({first}, {stop})", cost=0)
     slots = [here.box.maps[0].index(a) for a in bound]
     guarded = here.scope.may_hide_all(here.node.src[0], slots)
-    name = here.scope.program.helper("masked_softmax") if guarded else "torch.softmax"
+    guard = "quick_masked_softmax" if here.scope.eager else "masked_softmax"
+    if guarded:
+        here.scope.program.helper("masked_softmax")
+    name = here.scope.program.helper(guard) if guarded else "torch.softmax"
     term = apply(name, term, f"dim={place}", heavy=True)
     if len(bound) > 1:
         lengths = ", ".join(here.size(a).at(ANY) for a in bound)

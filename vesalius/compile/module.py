@@ -191,7 +191,7 @@ def _blank(diagram: Diagram, sizes: Mapping[str, int], target: Target) -> Diagra
             "__doc__": written.__doc__ or diagram.doc,
         },
     )
-    scopes = {scope.unit.name: scope for scope in program.chunks}
+    scopes = {s.unit.name: s for s in program.chunks if not isinstance(s, str)}
     module: DiagramModule = _built(made, main, scopes, namespace)
     return module
 

@@ -33,6 +33,7 @@ from vesalius.compile.text import ANY, Term, apply, index, method
 from vesalius.diagrams.box import Axes, Token
 from vesalius.diagrams.boxes.nested import body_dtypes, port_tubes, state_tubes, tubed
 from vesalius.diagrams.boxes.own import OWN
+from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
 
 
@@ -149,6 +150,21 @@ def _lower(
     scope.unit = Unit(program.name(wanted), extras, tuple(scope.constructor_sizes()))
     program.chunks.append(scope)
     return scope.unit
+
+
+def function_of(program: Program, diagram: Diagram, name: str) -> str:
+    """A function of the text that computes a diagram, which has no parameters; its name.
+
+    Raises `StructureError` where an input does not tell a size that it needs.
+    """
+    orders = ([port.slots for port in diagram.inputs], [port.slots for port in diagram.outputs])
+    scope = Scope(program, diagram, {}, {}, orders, kind="function", eager=True)
+    scope.run()
+    if scope.extras:
+        raise StructureError(f"{name} needs {', '.join(scope.extras)}, which no input tells")
+    scope.unit = Unit(program.name(names.identifier(name)))
+    program.chunks.append(scope)
+    return scope.unit.name
 
 
 def _turned(slots: Order, declared: int) -> Order:

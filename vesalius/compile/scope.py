@@ -59,7 +59,9 @@ class Program:
         self.diagram = diagram
         self.sizes = dict(sizes)
         self.taken: set[str] = set(names.RESERVED)
-        self.chunks: list[Scope] = []  # in the order in which they are defined
+        # Functions, classes and other lines, in the order in which they are defined.
+        self.chunks: list[Scope | str] = []
+        self.imports: dict[str, str] = {}  # name in the text -> the module that it is imported from
         self.units: dict[Any, Unit] = {}
         self.helpers: dict[str, None] = {}
         self.registered: dict[str, str] = {}  # name in the text -> where it is found
@@ -75,6 +77,12 @@ class Program:
     def helper(self, name: str) -> str:
         """The name of a function of `helpers`, which the text then brings along."""
         self.helpers[name] = None
+        self.taken.add(name)
+        return name
+
+    def imported(self, name: str, module: str) -> str:
+        """The name of something that the text imports."""
+        self.imports[name] = module
         self.taken.add(name)
         return name
 
@@ -124,8 +132,10 @@ class Scope:
         *,
         kind: str,
         axis_names: Mapping[str, str] | None = None,
+        eager: bool = False,
     ) -> None:
         self.program = program
+        self.eager = eager  # always run as it stands: what it does may hang on values
         self.diagram = diagram
         self.kind = kind  # "main", "class" or "function"
         self.unit = Unit("")
@@ -268,8 +278,9 @@ class Scope:
         """A call of `torch.function` that makes a tensor: with an element type and a device."""
         given: list[Term | str] = list(arguments)
         for wire, term in self.arguments.items():
-            if dtype != self.diagram.types[wire].dtype != "int" or function not in _NEW:
-                break
+            found = self.diagram.types[wire].dtype
+            if found != dtype or found == "int" or function not in _NEW:
+                break  # an int may be an int32
             return apply(f"{term.at(ATOM)}.new_{function}", *given)  # as the first argument is
         if dtype is not None:
             given.append(_keyword("dtype", self.dtype_of(dtype)))

@@ -19,7 +19,7 @@ from vesalius.compile.kernels.kernel import (
     kernel_of,
 )
 
-SHIPPED = ("scaled_dot_product_attention",)  # in the order in which they are preferred
+SHIPPED = ("scaled_dot_product_attention", "tiles")  # in the order in which they are preferred
 
 
 def load() -> None:

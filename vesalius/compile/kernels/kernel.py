@@ -81,6 +81,7 @@ class Place(Written):
     ) -> None:
         super().__init__(diagram)
         self.node = node
+        self.index = diagram.owner[node.first]
         self.target = target
         self.use: Use = self.result(node)
         self._matchers = {} if matchers is None else matchers
@@ -166,7 +167,8 @@ class Kernel:
 
     `define(variant)` is the diagram that the kernel stands for; it has no parameters, and its axes
     are declared by size variables. A kernel with several variants (with a mask, without) says which
-    in a text of its own making.
+    in a text of its own making. One that stands for many diagrams has `accepts` instead, which says
+    whether the body of a box called `name` is one of them.
 
     *How it is found.* Without more, wherever that diagram stands in a normalised one. `rules` are
     further pairs, with the kernel's box on the right. Else `find(place)` returns the rewriting or
@@ -181,12 +183,13 @@ class Kernel:
 
     name: str
     summary: str
-    define: Callable[[str], Diagram]
+    define: Callable[[str], Diagram] | None
     root: str = ""
     find: Find | None = None
     rules: tuple[Rule, ...] = ()
     function: Callable[..., Any] | None = None
     emit: Emit | None = None
+    accepts: Callable[[Diagram], bool] | None = None
     layout: tuple[Gives, Asks] | None = None
 
     def __post_init__(self) -> None:
@@ -202,6 +205,8 @@ class Kernel:
     def definition(self, variant: str = "") -> Diagram:
         """The diagram that a variant stands for, with the name of its box: `name(variant)`."""
         if variant not in self._definitions:
+            if self.define is None:
+                raise KeyError(variant)
             made = self.define(variant)
             made.name = f"{self.name}({variant})" if variant else self.name
             self._definitions[variant] = made
@@ -281,6 +286,8 @@ def kernel_of(box: Box) -> tuple[Kernel, str] | None:
 
 def _stands_for(declared: Kernel, variant: str, body: Diagram) -> bool:
     """Whether a body is what the kernel stands for, at some sizes."""
+    if declared.accepts is not None:
+        return declared.accepts(body)
     try:
         definition = declared.definition(variant)
     except (KeyError, ValueError):

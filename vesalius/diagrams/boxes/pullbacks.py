@@ -41,7 +41,8 @@ def _silu(d: Wire, x: Wire, y: Wire) -> list[Wire]:
 def _power(d: Wire, x: Wire, y: Wire, exponent: Any) -> list[Wire | None]:
     if exponent == 0:
         return [None]
-    return [d * (exponent * x ** (exponent - 1))]
+    rest = 1 if exponent == 1 else x if exponent == 2 else x ** (exponent - 1)
+    return [d * (exponent * rest)]
 
 
 def _leaky(d: Wire, x: Wire, y: Wire, slope: Any) -> list[Wire]:

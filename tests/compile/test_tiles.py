@@ -1,0 +1,321 @@
+"""Tile and skip: the same function as the reference, in linear memory, hidden columns skipped."""
+
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import vesalius as vs
+from vesalius.compile.tiles import run
+
+torch.set_num_threads(1)
+
+
+@vs.diagram
+def relu_squared(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    w = vs.power(vs.relu(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c"))), 2) + 0.01
+    return vs.contract(w / vs.sum(w, "m"), v, over="m")
+
+
+@vs.diagram
+def numerator_and_denominator(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    w = vs.softplus(vs.contract(q, k, over="c"))
+    return vs.contract(w, v, over="m") / vs.sum(w, "m")
+
+
+@vs.diagram
+def by_length(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    w = vs.power(vs.relu(vs.contract(q, k, over="c")), 2) / vs.size("m")
+    return vs.contract(w, v, over="m")
+
+
+@vs.diagram
+def sigmoid_causal(q: "b h n c", k: "b h n c", v: "b h n e") -> "b h n e":
+    seen = vs.iota("m:n") <= vs.iota("n")
+    scores = vs.contract(q, k.rename(n="m"), over="c") / vs.sqrt(vs.size("c"))
+    weights = vs.where(seen, vs.sigmoid(scores), 0.0)
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def softcap(q: "b h n c", k: "b h n c", v: "b h n e") -> "b h n e":
+    seen = vs.iota("m:n") <= vs.iota("n")
+    scores = 5 * vs.tanh(vs.contract(q, k.rename(n="m"), over="c") / 5)
+    weights = vs.softmax(vs.where(seen, scores, -math.inf), over="m")
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def window_of_sigmoids(q: "b h n c", k: "b h n c", v: "b h n e") -> "b h n e":
+    i, j = vs.iota("n"), vs.iota("m:n")
+    outside = (j > i) | (i - j >= 20)
+    scores = vs.contract(q, k.rename(n="m"), over="c")
+    weights = vs.sigmoid(vs.where(outside, -math.inf, scores))
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def additive(q: "b n a", k: "b m a", v: "b m e", w: "a") -> "b n e":
+    scores = vs.contract(w, vs.tanh(q + k), over="a")
+    return vs.contract(vs.softmax(scores, over="m"), v, over="m")
+
+
+@vs.diagram
+def padded(q: "b h n c", k: "b h m c", v: "b h m e", real: "b m bool") -> "b h n e":
+    scores = vs.abs(vs.contract(q, k, over="c"))
+    weights = vs.softmax(vs.where(real, scores, -math.inf), over="m")
+    return vs.contract(weights, v, over="m")
+
+
+@vs.diagram
+def distances(q: "b h n c", k: "b h m c", v: "b h m e", slope: "h") -> "b h n e":
+    gap = q + -1.0 * k
+    return vs.contract(vs.exp(-slope * vs.contract(gap, gap, over="c")), v, over="m")
+
+
+@vs.diagram
+def grouped(q: "b g h n c", k: "b h m c", v: "b h m e") -> "b g h n e":
+    w = vs.relu(vs.contract(q, k, over="c"))
+    return vs.contract(w, v, over="m")
+
+
+@vs.diagram
+def sparse(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    scores = vs.contract(q, k, over="c")
+    excess = vs.relu(scores - vs.max(scores, "m") + 1)
+    return vs.contract(excess / vs.sum(excess, "m"), v, over="m")
+
+
+MECHANISMS = [
+    relu_squared,
+    numerator_and_denominator,
+    by_length,
+    sigmoid_causal,
+    softcap,
+    window_of_sigmoids,
+    additive,
+    padded,
+    distances,
+    grouped,
+    sparse,
+]
+SIZES = [
+    {"b": 1, "h": 1, "n": 1, "m": 1},
+    {"b": 2, "h": 3, "n": 7, "m": 5},
+    {"b": 1, "h": 2, "n": 70, "m": 33},
+    {"b": 2, "h": 1, "n": 33, "m": 130},
+    {"b": 0, "h": 2, "n": 4, "m": 4},
+    {"b": 2, "h": 2, "n": 0, "m": 3},
+]
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    monkeypatch.setitem(run.ENTRIES, "cpu", 2000)
+
+
+def inputs_for(diagram, sizes, dtype=torch.float64, seed=0):
+    sizes = {"c": 4, "e": 3, "a": 5, "g": 2, **sizes}
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for type_ in diagram.input_types.values():
+        shape = [size.at(sizes) for size in type_.axes.values()]
+        x = torch.randn(shape, dtype=torch.float64, generator=generator)
+        found.append(x > 0 if type_.dtype == "bool" else x.to(dtype))
+    return found
+
+
+def with_gradients(function, inputs):
+    given = [x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs]
+    y = function(*given)
+    dy = torch.linspace(-1, 2, y.numel(), dtype=y.dtype).reshape(y.shape)
+    return y.detach(), torch.autograd.grad(y, [x for x in given if x.requires_grad], dy)
+
+
+def close(one, other, tolerance):
+    (y, grads), (z, wanted) = one, other
+    torch.testing.assert_close(y, z, rtol=tolerance, atol=tolerance, equal_nan=True)
+    for g, w in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(g, w, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+@pytest.mark.parametrize("diagram", MECHANISMS, ids=lambda d: d.name)
+def test_it_is_the_reference(diagram):
+    module = vs.to_torch(diagram, dtype=torch.float64)
+    assert "Tiles(" in module.source, module.explain()
+    for seed, sizes in enumerate(SIZES):
+        inputs = inputs_for(diagram, sizes, seed=seed)
+        close(with_gradients(module, inputs), with_gradients(diagram.evaluate, inputs), 1e-9)
+
+
+@pytest.mark.parametrize("diagram", [relu_squared, softcap, additive], ids=lambda d: d.name)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
+def test_other_element_types(diagram, dtype, tolerance):
+    inputs = inputs_for(diagram, SIZES[2], dtype)
+    wide = [x.double() for x in inputs]
+    y, grads = with_gradients(vs.to_torch(diagram, dtype=dtype), inputs)
+    z, wanted = with_gradients(diagram.evaluate, wide)
+    assert y.dtype == dtype
+    for found, exact in zip([y, *grads], [z, *wanted], strict=True):
+        assert (found.double() - exact).norm() <= tolerance * exact.norm()
+
+
+def test_rows_that_see_nothing_are_zero():
+    inputs = inputs_for(padded, SIZES[1])
+    inputs[-1] = torch.zeros_like(inputs[-1])
+    y, grads = with_gradients(vs.to_torch(padded, dtype=torch.float64), inputs)
+    assert not y.any()
+    assert not any(g.any() for g in grads)
+
+
+def test_large_magnitudes():
+    inputs = [100 * x for x in inputs_for(relu_squared, SIZES[1], torch.float32)]
+    y = vs.to_torch(relu_squared)(*inputs)
+    exact = relu_squared.evaluate(*[x.double() for x in inputs])
+    torch.testing.assert_close(y.double(), exact, rtol=1e-4, atol=1e-4)
+
+
+def test_arrays_that_are_not_contiguous():
+    inputs = [x.mT.contiguous().mT.flip(2) for x in inputs_for(softcap, SIZES[2])]
+    module = vs.to_torch(softcap, dtype=torch.float64)
+    close(with_gradients(module, inputs), with_gradients(softcap.evaluate, inputs), 1e-9)
+
+
+@pytest.mark.parametrize("diagram", [softcap, padded, grouped], ids=lambda d: d.name)
+def test_gradcheck(diagram):
+    module = vs.to_torch(diagram, dtype=torch.float64)
+    sizes = {"b": 1, "h": 2, "n": 3, "m": 4, "c": 2, "e": 2}
+    inputs = inputs_for(diagram, sizes)
+    given = [x.requires_grad_() if x.is_floating_point() else x for x in inputs]
+    assert torch.autograd.gradcheck(module, given)
+
+
+# -- memory and work ------------------------------------------------------------------------------
+
+
+class Watch(TorchDispatchMode):
+    """The entries of the largest array that is made, and the multiplications in matrix products."""
+
+    largest = work = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.largest = max(self.largest, result.numel())
+            if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
+                self.work += result.numel() * args[0].shape[-1]
+        return result
+
+
+def watched(diagram, sizes, monkeypatch):
+    """What is made while a module runs forward and back, inside its operator too."""
+    calls = []
+
+    def forward(key, inputs):  # a dispatch mode does not look inside operators
+        calls.append((run._KNOWN[key], inputs))
+        return run.run(*calls[-1])
+
+    module = vs.to_torch(diagram, dtype=torch.float64)
+    inputs = inputs_for(diagram, sizes)
+    with monkeypatch.context() as patch, Watch() as seen:
+        patch.setattr(run, "_tiles", forward)
+        y = module(*inputs)
+        ((tiles, given),) = calls
+        run.run_back(tiles, given, torch.ones_like(run.run(tiles, given)))
+    assert y.shape[-2] == sizes["n"]
+    return seen
+
+
+@pytest.mark.parametrize("diagram", [relu_squared, softcap, additive], ids=lambda d: d.name)
+def test_memory_is_linear(diagram, monkeypatch):
+    seen = watched(diagram, {"b": 1, "h": 1, "n": 400, "m": 400}, monkeypatch)
+    assert 0 < seen.largest < 400 * 400 / 4
+
+
+def test_hidden_columns_are_skipped(monkeypatch):
+    everything, causal, window = (
+        watched(diagram, {"b": 1, "h": 2, "n": 512, "m": 512}, monkeypatch).work
+        for diagram in (relu_squared, softcap, window_of_sigmoids)
+    )
+    assert 0 < causal < 0.55 * everything
+    assert 0 < window < 0.15 * everything
+
+
+@vs.diagram
+def masked_in_the_middle(q: "n c", k: "n c", v: "n e") -> "n e":
+    """A product with zeros, but then 1 is added: nothing is hidden."""
+    seen = vs.iota("m:n") <= vs.iota("n")
+    weights = vs.where(seen, vs.relu(vs.contract(q, k.rename(n="m"), over="c")), 0.0) + 1
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def shown_where_hidden(q: "n c", k: "n c", v: "n e") -> "n e":
+    """Where the condition fails the scores are 0, which is not neutral for a softmax."""
+    seen = vs.iota("m:n") <= vs.iota("n")
+    scores = vs.where(seen, vs.abs(vs.contract(q, k.rename(n="m"), over="c")), 0.0)
+    return vs.contract(vs.softmax(scores, over="m"), v.rename(n="m"), over="m")
+
+
+@pytest.mark.parametrize(
+    "diagram", [masked_in_the_middle, shown_where_hidden], ids=lambda d: d.name
+)
+def test_what_only_looks_like_a_mask_is_not_skipped(diagram):
+    module = vs.to_torch(diagram, dtype=torch.float64)
+    assert "seen=" not in module.source
+    inputs = inputs_for(diagram, {"n": 90})
+    close(with_gradients(module, inputs), with_gradients(diagram.evaluate, inputs), 1e-9)
+
+
+# -- refusals -------------------------------------------------------------------------------------
+
+
+def reasons(diagram):
+    return str(vs.to_torch(diagram, sizes={"d": 4, "f": 8}).explain())
+
+
+def test_weights_that_are_asked_for_are_made():
+    @vs.diagram
+    def both(q: "n c", k: "m c", v: "m e") -> ("n e", "n m"):
+        weights = vs.sigmoid(vs.contract(q, k, over="c"))
+        return vs.contract(weights, v, over="m"), weights
+
+    assert "an array of rows and columns is read elsewhere" in reasons(both)
+
+
+def test_a_normaliser_over_the_queries_is_refused():
+    @vs.diagram
+    def slots(q: "n c", k: "m c", v: "m e") -> "n e":
+        return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="n"), v, over="m")
+
+    assert "acts along the rows" in reasons(slots)
+
+
+def test_a_layer_of_a_network_is_no_region():
+    @vs.diagram
+    def mlp(x: "n d") -> "n d":
+        return vs.linear(vs.gelu(vs.linear(x, "d", "f")), "f", "d")
+
+    assert "Tiles(" not in vs.to_torch(mlp, sizes={"d": 4, "f": 8}).source
+
+
+# -- as a module ----------------------------------------------------------------------------------
+
+
+def test_copies_and_pickles():
+    module = vs.to_torch(softcap, dtype=torch.float64)
+    inputs = inputs_for(softcap, SIZES[1])
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        torch.testing.assert_close(other(*inputs), module(*inputs))
+
+
+def test_it_is_compiled_whole_and_exported():
+    module = vs.to_torch(softcap)
+    inputs = inputs_for(softcap, SIZES[1], torch.float32)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    close(with_gradients(compiled, inputs), with_gradients(module, inputs), 1e-6)
+    program = torch.export.export(module, tuple(inputs))
+    torch.testing.assert_close(program.module()(*inputs), module(*inputs))

@@ -1,0 +1,153 @@
+"""Tile and skip: any score for pairs, any normaliser over the keys, in memory linear in both.
+
+A region of the diagram (`vesalius.compile.tiles.region`) runs on some rows at a time, in plain
+PyTorch; columns that the mask hides are skipped, and backward, derived by `vs.grad` from the
+region, computes each tile again. It serves whatever no kernel of PyTorch's own does.
+"""
+
+from __future__ import annotations
+
+from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
+from vesalius.compile.layout import argument_orders
+from vesalius.compile.nested import function_of
+from vesalius.compile.scope import Here, permuted
+from vesalius.compile.text import Term, apply, wrapped
+from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
+from vesalius.compile.tiles.plan import Parts, parts_of
+from vesalius.compile.tiles.region import Refused, Region, grow, seeds
+from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.boxes.sources import RANDOM
+from vesalius.diagrams.graft import Replacement
+from vesalius.diagrams.graph import Diagram
+
+NAME = "tiles"
+
+
+# -- finding --------------------------------------------------------------------------------------
+
+
+def find(place: Place) -> Found | str:
+    """The region that ends in a contraction over columns, or the reason why there is none."""
+    found = _regions(place).get(place.index, "")
+    if isinstance(found, str):
+        return found
+    body = body_of(place.diagram, place, found)
+    return _refusal(body.diagram) or _found(place.diagram, body)
+
+
+def _regions(place: Place) -> dict[int, Region | str]:
+    """By the contraction that it was found at, each region that is part of no other, or why not."""
+    known: dict[int, Region | str] | None = place.diagram.__dict__.get("_regions")
+    if known is not None:
+        return known
+    found: dict[int, Region] = {}
+    reasons: dict[int, Region | str] = {}
+    for seed in seeds(place.diagram):
+        try:
+            region = grow(place.diagram, seed)
+        except Refused as reason:
+            reasons.setdefault(seed.node, str(reason))
+            continue
+        if seed.node not in found or len(found[seed.node].nodes) < len(region.nodes):
+            found[seed.node] = region
+    whole = {
+        node: region
+        for node, region in found.items()
+        if not any(
+            set(region.nodes) < set(other.nodes) or (region.nodes == other.nodes and node < another)
+            for another, other in found.items()
+        )
+    }
+    place.diagram.__dict__["_regions"] = {**reasons, **whole}
+    return {**reasons, **whole}
+
+
+def _refusal(body: Diagram) -> str:
+    """Why no code can be written for a body, or nothing."""
+    told = {v for port in body.inputs for s in body.types[port.wire].sizes for v in s.variables}
+    for node in body.boxes:
+        kind = node.box.kind
+        if kind is RANDOM:
+            return "it draws random numbers for each pair"
+        function = node.box["function"] if kind is POINTWISE else None
+        if node.src and (kind.pullback or getattr(function, "pullback", None)) is None:
+            return f"{getattr(function, 'name', kind.name)} has no derivative"
+    missing = set(body.size_variables) - told
+    return f"no array inside tells the size {min(missing)!r}" if missing else ""
+
+
+def _found(diagram: Diagram, body: Body) -> Found:
+    right = body.diagram.fold(NAME)
+    wire = body.exit.wire
+    uses = tuple(
+        (entry.wire, tuple(range(len(diagram.types[entry.wire].sizes)))) for entry in body.entries
+    )
+    note = f"{len(body.diagram)} boxes, some rows at a time"
+    return Found(
+        wire, Replacement(right, uses, body.exit_axes, 0, {}, {}, {}, {}, "", {}), note, seconds=1.0
+    )
+
+
+def _parts(body: Diagram) -> Parts:
+    """What runs a body, made once."""
+    known: Parts | None = body.__dict__.get("_parts")
+    if known is None:
+        known = body.__dict__["_parts"] = parts_of(body)
+    return known
+
+
+def accepts(body: Diagram) -> bool:
+    """Whether a body is that of a region."""
+    axes = {axis for port in body.inputs for axis in port.axes}
+    return {ROWS, COLUMNS} <= axes and len(body.outputs) == 1 and ROWS in body.outputs[0].axes
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def emit(here: Here, variant: str) -> list[Term]:
+    """`tiles(q, k, v)`: an object with the functions of a tile, called on whole arrays."""
+    box, program = here.box, here.scope.program
+    body: Diagram = box["body"]
+    key = (NAME, body)
+    if key not in program.units:
+        program.units[key] = _object(here, _parts(body))  # type: ignore[assignment]
+    function = program.units[key]
+    orders = argument_orders(box, ())
+    arguments = []
+    for port, type_ in enumerate(body.input_types.values()):
+        operand = here.operand(port, type_.dtype)
+        arguments.append(permuted(operand.term, operand.axes, orders[port]))
+    term = apply(str(function), *arguments, heavy=True)
+    return [permuted(term, box.outs[0], here.out())]
+
+
+def _object(here: Here, parts: Parts) -> str:
+    """The text that makes a tile's object; its name."""
+    program, cuts = here.scope.program, parts.cuts
+    program.imported("Tiles", "vesalius.compile.tiles.run")
+    fields: dict[str, object] = {"forward": function_of(program, parts.forward, "tile")}
+    fields["backward"] = function_of(program, parts.backward, "tile_backward")
+    if parts.shared is not None:
+        fields["shared"] = function_of(program, parts.shared, "shared_by_tiles")
+    if parts.seen is not None:
+        fields["seen"] = function_of(program, parts.seen, "seen_columns")
+    for field in ("rows", "columns", "outer", "rows_out", "outer_out", "shape", "weight"):
+        fields[field] = getattr(cuts, field)
+    name = program.name("tiles")
+    arguments = ", ".join(f"{field}={value}" for field, value in fields.items())
+    program.chunks.append("\n".join(wrapped(f"{name} = Tiles({arguments})")))
+    return name
+
+
+TILES = kernel(
+    Kernel(
+        name=NAME,
+        summary="any scores and normaliser over the keys, some queries at a time",
+        define=None,
+        root="contract",
+        find=find,
+        emit=emit,
+        accepts=accepts,
+    )
+)

@@ -1,0 +1,78 @@
+"""Building a diagram anew, box by box, with something to say about each: what many steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vesalius.compile.terms import Axis, Use, Writing
+from vesalius.diagrams.builder import Builder, Label
+from vesalius.diagrams.compose import finish_as
+from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.types import ArrayType
+
+
+class Rebuild:
+    """One building anew. `seen[w]` is what wire w of the old diagram became, in terms of its slots.
+
+    Override `place` to write a box otherwise; the labels of what it returns are those given.
+    `types` gives some inputs other types.
+    """
+
+    def __init__(self, old: Diagram, types: Mapping[str, ArrayType] | None = None) -> None:
+        self.old = old
+        builder = Builder(old.name, old.doc)
+        for port in old.inputs:
+            builder.input(port.name, (types or {}).get(port.name, old.port_type(port)))
+        builder.token_names = dict.fromkeys(token.name for token, _ in old.tokens)
+        self.writing = Writing(builder)
+        self.seen: dict[int, Use] = {
+            k: (k, tuple(range(len(port.axes)))) for k, port in enumerate(old.inputs)
+        }
+
+    def run(self) -> Diagram:
+        """The new diagram."""
+        for node in self.old.boxes:
+            self.write(node)
+        ends: list[Use] = []
+        for port in self.old.outputs:
+            here, slots = self.seen[port.wire]
+            names: dict[Any, Label] = dict(zip(port.slots, port.axes, strict=True))
+            ends.append((here, tuple([names[s] for s in slots])))
+        return finish_as(self.writing.builder, self.old, ends, ())
+
+    def write(self, node: Node) -> None:
+        """Write a box, and note what its wires became."""
+        labels = self.labels(node)
+        uses = [
+            (wire, tuple([labels[a] for a in row]))
+            for wire, row in zip(node.src, node.box.maps, strict=True)
+        ]
+        made = self.place(node, uses, labels)
+        for wire, row, (found, names) in zip(node.wires, node.box.outs, made, strict=True):
+            place = {labels[axis]: slot for slot, axis in enumerate(row)}
+            self.seen[wire] = (found, tuple([place[x] for x in names]))
+
+    def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
+        """Write a box whose inputs are these uses of wires of the old diagram."""
+        box = node.box
+        new = [(labels[box.inner + k], size) for k, size in enumerate(box.new)]
+        bound = [labels[axis] for axis in box.bound]
+        here = [self.here(use) for use in uses]
+        return self.writing.box(box.kind, box.attrs, here, bound, new)
+
+    def here(self, use: Use) -> Use:
+        """A use of a wire of the old diagram as a use of what it became."""
+        wire, labels = use
+        found, slots = self.seen[wire]
+        return found, tuple([labels[s] for s in slots if isinstance(s, int)])
+
+    def labels(self, node: Node) -> list[Label]:
+        """A label for each local axis of a box, named as on its wires."""
+        box = node.box
+        labels: list[Label] = [Axis("a") for _ in range(box.rank)]
+        rows = [*zip(node.wires, box.outs, strict=True), *zip(node.src, box.maps, strict=True)]
+        for wire, row in reversed(rows):
+            for axis, name in zip(row, self.old.hints[wire], strict=True):
+                labels[axis] = Axis(name or "a")
+        return labels

@@ -1,0 +1,171 @@
+"""The body of a region: what it does to some rows and some columns, as a diagram of its own.
+
+On the interface of a body, the axes that are rows and columns are called so, whatever they were
+called outside; that is how a body is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vesalius.compile.rebuild import Rebuild
+from vesalius.compile.terms import Reading, Use, Writing
+from vesalius.compile.tiles.region import Entry, Exit, Region
+from vesalius.diagrams.box import Axes
+from vesalius.diagrams.boxes.sources import CONSTANT
+from vesalius.diagrams.builder import Builder, Label
+from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size, variable
+from vesalius.diagrams.types import ArrayType, is_axis_name
+
+ROWS, COLUMNS = "rows", "columns"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body with what is handed to its inputs: the entries, in order. Its output is the exit.
+
+    `exit_axes[s]` is the place among the axes of the output of slot s of the wire that leaves.
+    """
+
+    diagram: Diagram
+    entries: tuple[Entry, ...]
+    exit: Exit
+    exit_axes: tuple[int, ...]
+
+
+def body_of(diagram: Diagram, reading: Reading, region: Region) -> Body:
+    """The body of a region of a diagram, with its rows and columns of their actual sizes."""
+    return _Extraction(diagram, reading, region).run()
+
+
+class _Extraction:
+    def __init__(self, diagram: Diagram, reading: Reading, region: Region) -> None:
+        self.diagram, self.region = diagram, region
+        inside = [e for e in region.entries if reading.is_number((e.wire, ()))]
+        varying = {
+            name
+            for entry in region.entries
+            for slot in (entry.row, entry.column)
+            if slot is not None
+            for name in diagram.types[entry.wire].sizes[slot].variables
+        }
+        outside = [entry for entry in region.entries if entry not in inside]
+        known = {
+            name
+            for entry in outside
+            for slot, length in enumerate(diagram.types[entry.wire].sizes)
+            if slot not in (entry.row, entry.column)
+            for name in length.variables
+        }
+        # A number that hangs on how many rows or columns there are in all is not the tile's own.
+        self.numbers = [e for e in inside if self._sizes(e.wire) <= known - varying]
+        self.entries = (*outside, *(e for e in inside if e not in self.numbers))
+
+    def _sizes(self, wire: int) -> set[str]:
+        node = self.diagram.nodes[self.diagram.owner[wire]]
+        value = node.box["value"] if node.box.kind is CONSTANT else None
+        own = set(value.variables) if isinstance(value, Size) else set()
+        return own.union(*(self._sizes(source) for source in node.src))
+
+    def run(self) -> Body:
+        builder = Builder("tile", "What happens to some rows.")
+        self.writing = Writing(builder)
+        self.seen: dict[Entry, Use] = {}
+        self.made: dict[int, Use] = {}
+        taken: set[str] = set()
+        for entry in self.entries:
+            name = fresh_name(self._name(entry.wire), taken)
+            taken.add(name)
+            wire = builder.input(name, self._type(entry))
+            self.seen[entry] = (wire.id, tuple(range(len(wire.names))))
+        for entry in self.numbers:
+            self.seen[entry] = self._number(entry.wire)
+        for k in self.region.nodes:
+            self._place(k, self.diagram.nodes[k])
+        port = self._out()
+        leaving = self.region.exit
+        names = self._axes(leaving.wire, leaving.row, None)
+        order = tuple([port.axes.index(name) for name in names])
+        return Body(builder.finish([port]), self.entries, leaving, order)
+
+    def _name(self, wire: int) -> str:
+        ports = {port.wire: port.name for port in self.diagram.inputs}
+        return ports.get(wire, "x")
+
+    def _axes(self, wire: int, row: int | None, column: int | None) -> tuple[str, ...]:
+        """Names for the slots of a wire, rows and columns called so."""
+        names: dict[int, str] = {}
+        if row is not None:
+            names[row] = ROWS
+        if column is not None:
+            names[column] = COLUMNS
+        for slot, hint in enumerate(self.diagram.hints[wire]):
+            if slot not in names:
+                plain = hint if is_axis_name(hint) and hint not in (ROWS, COLUMNS) else "a"
+                names[slot] = fresh_name(plain, names.values())
+        return tuple([names[slot] for slot in range(len(names))])
+
+    def _type(self, entry: Entry) -> ArrayType:
+        sizes, dtype = self.diagram.types[entry.wire]
+        names = self._axes(*entry)
+        return ArrayType(dict(zip(names, sizes, strict=True)), dtype)
+
+    def _number(self, wire: int) -> Use:
+        node = self.diagram.nodes[self.diagram.owner[wire]]
+        uses = [self._number(source) for source in node.src]
+        return self.writing.box(node.box.kind, node.box.attrs, uses)[0]
+
+    def _place(self, k: int, node: Node) -> None:
+        box = node.box
+        uses: list[Use] = []
+        for wire, row in zip(node.src, box.maps, strict=True):
+            here, slots = self.made.get(wire) or self.seen[self._entry(k, wire, row)]
+            uses.append((here, tuple([row[s] for s in slots if isinstance(s, int)])))
+        new: list[tuple[Label, Size]] = [(box.inner + j, size) for j, size in enumerate(box.new)]
+        made = self.writing.box(box.kind, box.attrs, uses, box.bound, new)
+        for wire, row, (here, labels) in zip(node.wires, box.outs, made, strict=True):
+            order: list[int] = [row.index(x) for x in labels if isinstance(x, int)]
+            self.made[wire] = (here, tuple(order))
+            names = self._axes(*self._entry(k, wire, row))
+            self.writing.builder.hints[here] = tuple([names[slot] for slot in order])
+
+    @staticmethod
+    def _slot(axis: int | None, row: Axes) -> int | None:
+        return row.index(axis) if axis is not None and axis in row else None
+
+    def _entry(self, k: int, wire: int, row: Axes) -> Entry:
+        rows, columns = self.region.rows[k], self.region.columns[k]
+        return Entry(wire, self._slot(rows, row), self._slot(columns, row))
+
+    def _out(self) -> Port:
+        """The output: tubes that all arrays share first, then the rows, then the rest."""
+        wire, row = self.region.exit
+        here, slots = self.made[wire]
+        names = self._axes(wire, row, None)
+        inputs = [set(self._axes(*entry)) for entry in self.entries]
+        shared = [s for s in range(len(names)) if s != row and self._shared(names[s], inputs)]
+        rest = [s for s in range(len(names)) if s != row and s not in shared]
+        order = [*shared, row, *rest]
+        return Port(
+            "out", here, tuple([names[s] for s in order]), tuple([slots.index(s) for s in order])
+        )
+
+    def _shared(self, name: str, inputs: Sequence[set[str]]) -> bool:
+        """Whether inputs with rows and inputs with columns have an axis of this name."""
+        return any(name in one and ROWS in one for one in inputs) and any(
+            name in one and COLUMNS in one for one in inputs
+        )
+
+
+def free_lengths(body: Diagram) -> Diagram:
+    """The body at any number of rows and columns: their sizes are variables of their own."""
+    sizes = {name: variable(fresh_name(name, body.size_variables)) for name in (ROWS, COLUMNS)}
+    return Rebuild(body, {name: _freed(type_, sizes) for name, type_ in body.input_types.items()}
+                   ).run()  # fmt: skip
+
+
+def _freed(type_: ArrayType, sizes: Mapping[str, Size]) -> ArrayType:
+    return ArrayType({a: sizes.get(a, length) for a, length in type_.axes.items()}, type_.dtype)

@@ -1,0 +1,127 @@
+"""From a body to what runs it: the diagrams of a tile forward and back, and how inputs are cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vesalius.compile.normalise import normalise
+from vesalius.compile.order import ordered
+from vesalius.compile.terms import Use, Writing
+from vesalius.compile.tiles.body import COLUMNS, ROWS, free_lengths
+from vesalius.compile.tiles.laws import quick
+from vesalius.compile.tiles.skipping import hiding
+from vesalius.compile.tiles.split import split
+from vesalius.compile.tiles.traces import Place, Traces
+from vesalius.diagrams.boxes.reductions import ANY
+from vesalius.diagrams.builder import Builder, Label
+from vesalius.diagrams.derivative import pulled_back
+from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.sizes import Size
+
+Dims = tuple["int | None", ...]
+
+NOMINAL = {ROWS: 128, COLUMNS: 1024}  # lengths by which products are ordered
+OTHER = 64
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Which dimension of each input, and of the output, is rows, columns, or an outer tube.
+
+    `shape` names for each dimension of the output an input and a dimension that are as long;
+    `weight` does so for what the largest array inside has beside rows, columns and outer tubes.
+    """
+
+    rows: Dims
+    columns: Dims
+    outer: tuple[Dims, ...]
+    rows_out: int
+    outer_out: tuple[int, ...]
+    shape: tuple[tuple[int, int], ...]
+    weight: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The diagrams that a tile runs.
+
+    `seen` says which columns some row sees (None: all). `shared` makes what the tiles of some rows
+    share (None: nothing). `forward` and `backward` read the inputs, then what is shared, and
+    backward the cotangent of the output too.
+    """
+
+    cuts: Cuts
+    seen: Diagram | None
+    shared: Diagram | None
+    forward: Diagram
+    backward: Diagram
+
+
+def parts_of(body: Diagram) -> Parts:
+    """What runs a body."""
+    body = free_lengths(body)
+    traces = Traces(body)
+    shared, rest = split(quick(normalise(body)))
+    floats = [port.name for port in body.inputs if body.types[port.wire].dtype == "float"]
+    back = pulled_back(rest, ["out"], floats)
+    return Parts(
+        _cuts(body, traces),
+        _seen(body, traces),
+        shared,
+        ordered(rest, _length),
+        ordered(quick(normalise(back)), _length),
+    )
+
+
+def _length(size: Size) -> int:
+    return size.at({name: NOMINAL.get(name.rstrip("_0123456789"), OTHER)
+                    for name in size.variables})  # fmt: skip
+
+
+def _cuts(body: Diagram, traces: Traces) -> Cuts:
+    (out,) = body.outputs
+    inputs = [[traces.find((p.wire, s)) for s in p.slots] for p in body.inputs]
+    where = {kind: (k, d) for k, row in enumerate(inputs) for d, kind in enumerate(row)}
+    shape = tuple([where[traces.find((out.wire, slot))] for slot in out.slots])
+    return Cuts(
+        traces.dims(traces.rows),
+        traces.dims(traces.columns),
+        tuple(traces.dims(kind) for kind in traces.outer),
+        traces.dim_out(traces.rows),
+        tuple(traces.dim_out(kind) for kind in traces.outer),
+        shape,
+        _weight(body, traces, where),
+    )
+
+
+def _weight(
+    body: Diagram, traces: Traces, where: dict[Place, tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    """The further axes of the array inside that has most of them, so far as inputs tell."""
+    usual = {traces.rows, traces.columns, *traces.outer}
+    found: tuple[tuple[int, int], ...] = ()
+    for wire, type_ in enumerate(body.types):
+        kinds = {traces.find((wire, slot)) for slot in range(len(type_.sizes))}
+        if {traces.rows, traces.columns} <= kinds:
+            more = tuple([where[kind] for kind in kinds - usual if kind in where])
+            found = max(found, more, key=len)
+    return found
+
+
+def _seen(body: Diagram, traces: Traces) -> Diagram | None:
+    """For each column, whether some row, of any head, sees it."""
+    conditions = hiding(body, traces)
+    if not conditions:
+        return None
+    w = Writing(Builder.resume(body))
+    uses: list[Use] = []
+    for wire, hides in conditions:
+        kinds: list[Label] = [traces.find((wire, s)) for s in range(len(body.types[wire].sizes))]
+        use = (wire, tuple(kinds))
+        uses.append(w.apply("logical_not", use) if hides else use)
+    every = uses[0]
+    for use in uses[1:]:
+        every = w.apply("logical_and", every, use)
+    bound = [label for label in every[1] if label != traces.columns]
+    (found,) = w.box(ANY, (), [every], bound)
+    return w.builder.finish([Port("seen", found[0], (COLUMNS,), (0,))])
