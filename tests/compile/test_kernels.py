@@ -8,7 +8,7 @@ import torch
 
 import vesalius as vs
 from vesalius.compile.choose import chosen
-from vesalius.compile.kernels import KERNELS, Kernel, kernel, kernel_of
+from vesalius.compile.kernels import KERNELS, SHIPPED, Kernel, kernel, kernel_of
 from vesalius.diagrams.errors import FormatError
 
 SDPA = "scaled_dot_product_attention"
@@ -102,10 +102,10 @@ def attention(q: "n c", k: "m c", v: "m e") -> "n e":
 
 def test_forbid_and_prefer() -> None:
     q, k, v = (torch.randn(n, 4) for n in (3, 5, 5))
-    fast, plain = vs.to_torch(attention), vs.to_torch(attention, forbid=[SDPA])
+    fast, plain = vs.to_torch(attention), vs.to_torch(attention, forbid=SHIPPED)
     assert "F.scaled_dot_product_attention" in fast.source
     assert "softmax" in plain.source
-    assert dict(plain.explain()[0].reasons) == {SDPA: "it is forbidden"}
+    assert dict(plain.explain()[0].reasons) == dict.fromkeys(SHIPPED, "it is forbidden")
     torch.testing.assert_close(fast(q, k, v), plain(q, k, v))
     assert vs.to_torch(attention, prefer=SDPA).explain().kernels == [SDPA]
     with pytest.raises(FormatError, match="no kernel is called 'sdpa'; there are"):
@@ -119,12 +119,14 @@ def test_an_explanation_reads_as_a_text_and_counts() -> None:
         return attention.boxed(first, k, v.rename(c="e")).rename(e="c")
 
     assert str(vs.to_torch(twice).explain()) == (
-        "2 × scaled_dot_product_attention at contract {e:c, n} float in attention"
+        "2 × scaled_dot_product_attention at contract {e:c, n} float in attention\n"
+        "    not tiles: another kernel is expected to be faster"
     )
-    text = str(vs.to_torch(attention, forbid=[SDPA]).explain())
+    text = str(vs.to_torch(attention, forbid=SHIPPED).explain())
     assert text.splitlines() == [
         "no kernel at contract {e, n} float",
         "    not scaled_dot_product_attention: it is forbidden",
+        "    not tiles: it is forbidden",
     ]
     empty = vs.to_torch(vs.identity("n")).explain()
     assert str(empty) == "no part of this diagram looks like one that a kernel serves"

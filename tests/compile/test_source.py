@@ -8,6 +8,7 @@ import torch
 
 import vesalius as vs
 from vesalius.compile import names
+from vesalius.compile.kernels import SHIPPED
 from vesalius.compile.text import WIDTH
 from vesalius.diagrams.graph import Port
 
@@ -33,7 +34,7 @@ def written(text):
 
 def test_attention() -> None:
     assert (
-        vs.to_torch(attention.over("b h"), forbid=["scaled_dot_product_attention"]).source
+        vs.to_torch(attention.over("b h"), forbid=SHIPPED).source
         == written(
             '''
         """attention(q: {b, h, n, c} float, k: {b, h, m, c} float, v: {b, h, m, e} float) -> {b, h,

@@ -483,7 +483,7 @@ def test_grouped_heads_are_not_copied() -> None:
 
 
 def reason(diagram):
-    (choice,) = vs.to_torch(diagram).explain()
+    (choice,) = vs.to_torch(diagram, forbid=["tiles"]).explain()
     assert choice.kernel is None
     return dict(choice.reasons)[SDPA]
 

@@ -7,7 +7,8 @@ one wire, so they need not keep out of each other's way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from vesalius.compile.explain import Choice, Explanation
@@ -37,7 +38,7 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
         for root in one.roots:
             by_root.setdefault(root, []).append(one)
     replacing: dict[int, Replacement] = {}
-    choices: list[Choice] = []
+    choices: list[tuple[int, Choice]] = []
     matchers: dict[Rule, Matcher] = {}
     for node in diagram.boxes:
         kernels = by_root.get(node.box.kind.name, ())
@@ -48,8 +49,24 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
         if found is not None:
             replacing[found.wire] = found.replacement
         if found is not None or choice.reasons:
-            choices.append(choice)
-    return Chosen(_replaced(diagram, replacing), Explanation(choices))
+            choices.append((node.first if found is None else found.wire, choice))
+    left = _left(diagram, replacing)
+    kept = [choice for wire, choice in choices if left[wire]]
+    return Chosen(_replaced(diagram, replacing), Explanation(kept))
+
+
+def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:
+    """Which wires are still needed when kernels have taken over what they serve."""
+    needed = [False] * len(diagram.types)
+    for port in diagram.outputs:
+        needed[port.wire] = True
+    for node in reversed(diagram.nodes):
+        for wire in node.wires:
+            if needed[wire]:
+                taken = replacing.get(wire)
+                for source in node.src if taken is None else (use[0] for use in taken.uses):
+                    needed[source] = True
+    return needed
 
 
 def _at(place: Place, kernels: Sequence[Kernel]) -> tuple[Choice, Found | None]:
@@ -98,13 +115,25 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     with the boxes closed, each within one, the boxes stay: the text then has the classes and
     functions that a person wrote. A diagram without kernels stays as it is.
     """
-    opened = choose(normalise(diagram.unfold()), target)
+    whole = normalise(diagram.unfold())
+    target = replace(target or Target(), model=_lengths_of_parameters(whole))
+    opened = choose(whole, target)
     if not opened.choices.kernels:
         return Chosen(diagram, opened.choices)
     if not any(node.box.kind is NAMED for node in diagram.nodes):
         return opened
     closed = _Closed(target).run(diagram)
     return closed if closed.choices.kernels == opened.choices.kernels else opened
+
+
+def _lengths_of_parameters(diagram: Diagram) -> frozenset[str]:
+    """The size variables of the parameters of a diagram."""
+    return frozenset(
+        name
+        for type_ in diagram.parameters.values()
+        for size in type_.axes.values()
+        for name in size.variables
+    )
 
 
 class _Closed:

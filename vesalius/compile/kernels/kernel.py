@@ -42,7 +42,8 @@ class Target:
     """For what a diagram is compiled: the device, the element type, and sizes that are known.
 
     `prefer` names kernels that are taken wherever they can stand, `forbid` those that are not
-    taken anywhere. Raises `FormatError` for the name of no kernel.
+    taken anywhere. `model` names the size variables of parameters: lengths that do not grow with
+    the input. Raises `FormatError` for the name of no kernel.
     """
 
     device: str = "cpu"
@@ -50,6 +51,7 @@ class Target:
     sizes: Mapping[str, int] = field(default_factory=dict)
     prefer: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
+    model: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         from vesalius.compile.kernels import load

@@ -7,6 +7,8 @@ region, computes each tile again. It serves whatever no kernel of PyTorch's own 
 
 from __future__ import annotations
 
+from typing import Any
+
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import argument_orders
 from vesalius.compile.nested import function_of
@@ -37,12 +39,13 @@ def find(place: Place) -> Found | str:
 
 def _regions(place: Place) -> dict[int, Region | str]:
     """By the contraction that it was found at, each region that is part of no other, or why not."""
-    known: dict[int, Region | str] | None = place.diagram.__dict__.get("_regions")
-    if known is not None:
-        return known
+    model = place.target.model
+    known: dict[Any, dict[int, Region | str]] = place.diagram.__dict__.setdefault("_regions", {})
+    if model in known:
+        return known[model]
     found: dict[int, Region] = {}
     reasons: dict[int, Region | str] = {}
-    for seed in seeds(place.diagram):
+    for seed in seeds(place.diagram, model):
         try:
             region = grow(place.diagram, seed)
         except Refused as reason:
@@ -58,8 +61,8 @@ def _regions(place: Place) -> dict[int, Region | str]:
             for another, other in found.items()
         )
     }
-    place.diagram.__dict__["_regions"] = {**reasons, **whole}
-    return {**reasons, **whole}
+    known[model] = {**reasons, **whole}
+    return known[model]
 
 
 def _refusal(body: Diagram) -> str:

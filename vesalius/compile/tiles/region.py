@@ -16,12 +16,11 @@ that binds the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from vesalius.diagrams.boxes.linear import CONTRACT
-from vesalius.diagrams.boxes.sources import PARAMETER
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size
 
@@ -68,19 +67,13 @@ class Seed(NamedTuple):
     column: int
 
 
-def seeds(diagram: Diagram) -> Iterator[Seed]:
+def seeds(diagram: Diagram, fixed: Collection[str]) -> Iterator[Seed]:
     """Where regions may begin: products summed over an axis of an array that has another.
 
-    An axis as long as one of a parameter is none: what is linear in the width of the model need
-    not be kept small.
+    An axis whose length hangs on `fixed` variables alone is none: what is linear in the width of
+    the model need not be kept small.
     """
-    fixed = {
-        name
-        for node in diagram.nodes
-        if node.box.kind is PARAMETER
-        for size in diagram.types[node.first].sizes
-        for name in size.variables
-    }
+    fixed = set(fixed)
     inputs = len(diagram.inputs)
     for k, node in enumerate(diagram.nodes):
         box = node.box
