@@ -72,8 +72,14 @@ def quotient(x: "n", y: "m", z: "") -> equal("n m", "n m"):
     return equal(z / (x * y), z * (vs.reciprocal(x) * vs.reciprocal(y)))
 
 
+@vs.diagram
+def summed(x: "n m h", y: "m", z: "n") -> equal("n", "n"):
+    return equal(vs.sum(vs.contract(x, y, over="m") * z, "h"),
+                 vs.contract(vs.contract(x, y, over="m"), z, over="h"))  # fmt: skip
+
+
 PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, shift, maximum,
-         quotient]  # fmt: skip
+         quotient, summed]  # fmt: skip
 
 
 def side(pair, name):

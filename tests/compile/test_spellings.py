@@ -346,7 +346,8 @@ ALL = [*CHANNELS, *MASKS, *SHAPES]
 def test_what_goes_into_the_operands(diagram, tubes) -> None:
     diagram = diagram.over(tubes) if tubes else diagram
     module = vs.to_torch(diagram, torch.float64)
-    assert module.explain().kernels == [SDPA], module.explain()
+    assert module.explain().kernels.count(SDPA) == 1, module.explain()
+    assert "softmax" not in module.source
     for sizes in (SIZES, {**SIZES, "n": 1}, {**SIZES, "m": 1, "c": 1}, {**SIZES, "e": 3, "h": 1}):
         inputs = tensors(diagram, sizes)
         expected = diagram.evaluate(*inputs)

@@ -165,3 +165,18 @@ def reciprocal_of_a_product(w: Writing, parts: Parts) -> Use | None:
     if opened.bound:
         return None
     return w.contract([w.apply("reciprocal", use) for use in opened.uses])
+
+
+# -- sums ---------------------------------------------------------------------------------------
+
+
+@law("contract")
+def sum_of_a_product(w: Writing, parts: Parts) -> Use | None:
+    """Σ_i (Σ_j x·y) = Σ_ij x·y: a sum of nothing but a product is one contraction"""
+    if len(parts.uses) != 1:
+        return None
+    (inner,) = parts.uses
+    if w.kind(inner) is not CONTRACT or not w.single(inner[0]):
+        return None
+    opened = w.open(inner)
+    return w.contract(opened.uses, [*parts.bound, *opened.bound])

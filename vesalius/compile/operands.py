@@ -47,14 +47,13 @@ class Operands:
     def found(self, kernel: Kernel) -> Found:
         """The right side in full, with the box of a kernel that takes these operands."""
         parts, right = self.parts, self.right
-        blocks = [self._block(parts.main, bare=True)]
-        scale = self._scale(parts.main.summand)
-        if parts.channels:
-            # The further channels have scales of their own: all go into the queries.
-            blocks[0] = blocks[0]._replace(queries=right.contract([blocks[0].queries, scale]))
-            for split in parts.channels:
-                blocks += self._channels(split)
-            scale = right.number(1.0)
+        # Further channels have scales of their own: then all of them go into the queries.
+        together = bool(parts.channels)
+        blocks = [self._block(parts.main, bare=not together)]
+        scales = [] if together else self._scale(parts.main.summand)
+        scale = scales[0] if scales else right.number(1.0)
+        for split in parts.channels:
+            blocks += self._channels(split)
         q, k, width = self._joined(blocks)
         query = parts.query or Axis("n")
         q = right.expand(q, {query: self.sizes.get(query, ONE)})
@@ -93,21 +92,31 @@ class Operands:
 
     # -- queries and keys -----------------------------------------------------------------------
 
-    def _product(self, factors: Sequence[Factor], over: Sequence[Label] = ()) -> Use | None:
-        """Factors multiplied, each as it was written; summed over labels that they carry."""
+    def _product(
+        self, factors: Sequence[Factor], over: Sequence[Label] = (), also: Sequence[Use] = ()
+    ) -> Use | None:
+        """Factors multiplied, each as it was written; summed over labels that they carry.
+
+        What has fewer axes than the largest is multiplied first, `also` among it.
+        """
         right = self.right
         uses = [right.contract([right.copied(use) for use in f.uses], f.bound) for f in factors]
         carried = {x for use in uses for x in use[1]}
+        most = max((len(use[1]) for use in uses), default=0)
+        small = [use for use in uses if len(use[1]) < most and set(over).isdisjoint(use[1])]
+        if most and len(small) + len(also) > 1 and len(small) < len(uses):
+            uses = [*(use for use in uses if use not in small), right.contract([*small, *also])]
+        else:
+            uses += also
         return right.contract(uses, [x for x in over if x in carried]) if uses else None
 
     def _block(self, split: Split, bare: bool = False) -> _Block:
         """The two sides of a product along one axis of channels; `bare` leaves out the scale."""
         right, labels = self.right, split.channels
         inner = [x for x in split.summand.bound if x not in labels]
-        factors = self._product(split.queries, inner)
+        scale = [] if bare else self._scale(split.summand)
+        queries = self._product(split.queries, inner, scale) or right.number(1.0)
         keys = self._product(split.keys, inner)
-        queries = factors if bare else self._scaled(factors, split.summand)
-        assert queries is not None, "the main product has factors on both sides"
         assert keys is not None, "a product that splits has factors of the keys"
         if len(labels) == 1:
             return _Block(self._float(queries), self._float(keys), labels[0])
@@ -119,18 +128,13 @@ class Operands:
             queries, keys = (right.box(MERGE, (), [x], labels, whole)[0] for x in (queries, keys))
         return _Block(self._float(queries), self._float(keys), label)
 
-    def _scale(self, summand: Summand) -> Use:
-        """The numbers of a product, with its sign, as one scalar."""
+    def _scale(self, summand: Summand) -> list[Use]:
+        """The numbers of a product, with its sign, as at most one scalar."""
         right = self.right
         numbers = [self._float(right.copied(use)) for use in summand.numbers]
         if summand.negative:
             numbers.append(right.number(-1.0))
-        return right.contract(numbers) if numbers else right.number(1.0)
-
-    def _scaled(self, queries: Use | None, summand: Summand) -> Use:
-        """The queries' side of a product with all that is scalar in it."""
-        scale = self._scale(summand)
-        return scale if queries is None else self.right.contract([queries, scale])
+        return [right.contract(numbers)] if numbers else []
 
     def _channels(self, split: Split) -> list[_Block]:
         """Further channels; positions are split so that bfloat16 carries them exactly."""
@@ -256,11 +260,9 @@ class Operands:
 
     def _whole(self, summand: Summand) -> Use:
         """A product that does not split, as it is."""
-        written = self._product(summand.factors, summand.bound)
-        if not summand.numbers and not summand.negative:
-            assert written is not None
-            return written
-        return self._scaled(written, summand)
+        written = self._product(summand.factors, summand.bound, self._scale(summand))
+        assert written is not None, "a product that carries an axis has a factor"
+        return written
 
 
 def _relabelled(use: Use, old: Label) -> tuple[Use, Label]:

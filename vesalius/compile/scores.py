@@ -214,6 +214,9 @@ class _ScoreReader:
             if self.r.is_number(one):
                 numbers = (*numbers, one)
             elif not self.wide(one):
+                if self._plain(one):
+                    todo = [*self.r.open(one).uses, *todo]
+                    continue
                 more, sign, factor = self._narrow(one)
                 numbers, negative = (*numbers, *more), negative != sign
                 factors = (*factors, factor)
@@ -228,6 +231,11 @@ class _ScoreReader:
             self.visit(first, factors, numbers, bound, negative)
         else:
             self.summands.append(Summand(factors, numbers, bound, negative))
+
+    def _plain(self, use: Use) -> bool:
+        """Whether an operand is a product, entry by entry, that nothing else reads."""
+        r = self.r
+        return r.kind(use) is CONTRACT and r.single(use[0]) and not r.node_of(use[0]).box.bound
 
     def _leaf(
         self,

@@ -19,7 +19,11 @@ from vesalius.compile.kernels.kernel import (
     kernel_of,
 )
 
-SHIPPED = ("scaled_dot_product_attention", "tiles")  # in the order in which they are preferred
+SHIPPED = (  # in the order in which they are preferred
+    "scaled_dot_product_attention",
+    "tiles",
+    "vector_norm",
+)
 
 
 def load() -> None:

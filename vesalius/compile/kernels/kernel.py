@@ -26,7 +26,7 @@ from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.rewrite.apply import replacements
 from vesalius.rewrite.grade import grade
-from vesalius.rewrite.match import Matcher, Pattern
+from vesalius.rewrite.match import Matcher, Pattern, head
 from vesalius.rewrite.rule import Rule, checked
 
 if TYPE_CHECKING:
@@ -242,7 +242,12 @@ class Kernel:
             return self.find(place)
         index = place.diagram.owner[place.node.first]
         for rule in self.pairs:
-            for match in place.matcher(rule).at(index):
+            matcher = place.matcher(rule)
+            kind, function = matcher.pattern.kind_key()
+            here = head(place.node.box)
+            if here[0] is not kind or function not in (None, here[1]):
+                continue
+            for match in matcher.at(index):
                 ((wire, replacement),) = replacements(match).items()
                 return Found(wire, replacement, rule.doc)
         return ""

@@ -1,0 +1,196 @@
+"""Attention: our modules beside the naive text, torch.compile of it, and the best by hand.
+
+python benchmarks/attention.py [--lengths 1024,2048] [--device cuda] [--dtype bfloat16]
+                               [--threads 2] [--compiled] [--memory] [options of the harness]
+
+Each mechanism at each length, forward and forward+backward; sides take turns, so ratios are
+interleaved. `--compiled` adds torch.compile of the naive text (seconds each), `--memory` cases of
+peak memory above the inputs. Results are checked against the naive text before anything is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from harness import Case, Local, Settings, Side, Target, main, parser
+from mechanisms import MECHANISMS, Mechanism
+from sampling import Operation
+
+import vesalius as vs
+
+SIZES = {"b": 2, "h": 8, "k": 2, "g": 4, "c": 64, "e": 64}
+Call = Callable[[], Any]
+
+
+def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> list[torch.Tensor]:
+    """Random inputs; those of one axis (slopes, temperatures) are positive."""
+    sizes = {**SIZES, "n": length, "m": length, **options.sizes}
+    made = []
+    for text in mechanism.shapes:
+        shape = [sizes[axis] for axis in text.split()]
+        x = torch.rand(shape) if len(shape) == 1 else torch.randn(shape)
+        made.append(x.to(options.device, getattr(torch, options.dtype)))
+    return made
+
+
+class Sides:
+    """The functions that compute one mechanism, made when the first of them is run."""
+
+    def __init__(self, mechanism: Mechanism, length: int, options: argparse.Namespace) -> None:
+        self.mechanism = mechanism
+        self.length = length
+        self.options = options
+        self._inputs: list[torch.Tensor] | None = None
+        self._functions: dict[str, Any] = {}
+
+    def function(self, name: str) -> Any:
+        """The function of a side."""
+        if name not in self._functions:
+            self._functions[name] = self._made(name)
+        return self._functions[name]
+
+    def _made(self, name: str) -> Any:
+        mechanism = self.mechanism
+        if name == "compiled":
+            return torch.compile(mechanism.naive)
+        if name == "ours":
+            dtype = getattr(torch, self.options.dtype)
+            return vs.to_torch(mechanism.diagram, dtype, self.options.device)
+        return getattr(mechanism, name)
+
+    @property
+    def inputs(self) -> list[torch.Tensor]:
+        """The inputs of all sides."""
+        if self._inputs is None:
+            torch.manual_seed(0)
+            self._inputs = tensors(self.mechanism, self.length, self.options)
+            wanted = self.mechanism.naive(*self._inputs).double()
+            found = self.function("ours")(*self._inputs).double()
+            error = (found - wanted).norm() / wanted.norm()
+            if not error < {"float32": 1e-4, "float64": 1e-9}.get(self.options.dtype, 2e-2):
+                raise ArithmeticError(f"{self.mechanism.name} is off by {error:.1e}")
+        return self._inputs
+
+    def forward(self, name: str) -> Operation:
+        """The function alone, without a graph of gradients."""
+
+        def run() -> None:
+            with torch.no_grad():
+                self.function(name)(*self.inputs)
+
+        return Operation(run, prepare=self._prepare, finish=self._finish)
+
+    def both(self, name: str) -> Operation:
+        """Forward and backward, down to all inputs."""
+
+        def run() -> None:
+            inputs = [x.detach().requires_grad_() for x in self.inputs]
+            out = self.function(name)(*inputs)
+            torch.autograd.grad(out, inputs, torch.ones_like(out))
+
+        return Operation(run, prepare=self._prepare, finish=self._finish)
+
+    def memory(self, name: str) -> Operation:
+        """The peak of what forward and backward hold above the inputs, in bytes."""
+        run = self.both(name).run
+
+        def peak() -> float:
+            run()
+            if self.options.device == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+                before = torch.cuda.memory_allocated()
+                run()
+                return float(torch.cuda.max_memory_allocated() - before)
+            return float(peak_bytes(run))
+
+        return Operation(peak, prepare=self._prepare)
+
+    def _prepare(self) -> tuple[()]:
+        assert self.inputs
+        return ()
+
+    def _finish(self) -> None:
+        if self.options.device == "cuda":
+            torch.cuda.synchronize()
+
+
+def peak_bytes(run: Callable[[], Any]) -> int:
+    """The peak of torch's allocations on a CPU while something runs."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        run()
+    held = peak = 0
+    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def cases_of(sides: Sides) -> list[Case]:
+    """Forward, forward and backward, and memory where it is asked for."""
+    mechanism, options = sides.mechanism, sides.options
+    names = ["naive", *(["best"] if mechanism.best else [])]
+    names += ["compiled"] if options.compiled else []
+    targets = []
+    if mechanism.to_best is not None:
+        targets.append(Target(mechanism.to_best, "best"))
+    if mechanism.to_naive is not None:
+        targets.append(Target(mechanism.to_naive, "naive"))
+    title = f"{mechanism.name}, {sides.length}"
+    made = []
+    for what, operation in (("forward", sides.forward), ("forward+backward", sides.both)):
+        others: dict[str, Side] = {name: Local(operation(name)) for name in names}
+        made.append(
+            Case(f"{title}, {what}", Local(operation("ours")), others, targets=tuple(targets))
+        )
+    if options.memory:
+        others = {name: Local(sides.memory(name), "value") for name in names if name != "compiled"}
+        ours = Local(sides.memory("ours"), "value")
+        made.append(Case(f"{title}, memory", ours, others, "peak memory", "B", repetitions=1))
+    return made
+
+
+def read(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Our own options, and what is left for the harness."""
+    options = argparse.ArgumentParser(add_help=False)
+    add = options.add_argument
+    add("--lengths", default="1024,2048", metavar="N,…", help="lengths of queries and keys")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--dtype", default="float32", help="element type of all inputs")
+    add("--threads", type=int, default=2, help="threads that torch may use on a CPU")
+    add("--sizes", default="", metavar="b=4,h=16", help="other sizes than B2 H8 D64")
+    add("--compiled", action="store_true", help="torch.compile of the naive text, too")
+    add("--memory", action="store_true", help="peak memory, too")
+    ours, rest = options.parse_known_args(arguments)
+    if {"-h", "--help"} & set(rest):
+        both = argparse.ArgumentParser(
+            description=__doc__.partition("\n")[0],
+            parents=[options, parser("")],
+            conflict_handler="resolve",
+        )
+        both.parse_args(rest)
+    pairs = [item.partition("=") for item in ours.sizes.split(",") if item]
+    ours.sizes = {name: int(value) for name, _, value in pairs}
+    return ours, rest
+
+
+def run(arguments: list[str]) -> int:
+    """Measure what the command line asks for."""
+    options, rest = read(arguments)
+    torch.set_num_threads(options.threads)
+    lengths = [int(length) for length in options.lengths.split(",")]
+
+    def cases(settings: Settings) -> list[Case]:
+        sides = [Sides(one, length, options) for one in MECHANISMS for length in lengths]
+        return [case for one in sides for case in cases_of(one)]
+
+    return main(__doc__.partition("\n")[0], cases, [*rest, "--no-peers"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))
