@@ -2,7 +2,7 @@
 
 Nothing of the size rows × columns is ever whole: forward keeps the result alone, and backward
 computes each tile again before it pulls back through it. Columns that no row of a tile sees are not
-computed. Half precision is computed in float32.
+computed. On a CPU, half precision is computed in float32.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def _view_out(t: Tiles, y: Tensor, place: Place, heads: Sequence[Part]) -> Tenso
 
 
 def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    """Half precision in float32, but on a GPU, whose matrix units take it and add up in float32."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) and not x.is_cuda else x
 
 
 def _empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
@@ -158,7 +159,10 @@ def run_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tens
     """The gradients of the inputs that are floats, in order."""
     floats = [k for k, x in enumerate(inputs) if x.is_floating_point()]
     # Sums over many tiles are kept in float32.
-    totals = [torch.zeros_like(inputs[k], dtype=_wide(inputs[k]).dtype) for k in floats]
+    totals = [
+        torch.zeros_like(inputs[k], dtype=torch.promote_types(inputs[k].dtype, torch.float32))
+        for k in floats
+    ]
     for place, parts in places(t, inputs):
         for heads in parts:
             given = [_wide(_view(t, k, x, place, heads)) for k, x in enumerate(inputs)]
