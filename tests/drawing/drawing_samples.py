@@ -55,6 +55,10 @@ def learned(x: "n c", y: "m c") -> "n m":
     return vs.learner("score", x, y, binds="c") + vs.random("n m", "normal")
 
 
+# Everything that ships: each mechanism as it comes, and causal where that is a choice.
+SHIPPED = [mechanism() for mechanism in vs.anatomy.CATALOGUE]
+SHIPPED += [m(causal=True) for m in vs.anatomy.CATALOGUE if "causal" in m.options]
+
 OWN = [attention, attention.over("b h"), causal, norm, block, encoder, several, learned]
 
 

@@ -3,7 +3,7 @@
 from itertools import pairwise, permutations
 
 import pytest
-from drawing_samples import OWN, SMALL, random_diagram
+from drawing_samples import OWN, SHIPPED, SMALL, random_diagram
 
 import vesalius as vs
 from vesalius.diagrams.drawing.layers import Layers, layered
@@ -98,7 +98,7 @@ def test_crossings_are_minimal_for_small_diagrams(seed: int) -> None:
     assert counted(graph) == bound
 
 
-@pytest.mark.parametrize("diagram", OWN, ids=lambda d: d.name)
+@pytest.mark.parametrize("diagram", [*OWN, *SHIPPED], ids=lambda d: d.name)
 def test_crossings_are_minimal_for_what_we_show(diagram: vs.Diagram) -> None:
     graph = prepared(diagram)
     bound = least(graph)
@@ -109,7 +109,7 @@ def test_crossings_are_minimal_for_what_we_show(diagram: vs.Diagram) -> None:
 
 def test_strings_keep_their_distance(diagram: vs.Diagram) -> None:
     """Neighbours in a layer stay apart after all that moves them."""
-    layout = Layout(sketch(diagram), False, True, False)
+    layout = Layout(sketch(diagram), False, True)
     layout.run()
     for layer in layout.graph.layers:
         for a, b in pairwise(layer):

@@ -1,14 +1,15 @@
 """What a reader may rely on: nothing covers anything, ports in order, tubes nest."""
 
+from collections.abc import Callable
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import pytest
-from drawing_geometry import all_shapes, all_texts, overlap, points, scenes
+from drawing_checks import CHECKS
 from drawing_samples import attention, block
 
 import vesalius as vs
-from vesalius.diagrams.drawing.scene import Region, Scene, Wire
+from vesalius.diagrams.drawing.scene import Scene, Wire
 from vesalius.diagrams.drawing.sketch import sketch
 
 VIEWS = [
@@ -33,103 +34,9 @@ def drawn_scene(diagram: vs.Diagram, view: tuple[tuple[str, object], ...]) -> Sc
     return vs.draw(diagram, **dict(view)).scene
 
 
-def test_no_text_covers_text_or_a_box(scene: Scene) -> None:
-    texts = all_texts(scene)
-    for (one, a), (other, b) in combinations(texts, 2):
-        assert not overlap(a, b, 0.5), (one, other)
-    shapes = all_shapes(scene)
-    for text, a in texts:
-        for shape, b in shapes:
-            if text not in shape.texts:
-                assert not overlap(a, b, 0.5), (text, shape.key)
-
-
-def test_labels_fit_their_boxes(scene: Scene) -> None:
-    for shape, box in all_shapes(scene):
-        for text in shape.texts:
-            if not shape.points:
-                left, _, right, _ = shape.box
-                assert text.box[0] >= left + 4
-                assert text.box[2] <= right - 4
-        del box
-
-
-def test_boxes_are_apart(scene: Scene) -> None:
-    for (one, a), (other, b) in combinations(all_shapes(scene), 2):
-        assert not overlap(a, b), (one.key, other.key)
-
-
-def test_no_string_passes_through_a_box(scene: Scene) -> None:
-    for one, _ in scenes(scene):
-        boxes = [
-            # A frame is entered from above through the line that holds its name.
-            (shape.key, shape.box, 20.5 if shape.look == "frame" else 8.0)
-            for shape in one.shapes
-            if shape.look not in ("input", "output") and not shape.points
-        ]
-        for wire in one.wires:
-            for x, y in points(wire.path):
-                for key, (left, top, right, bottom), room in boxes:
-                    deep = min(x - left, right - x, y - top, bottom - y)
-                    # Strings touch round glyphs inside their rectangle, at its ends.
-                    limit = room if key in wire.around else 0.5
-                    assert deep < limit, (wire.key, key)
-
-
-def test_everything_lies_in_the_picture(scene: Scene) -> None:
-    wide, high = scene.size
-    frame = (0.0, 0.0, wide, high)
-    for _, box in [*all_texts(scene), *all_shapes(scene)]:
-        assert box[0] >= frame[0]
-        assert box[1] >= frame[1]
-        assert box[2] <= frame[2]
-        assert box[3] <= frame[3]
-
-
-def spans(region: Region, u: float) -> list[tuple[float, float]]:
-    """What a region covers across the flow at u."""
-    found = []
-    for u0, u1, a0, b0, a1, b1, *_ in region.slabs:
-        if u0 < u < u1:
-            t = (u - u0) / (u1 - u0)
-            s = eased(t)
-            found.append((a0 + (a1 - a0) * s, b0 + (b1 - b0) * s))
-    return sorted(found)
-
-
-def eased(t: float) -> float:
-    """How far across a string is that is t of the way along: its curve, solved for t."""
-    low, high = 0.0, 1.0
-    for _ in range(30):
-        s = (low + high) / 2
-        along = 3 * 0.5 * s * (1 - s) ** 2 + 3 * 0.5 * s * s * (1 - s) + s**3
-        low, high = (s, high) if along < t else (low, s)
-    return 3 * low * low * (1 - low) + low**3
-
-
-def test_tubes_nest_or_are_apart(scene: Scene) -> None:
-    for one, _ in scenes(scene):
-        for a, b in combinations(one.regions, 2):
-            places = sorted({u for slab in (*a.slabs, *b.slabs) for u in slab[:2]})
-            middles = [(u + v) / 2 for u, v in pairwise(places)]
-            outer, inner = (a, b) if a.depth <= b.depth else (b, a)
-            inside, apart = True, True
-            for u in middles:
-                around = spans(outer, u)
-                for lo, hi in spans(inner, u):
-                    inside &= any(x <= lo + 0.1 and hi <= y + 0.1 for x, y in merged(around))
-                    apart &= all(hi <= x or y <= lo for x, y in around)
-            assert inside or apart, (a.key, b.key)
-
-
-def merged(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    result: list[tuple[float, float]] = []
-    for lo, hi in found:
-        if result and lo <= result[-1][1]:
-            result[-1] = (result[-1][0], max(result[-1][1], hi))
-        else:
-            result.append((lo, hi))
-    return result
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_picture_is_in_order(scene: Scene, check: Callable[[Scene], None]) -> None:
+    check(scene)
 
 
 def test_ports_are_in_order(diagram: vs.Diagram) -> None:
@@ -140,6 +47,7 @@ def test_ports_are_in_order(diagram: vs.Diagram) -> None:
     wires = {wire.key: wire for wire in made.wires}
     for glyph in drawn.glyphs:
         left, top, _, bottom = boxes[glyph.key]
+        dip = (bottom - top) / 2 if glyph.look in ("dot", "scalar") else 0.2  # to a circle
         if glyph.free or glyph.look == "output":
             continue
         heights = []
@@ -148,7 +56,7 @@ def test_ports_are_in_order(diagram: vs.Diagram) -> None:
             ends = [
                 numbers[-1]
                 for command, numbers in wire.path
-                if command == "L" and abs(numbers[-2] - left) < 0.2 and top < numbers[-1] < bottom
+                if command == "L" and -0.2 < numbers[-2] - left < dip and top < numbers[-1] < bottom
             ]
             assert ends, (glyph.key, port)
             heights.append(sorted(ends))
@@ -177,6 +85,23 @@ def ends(wire: Wire) -> list[tuple[float, float]]:
     return [
         (round(anchor.at[0], 1), round(anchor.at[1], 1)) for anchor in wire.anchors if anchor.edge
     ]
+
+
+def test_a_parameter_that_no_box_takes_in_is_drawn_inside_its_frame() -> None:
+    """Added to a string, or given back: it is no part of a linear map."""
+
+    @vs.diagram
+    def shifted(x: "n d") -> {"y": "n d", "shift": "d"}:
+        shift = vs.parameter("shift", "d")
+        return {"y": vs.tanh(x) + shift, "shift": shift}
+
+    with vs.Builder("host") as builder:
+        x = builder.input("x", "n d")
+        y, shift = shifted.boxed(x)
+        host = builder.diagram(y=y, shift=shift)
+    (frame,) = [s for s in vs.draw(host, depth=1).scene.shapes if s.inner is not None]
+    assert [s.look for s in frame.inner.shapes if s.points] == ["parameter"]
+    assert shifted.svg().count('class="parameter learned"') == 1
 
 
 def test_an_option_that_none_has_is_refused() -> None:

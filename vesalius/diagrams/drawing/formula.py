@@ -13,6 +13,7 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size
 
 MOST = 24  # characters; a longer expression is drawn box by box
+VARIABLE = "x"  # what comes in
 
 # How tightly each form binds: an operand that binds less is put in parentheses.
 _LOOSE, _LOGIC, _ORDER, _SUM, _PRODUCT, _TIGHT = range(6)
@@ -39,7 +40,7 @@ def closed(diagram: Diagram) -> list[bool]:
             found.append(not isinstance(node.box["value"], tuple))
         elif name == "iota":
             found.append(True)
-        elif name in ("pointwise", "add", "contract") and not node.box.bound and node.src:
+        elif name in ("pointwise", "add", "contract", "expand") and not node.box.bound and node.src:
             found.append(all(found[owner[wire]] for wire in node.src))
         else:
             found.append(False)
@@ -72,6 +73,29 @@ def expression(diagram: Diagram, wire: int, names: Sequence[str]) -> str | None:
     return found[0] if found is not None and len(found[0]) <= MOST else None
 
 
+def step(diagram: Diagram, k: int, ports: Sequence[int], inner: Words | None) -> Words | None:
+    """What node k makes of `inner` at these ports (of a variable, if None); else as `_words`."""
+    node = diagram.nodes[k]
+    operands = []
+    kind = node.box.kind.name
+    order = list(range(len(node.src)))
+    if kind in ("add", "contract"):  # x + 1, and 2·x
+        order.sort(key=lambda p: (p in ports) == (kind == "contract"))
+    for p in order:
+        source = node.src[p]
+        found = (inner or (VARIABLE, _TIGHT)) if p in ports else _words(diagram, source, (), 32)
+        if found is None:
+            return None
+        operands.append(found)
+    if kind == "add":
+        return _sum(operands)
+    if kind == "contract":
+        if len(ports) == 2 and len(operands) == 2:
+            return f"{_in(operands[0], _TIGHT)}²", _TIGHT
+        return _product(operands)
+    return _function(node, operands)
+
+
 def _words(diagram: Diagram, wire: int, names: tuple[str, ...], fuel: int) -> Words | None:
     node = diagram.nodes[diagram.owner[wire]]
     kind = node.box.kind.name
@@ -90,6 +114,8 @@ def _words(diagram: Diagram, wire: int, names: tuple[str, ...], fuel: int) -> Wo
         if found is None or len(found[0]) > MOST:
             return None
         operands.append(found)
+    if kind == "expand":
+        return operands[0]
     if kind == "add":
         return _sum(operands)
     if kind == "contract":

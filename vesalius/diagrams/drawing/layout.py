@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from vesalius.diagrams.drawing import tubes as tubes_
@@ -14,16 +14,22 @@ from vesalius.diagrams.drawing.measure import (
     ENDS,
     FRAME,
     MARGIN,
+    SIDE,
+    SLIGHT,
     SOURCES,
     STUB,
     TICK,
     TITLE,
     TRIANGLE,
+    Frame,
     Measure,
+    axes_label,
+    frame_of,
+    tick_label,
 )
 from vesalius.diagrams.drawing.order import arrange
 from vesalius.diagrams.drawing.place import positions
-from vesalius.diagrams.drawing.regions import Regions
+from vesalius.diagrams.drawing.regions import Regions, clash
 from vesalius.diagrams.drawing.scene import (
     Anchor,
     Box,
@@ -46,12 +52,16 @@ def lay_out(
     *,
     down: bool = False,
     tubes: bool = True,
-    framed: bool = False,
+    frame: Frame | None = None,
     legend: bool = False,
     note: str = "",
 ) -> Scene:
-    """The scene of a sketch. `down` turns the flow; `framed` leaves out the interface's names."""
-    made = Layout(sketch, down, tubes, framed).run()
+    """The scene of a sketch. `down` turns the flow.
+
+    With a `frame` it is the inside of one: without the names of its interface, and with room
+    for what the frame says.
+    """
+    made = Layout(sketch, down, tubes, frame).run()
     if note:
         _add_lines(made, [(Run(note),)])
     if legend:
@@ -83,9 +93,15 @@ def _legend(made: Scene) -> list[Label]:
                 found.setdefault((one.axes[c], one.sizes[c]))
         scenes += [shape.inner for shape in one.shapes if shape.inner is not None]
     return [
-        (Run(shortened(name, 20), "italic"), Run(f" : {shortened(size_text(size), 24)}"))
+        (
+            Run(shortened(name, 20), "italic"),
+            *([] if name == size else [Run(f" : {shortened(size_text(size), 24)}")]),
+        )
         for name, size in found
     ] or [(Run("no axes"),)]
+
+
+FORK = 14.0  # before a string branches
 
 
 @dataclass
@@ -101,21 +117,22 @@ class Column:
 class Layout:
     """A sketch being laid out; `run` gives the scene."""
 
-    def __init__(self, sketch: Sketch, down: bool, tubes: bool, framed: bool) -> None:
+    def __init__(self, sketch: Sketch, down: bool, tubes: bool, frame: Frame | None = None) -> None:
         self.sketch = sketch
         self.down = down
         self.with_tubes = tubes
-        self.framed = framed
+        self.frame = frame
         self.graph: Layers = layered(sketch)
         self.inner = {
-            k: lay_out(glyph.body, down=down, tubes=tubes, framed=True)
+            k: lay_out(glyph.body, down=down, tubes=tubes, frame=frame_of(sketch, glyph))
             for k, glyph in enumerate(sketch.glyphs)
             if glyph.body is not None
         }
-        self.measure = Measure(sketch, self.graph, self.inner, down, framed)
+        self.measure = Measure(sketch, self.graph, self.inner, down, frame)
         self.columns: list[Column] = []
         self.place: list[float] = []
         self.tubes: list[tubes_.Tube] = []
+        self.regions: list[tuple[list[Slab], Point]] = []
         self.sleeves: set[int] = set()
 
     def run(self) -> Scene:
@@ -124,40 +141,55 @@ class Layout:
         self.after: list[list[int]] = [[] for _ in self.graph.items]
         for e, edge in enumerate(self.graph.edges):
             self.after[edge.a].append(e)
-        if self.with_tubes:
-            self.choose_tubes()
-        self.place = positions(self.graph, tubes_.rooms(self.tubes, self.graph))
-        self.set_columns()
-        return self.result()
+        refused: set[tuple[int, ...]] = set()
+        while True:
+            if self.with_tubes:
+                self.choose_tubes(refused)
+            self.place = positions(self.graph, tubes_.rooms(self.tubes, self.graph))
+            level_ports(self.graph, self.sketch, self.place)
+            self.set_columns()
+            found = Regions(self)
+            self.regions = [found.region(t) for t in range(len(self.tubes))]
+            bad = self.clashing()
+            if bad is None:
+                return self.result()
+            refused.add(self.tubes[bad].classes)
 
-    def choose_tubes(self) -> None:
+    def clashing(self) -> int | None:
+        """A tube whose region overlaps that of an earlier one without nesting in it."""
+        for t, (slabs, _) in enumerate(self.regions):
+            if any(clash(around, slabs) for around, _ in self.regions[:t]):
+                return t
+        return None
+
+    def choose_tubes(self, refused: Collection[tuple[int, ...]]) -> None:
         """The tubes with regions; the largest that has none shows on its strings."""
-        self.tubes = tubes_.chosen(self.sketch, self.graph)
+        self.tubes = tubes_.chosen(self.sketch, self.graph, refused)
+        self.sleeves.clear()
         shown = {c for tube in self.tubes for c in tube.classes}
         left = [t for t in tubes_.candidates(self.sketch, self.graph) if not shown & {*t.classes}]
         self.sleeves.update(left[0].classes if left else ())
-        named = [
-            label_width(self.tube_label(t), TICK) + 8 if self.down else tubes_.BEFORE
-            for t in self.tubes
-        ]
-        tubes_.set_margins(self.tubes, named)
+        if self.down:
+            for tube in self.tubes:
+                tube.named = math.ceil(label_width(self.tube_label(tube), TICK)) + 8.0
 
     def tube_label(self, tube: tubes_.Tube) -> Label:
         return (Run(" ".join(tube.names), "italic"),)
 
     def set_columns(self) -> None:
         graph, glyphs = self.graph, self.sketch.glyphs
+        self.columns = []
         at = 0.0
         for r, layer in enumerate(graph.layers):
             own = [graph.items[k].glyph for k in layer if graph.items[k].glyph >= 0]
             long = max((self.measure.spans[g][0] for g in own), default=0.0)
             labels = [
-                label_width(self.measure.axes_label(p.string), AXES)
+                label_width(axes_label(self.sketch, p.string), AXES)
                 for g in own
                 for p in glyphs[g].outs
             ]
             ticks = [
-                label_width(self.measure.tick_label(p), TICK)
+                label_width(tick_label(p), TICK)
                 for g in own
                 for p in self.measure.read[g]
                 if p.tick
@@ -165,8 +197,11 @@ class Layout:
             column = Column(at)
             into = (18.0 if self.down else max(ticks) + 10) if ticks else 4.0
             wide = max(labels, default=0.0)
-            out = (18.0 if self.down else wide + 12) if wide else 6.0
-            if self.framed and r == 0:
+            forked = any(
+                len(self.sketch.strings[p.string].targets) > 1 for g in own for p in glyphs[g].outs
+            )
+            out = (18.0 if self.down else wide + 12) if wide else FORK if forked else 6.0
+            if self.frame is not None and r == 0:
                 into = 0.0
             if r == len(graph.layers) - 1:
                 out = 0.0
@@ -175,6 +210,19 @@ class Layout:
             column.right = column.end + out
             self.columns.append(column)
             at = column.right + self.gap(r)
+        if self.frame is not None and not self.down:
+            self.stretch(self.frame.titled - 2 * STUB)
+
+    def stretch(self, least: float) -> None:
+        """Move the columns apart until they are as long as that."""
+        lack = least - self.columns[-1].right
+        steps = max(len(self.columns) - 1, 1)
+        for r, column in enumerate(self.columns if lack > 0 else ()):
+            by = lack * r / steps
+            column.left += by
+            column.start += by
+            column.end += by
+            column.right += by
 
     def gap(self, r: int) -> float:
         """Room for the curves after a layer: more where they are steep."""
@@ -213,7 +261,7 @@ class Layout:
         """Where a string meets the outline of item k, along the flow."""
         start, end = self.node_span(k)
         item = self.graph.items[k]
-        if self.framed and item.glyph >= 0:
+        if self.frame is not None and item.glyph >= 0:
             look = self.sketch.glyphs[item.glyph].look
             if look in ENDS:
                 return end - STUB if look == "input" else start + STUB
@@ -231,13 +279,11 @@ class Layout:
     def result(self) -> Scene:
         made = Scene(self.sketch.name, (0.0, 0.0), axes=self.sketch.axes, sizes=self.sketch.sizes)
         made.down = self.down
-        found = Regions(self)
-        regions = [found.region(t) for t in range(len(self.tubes))]
-        before, after, start, end = self.bounds(regions)
+        before, after, start, end = self.bounds()
         self.shift = (-start, -before)
         made.origin = self.shift
         made.size = self.turn((end, after))
-        for t, (slabs, text_at) in enumerate(regions):
+        for t, (slabs, text_at) in enumerate(self.regions):
             made.regions.append(self.finished(t, slabs, text_at))
         for k, item in enumerate(self.graph.items):
             if item.glyph >= 0:
@@ -251,17 +297,24 @@ class Layout:
             made.outs.append(self.place[g] - before)
         return made
 
-    def bounds(self, regions: Sequence[tuple[list[Slab], Point]]) -> Box:
+    def bounds(self) -> Box:
         """What the picture covers: before and after across, start and end along."""
         lo = min((y + i.lo for y, i in zip(self.place, self.graph.items, strict=True)), default=0.0)
         hi = max((y + i.hi for y, i in zip(self.place, self.graph.items, strict=True)), default=0.0)
         start, end = 0.0, self.columns[-1].right if self.columns else 0.0
-        for slabs, _ in regions:
+        for slabs, _ in self.regions:
             for slab in slabs:
                 lo, hi = min(lo, slab.a0, slab.a1), max(hi, slab.b0, slab.b1)
-        edge = FRAME if self.framed else MARGIN
+        edge = FRAME if self.frame is not None else MARGIN
         lo, hi = lo - edge, hi + edge
-        edge = STUB if self.framed else MARGIN
+        if self.frame is not None and self.down and self.sketch.inputs:
+            # The title stands beside the strings that come in: before them, or behind.
+            first, last = (self.place[self.sketch.inputs[k]] for k in (0, -1))
+            if first - lo < self.frame.titled:
+                hi = max(hi, last + self.frame.titled)
+        elif self.frame is not None and self.down:
+            hi = max(hi, lo + self.frame.titled)
+        edge = STUB if self.frame is not None else MARGIN
         start, end = start - edge, end + edge
         return lo, hi, start, end
 
@@ -282,10 +335,13 @@ class Layout:
         points: tuple[Point, ...] = ()
         if glyph.look == "frame":
             assert inner is not None
-            inner.offset = (box[0] + (box[2] - box[0] - inner.size[0]) / 2, box[1] + TITLE)
-            texts.append(Text((box[0] + 8, box[1] + 14), "start", glyph.label, AXES, "title"))
+            inner.offset = (box[0], box[1] + TITLE)
+            x = box[0] + 8
+            if self.down and inner.ins and inner.ins[0] < frame_of(self.sketch, glyph).titled:
+                x = box[0] + inner.ins[-1] + 8
+            texts.append(Text((x, box[1] + 14), "start", glyph.label, AXES, "title"))
         elif glyph.look in ENDS:
-            if glyph.label and not self.framed:
+            if glyph.label and not self.frame is not None:
                 texts.append(self.end_text(glyph, box))
         elif glyph.look in SOURCES:
             points = self.triangle(box)
@@ -309,6 +365,7 @@ class Layout:
             glyph.node,
             glyph.covers,
             learned,
+            glyph.formula,
             inner,
             points,
         )
@@ -345,7 +402,7 @@ class Layout:
         edges = [e for e in self.after[source] if graph.edges[e].out == out]
         column = self.columns[graph.items[source].layer]
         begin = self.touch(source, graph.items[source].outs[out], True)
-        label = self.measure.axes_label(s)
+        label = self.axes_label(s)
         if label:
             texts.append(self.beside(label, AXES, column.end, column.right - 2, y, "axes"))
         anchors.append(Anchor("M", self.turn((begin, y)), key, "out", out, True))
@@ -380,7 +437,7 @@ class Layout:
             port = graph.items[edge.b].ins[edge.into]
             end = self.turn((self.touch(edge.b, port, False), y1))
             anchors.append(Anchor("L", end, last, "in", edge.into, True))
-            tick = self.measure.tick_label(self.measure.read[graph.items[edge.b].glyph][edge.into])
+            tick = tick_label(self.measure.read[graph.items[edge.b].glyph][edge.into])
             if tick:
                 middle = (there.left + there.start) / 2
                 ticks.append((self.turn((middle - 3, y1 + 5)), self.turn((middle + 3, y1 - 5))))
@@ -405,6 +462,26 @@ class Layout:
             tuple(c for c in string.classes if c in self.sleeves),
             tuple(anchors),
         )
+
+    def axes_label(self, s: int) -> Label:
+        """The axes beside a string; those that follow strings are set apart."""
+        string = self.sketch.strings[s]
+        follows = {
+            shortened(name, 12)
+            for name, c in zip(string.names, string.classes, strict=True)
+            if c in self.sleeves
+        }
+        label = axes_label(self.sketch, s)
+        if not label or not follows:
+            return label
+        runs: list[Run] = []
+        for word in label[0].text.split(" "):
+            gap = " " if runs else ""
+            if runs and runs[-1].along == (word in follows):
+                runs[-1] = runs[-1]._replace(text=f"{runs[-1].text}{gap}{word}")
+            else:
+                runs.append(Run(f"{gap}{word}", "italic", along=word in follows))
+        return tuple(runs)
 
     def key_of(self, k: int) -> str:
         """The key of the glyph of item k, if it is one."""
@@ -438,6 +515,26 @@ class Layout:
             Text((x, y), "start", label, TICK, "tube"),
             tuple(slabs),
         )
+
+
+def level_ports(graph: Layers, sketch: Sketch, place: Sequence[float]) -> None:
+    """A circle is met where a string arrives: no bends that are too small to be meant."""
+    arriving: dict[int, list[Edge]] = {}
+    for edge in graph.edges:
+        item = graph.items[edge.b]
+        if item.glyph >= 0 and sketch.glyphs[item.glyph].look == "dot" and len(item.ins) == 2:
+            arriving.setdefault(edge.b, []).append(edge)
+    for k, edges in arriving.items():
+        item = graph.items[k]
+        for edge in edges:
+            a = graph.items[edge.a]
+            start = place[edge.a] + (a.outs[edge.out] if edge.out >= 0 else 0.0)
+            port = start - place[k]
+            other = item.ins[1 - edge.into]
+            ordered = port < other if edge.into == 0 else port > other
+            near = abs(port - item.ins[edge.into]) <= SLIGHT and abs(port) <= SIDE
+            if near and ordered and abs(port - other) >= SLIGHT:
+                item.ins[edge.into] = port
 
 
 def _number(key: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from vesalius.diagrams.drawing.layers import Edge, Item, Layers
 from vesalius.diagrams.drawing.scene import Point, Scene
@@ -12,8 +13,9 @@ from vesalius.diagrams.drawing.text import SIZE, Label, Run, label_width
 AXES = 12.0  # the font size of axes beside wires
 TICK = 11.0
 PITCH, DOT_PITCH = 20.0, 12.0  # between ports
-HIGH, ROUND = 28.0, 24.0  # the height of a box, the diameter of a circle
+HIGH, ROUND = 28.0, 26.0  # the height of a box, the diameter of a circle
 SIDE = 10.0  # from the middle of a sum to where a string comes in from the side
+SLIGHT = 7.0  # a bend of a string that is smaller looks like a mistake
 PAD, TRIANGLE = 10.0, 13.0
 MARGIN = 10.0
 STUB = 6.0  # from the border of a frame to what is inside
@@ -24,6 +26,44 @@ SOURCES = ("parameter", "constant", "random")
 ENDS = ("input", "output")
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds the inside of an open box: its name, and the labels outside at its ports.
+
+    `ins` and `outs` are the widths of those labels, which stand beside strings that run down.
+    """
+
+    title: Label
+    ins: tuple[float, ...] = ()
+    outs: tuple[float, ...] = ()
+
+    @property
+    def titled(self) -> float:
+        """The room that the title needs; whole and even."""
+        return 2.0 * math.ceil(label_width(self.title, AXES) / 2 + PAD)
+
+
+def frame_of(sketch: Sketch, glyph: Glyph) -> Frame:
+    """The frame of a glyph when it is opened."""
+    labels = [axes_label(sketch, port.string) for port in glyph.outs]
+    return Frame(
+        glyph.label,
+        tuple(label_width(tick_label(port), TICK) for port in glyph.ins),
+        tuple(label_width(label, AXES) for label in labels),
+    )
+
+
+def axes_label(sketch: Sketch, string: int) -> Label:
+    """The axes beside a string, where they are written."""
+    text = sketch.strings[string].label
+    return (Run(text, "italic"),) if text else ()
+
+
+def tick_label(port: Port) -> Label:
+    """What a port calls by another name."""
+    return (Run(port.tick, "italic"),) if port.tick else ()
+
+
 class Measure:
     """The sizes of what a sketch holds, along and across the flow.
 
@@ -31,13 +71,18 @@ class Measure:
     """
 
     def __init__(
-        self, sketch: Sketch, graph: Layers, inner: dict[int, Scene], down: bool, framed: bool
+        self,
+        sketch: Sketch,
+        graph: Layers,
+        inner: dict[int, Scene],
+        down: bool,
+        frame: Frame | None,
     ) -> None:
         self.sketch = sketch
         self.graph = graph
         self.inner = inner
         self.down = down
-        self.framed = framed
+        self.frame = frame
         self.read: list[list[Port]] = [list(glyph.ins) for glyph in sketch.glyphs]
         self.spans = [self.span(k, glyph) for k, glyph in enumerate(sketch.glyphs)]
         for item in graph.items:
@@ -60,13 +105,13 @@ class Measure:
         count = max(len(glyph.ins), len(glyph.outs), 1)
         look = glyph.look
         if look in ENDS:
-            if self.framed:
+            if self.frame is not None:
                 return (0.0, 0.0)
             size = (wide + 6 if glyph.label else 4.0, 16.0)
             return (20.0 if glyph.label else 4.0, wide) if self.down else size
         if look == "frame":
             x, y = self.inner[k].size
-            x, y = max(x, wide + 2 * PAD), y + TITLE
+            y += TITLE
             return (y, x) if self.down else (x, y)
         if look in SOURCES:
             if self.down:
@@ -74,7 +119,7 @@ class Measure:
             return (wide + 5 + TRIANGLE, 20.0)
         if look in ("dot", "scalar"):
             ports = (count - 1) * self.pitch(glyph) + 14
-            if look == "dot" and wide <= 13 and count <= 2:
+            if look == "dot" and wide <= 17 and count <= 2:
                 return (ROUND, ROUND)
             w, h = max(wide + 16, ROUND), ROUND
             return (h, max(w, ports)) if self.down else (w, max(h, ports))
@@ -100,16 +145,23 @@ class Measure:
             item.outs = [y + title - middle for y in inner.outs]
             return
         pitch = self.pitch(glyph)
-        item.ins = spread(len(glyph.ins), pitch)
-        labels = [label_width(self.axes_label(port.string), AXES) for port in glyph.outs]
+        ticks = [label_width(tick_label(port), TICK) for port in glyph.ins]
+        in_pitch = max(pitch, max(ticks) + 14) if self.down and any(ticks) else pitch
+        item.ins = spread(len(glyph.ins), in_pitch)
+        labels = [label_width(axes_label(self.sketch, port.string), AXES) for port in glyph.outs]
         out_pitch = max(pitch, max(labels) + 14) if self.down and len(labels) > 1 else pitch
         item.outs = spread(len(glyph.outs), out_pitch)
 
     def straight_through(self) -> None:
-        """A string that comes a long way to a sum or product goes straight through it.
+        """The main string of a glyph goes straight through it, others come in from the side.
 
-        So a residual stream is one line, and what is added to it comes in from the side.
+        To a sum or product that is the one that comes a long way: so a residual stream is one
+        line. Otherwise it is the only one that depends on an input: a mask comes from the side.
         """
+        fixed: list[bool] = []  # depends on no input
+        for glyph in self.sketch.glyphs:
+            sources = [self.sketch.strings[port.string].source[0] for port in glyph.ins]
+            fixed.append(glyph.look != "input" and all(fixed[g] for g in sources))
         arriving: dict[int, list[Edge]] = {}
         for edge in self.graph.edges:
             if edge.into >= 0:
@@ -117,19 +169,15 @@ class Measure:
         for k, edges in arriving.items():
             item = self.graph.items[k]
             glyph = self.sketch.glyphs[item.glyph]
-            if glyph.look != "dot" or len(edges) != 2 or self.pitch(glyph) > DOT_PITCH:
-                continue
-            long = [edge for edge in edges if self.graph.items[edge.a].glyph < 0]
-            if len(long) == 1:
-                item.ins = [0.0, SIDE] if long[0].into == 0 else [-SIDE, 0.0]
-
-    def axes_label(self, string: int) -> Label:
-        text = self.sketch.strings[string].label
-        return (Run(text, "italic"),) if text else ()
-
-    @staticmethod
-    def tick_label(port: Port) -> Label:
-        return (Run(port.tick, "italic"),) if port.tick else ()
+            sources = [self.sketch.strings[edge.string].source[0] for edge in edges]
+            main = [edge for edge, g in zip(edges, sources, strict=True) if not fixed[g]]
+            if glyph.look == "dot" and len(edges) == 2 and self.pitch(glyph) <= DOT_PITCH:
+                long = [edge for edge in edges if self.graph.items[edge.a].glyph < 0]
+                main = long if len(long) == 1 else main
+                if len(main) == 1:
+                    item.ins = [0.0, SIDE] if main[0].into == 0 else [-SIDE, 0.0]
+            elif len(main) == 1 and len(item.outs) == 1 and glyph.look in ("box", "dark", "folded"):
+                item.outs = [item.ins[main[0].into]]
 
     def extent(self, item: Item) -> None:
         """How far an item reaches across the flow: itself, and the labels of its strings."""
@@ -140,11 +188,18 @@ class Measure:
         half = self.spans[item.glyph][1] / 2
         lo, hi = -half, half
         for port, y in zip(glyph.outs, item.outs, strict=True):
-            lo, hi = self.reach(self.axes_label(port.string), AXES, y, lo, hi)
+            lo, hi = self.reach(axes_label(self.sketch, port.string), AXES, y, lo, hi)
         for port, y in zip(self.read[item.glyph], item.ins, strict=True):
-            lo, hi = self.reach(self.tick_label(port), TICK, y, lo, hi)
-        if self.framed and not half:
+            lo, hi = self.reach(tick_label(port), TICK, y, lo, hi)
+        if self.frame is not None and glyph.look in ENDS:
             lo, hi = min(lo, -7.0), max(hi, 7.0)
+            ends, wide = (
+                (self.sketch.inputs, self.frame.ins)
+                if glyph.look == "input"
+                else (self.sketch.outputs, self.frame.outs)
+            )
+            beside = wide[ends.index(item.glyph)] if self.down and wide else 0.0
+            hi = max(hi, 8 + beside) if beside else hi
         item.lo, item.hi = math.floor(lo), math.ceil(hi)
         item.hi += (item.hi - item.lo) % 2  # whole and even, so that strings come out straight
 

@@ -8,6 +8,7 @@ from typing import Any
 from vesalius.diagrams.cost import FLOPS_PER_OPERATION
 from vesalius.diagrams.drawing.formula import size_text
 from vesalius.diagrams.drawing.layout import lay_out
+from vesalius.diagrams.drawing.measure import Frame, frame_of
 from vesalius.diagrams.drawing.scene import Scene, Shape, Text, Wire
 from vesalius.diagrams.drawing.sketch import Sketch, sketch
 from vesalius.diagrams.errors import Outside
@@ -29,16 +30,18 @@ class Models:
 
     def add(self, diagram: Diagram) -> int:
         """The number of the scene of a diagram, all named boxes folded."""
-        return self._add(sketch(diagram, 0, self.labels), framed=False)
+        return self._add(sketch(diagram, 0, self.labels))
 
-    def _add(self, drawn: Sketch, framed: bool) -> int:
-        scene = lay_out(drawn, down=self.down, tubes=self.tubes, framed=framed)
-        opens = {glyph.key: glyph.opens for glyph in drawn.glyphs if glyph.opens is not None}
+    def _add(self, drawn: Sketch, frame: Frame | None = None) -> int:
+        scene = lay_out(drawn, down=self.down, tubes=self.tubes, frame=frame)
+        glyphs = {glyph.key: glyph for glyph in drawn.glyphs}
         model = _model(scene, drawn.diagram)
         for shape in model["shapes"]:
-            make = opens.get(shape["key"])
-            if make is not None and len(self.scenes) < MOST:
-                shape["body"] = self._add(make(), framed=True)
+            glyph = glyphs[shape["key"]]
+            if glyph.opens is not None and len(self.scenes) < MOST:
+                around = frame_of(drawn, glyph)
+                shape["body"] = self._add(glyph.opens(), around)
+                shape["titled"] = around.titled
         text = json.dumps(model, sort_keys=True, ensure_ascii=False)
         found = self.known.get(text)
         if found is None:
@@ -93,8 +96,8 @@ def _shape(shape: Shape, diagram: Diagram) -> dict[str, Any]:
     }
     if shape.node >= 0:
         node = diagram.nodes[shape.node]
-        model["formula"] = node.box.kind.formula
-        if node.box.kind.name == "pointwise":
+        model["formula"] = shape.formula or node.box.kind.formula
+        if not shape.formula and node.box.kind.name == "pointwise":
             function = node.box["function"].name
             model["formula"] = f"{function}({', '.join('xyz'[: len(node.src)])})"
         flops = ZERO
@@ -129,7 +132,7 @@ def _text(text: Text) -> dict[str, Any]:
         "at": text.at,
         "anchor": text.anchor,
         "role": text.role,
-        "runs": [[run.text, run.face == "italic", run.sub] for run in text.label],
+        "runs": [[run.text, run.face == "italic", run.sub, run.along] for run in text.label],
     }
 
 

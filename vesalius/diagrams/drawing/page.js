@@ -99,10 +99,10 @@ function curve(a, b, down) {
 
 function drawText(text, [x, y], parent) {
   const element = make("text", { x: n(x), y: n(y), "text-anchor": text.anchor, class: text.role }, parent);
-  for (const [word, italic, low] of text.runs) {
+  for (const [word, italic, low, along] of text.runs) {
     const words = text.role === "axes" || text.role === "tube" ? word.split(/( )/) : [word];
     for (const part of words) {
-      const span = make("tspan", { class: (italic ? "i" : "") + (low ? " s" : "") }, element);
+      const span = make("tspan", { class: (italic ? "i" : "") + (low ? " s" : "") + (along ? " along" : "") }, element);
       if (low) span.setAttribute("dy", "3.5");
       if (words.length > 1 || text.role === "axes" || text.role === "tube") span.dataset.axis = part;
       span.textContent = part;
@@ -216,7 +216,8 @@ function drawShape(shape, layout, parent) {
     if (fresh(shape.key, layout)) make("rect", { ...frame, class: "fresh" }, g);
     make("rect", frame, g);
     const label = { ...shape.texts[0], anchor: "start", role: "title" };
-    drawText(label, [x + 8, y + 14], g);
+    const ins = opened.inner.ins, aside = layout.scene.down && ins.length && ins[0] < shape.titled;
+    drawText(label, [x + 8 + (aside ? ins[ins.length - 1] : 0), y + 14], g);
     draw(opened.inner, make("g", { transform: `translate(${n(x)} ${n(y + TITLE)})` }, g));
     return;
   }

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from vesalius.diagrams.drawing import tubes as tubes_
 from vesalius.diagrams.drawing.layers import Edge, Item
-from vesalius.diagrams.drawing.measure import AXES, CLEAR, SOURCES
+from vesalius.diagrams.drawing.measure import AXES, CLEAR, SOURCES, axes_label, tick_label
 from vesalius.diagrams.drawing.scene import Point, Slab
 from vesalius.diagrams.drawing.text import Label
 
@@ -17,6 +18,44 @@ if TYPE_CHECKING:
 
 Span = tuple[float, float]  # from and to, across the flow
 Side = tuple[int, bool]  # an item, and whether the side behind it is meant
+
+
+def clash(one: Sequence[Slab], other: Sequence[Slab]) -> bool:
+    """Whether two regions overlap and neither holds the other."""
+    places = sorted({u for slab in (*one, *other) for u in slab[:2]})
+    nested, apart = True, True
+    for start, end in pairwise(places):
+        for part in (0.1, 0.3, 0.5, 0.7, 0.9):
+            u = start + part * (end - start)
+            around, found = _covered(one, u), _covered(other, u)
+            apart &= not any(a < y and x < b for a, b in found for x, y in around)
+            nested &= all(any(x <= a and b <= y for x, y in around) for a, b in found)
+        if not nested and not apart:
+            return True
+    return False
+
+
+def _covered(slabs: Sequence[Slab], u: float) -> list[Span]:
+    """What slabs cover across the flow at u, joined where they touch."""
+    found: list[Span] = []
+    spans = (_across(slab, u) for slab in slabs if slab.u0 < u < slab.u1)
+    for lo, hi in sorted(spans):
+        if found and lo <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], hi))
+        else:
+            found.append((lo, hi))
+    return found
+
+
+def _across(slab: Slab, u: float) -> Span:
+    """Where the borders of a slab are at u: they are drawn as strings are, level at both ends."""
+    along = (u - slab.u0) / (slab.u1 - slab.u0)
+    low, high = 0.0, 1.0
+    for _ in range(20):
+        s = (low + high) / 2
+        low, high = (s, high) if 1.5 * s * (1 - s) + s**3 < along else (low, s)
+    part = low * low * (3 - 2 * low)
+    return slab.a0 + (slab.a1 - slab.a0) * part, slab.b0 + (slab.b1 - slab.b0) * part
 
 
 class Regions:
@@ -43,7 +82,8 @@ class Regions:
                 for k in [*layer, -1]:
                     covered = self.side(tube, k, after) if k >= 0 else None
                     if covered is not None:
-                        sides[k, after] = (covered[0] - tube.before, covered[1] + tube.after)
+                        start = covered[0] - tubes_.before(self.tubes, t, k)
+                        sides[k, after] = (start, covered[1] + tubes_.after(self.tubes, t, k))
                         run.append(k)
                         continue
                     for other in run:
@@ -64,7 +104,7 @@ class Regions:
         tube = self.tubes[t]
         top = min(span[0] for span in sides.values())
         bottom = max(span[1] for span in sides.values())
-        own = tube.before - max((x.before for x in self.tubes if x.parent == t), default=0.0)
+        own = self.tubes[tube.parent].named if tube.parent >= 0 else 0.0
         around = self.borders[tube.parent] if tube.parent >= 0 else {}
         for layer in self.graph.layers:
             for after in (False, True):
@@ -96,9 +136,9 @@ class Regions:
             if other < len(self.borders) and (k, after) in self.borders[other]:
                 edge = self.borders[other][k, after][1 if above else 0]
             elif above:
-                edge = self.place[k] + item.hi + self.tubes[other].after
+                edge = self.place[k] + item.hi + tubes_.after(self.tubes, other, k)
             else:
-                edge = self.place[k] + item.lo - self.tubes[other].before
+                edge = self.place[k] + item.lo - tubes_.before(self.tubes, other, k)
             limit = max(limit, edge) if above else min(limit, edge)
         return limit + CLEAR if above else limit - CLEAR
 
@@ -128,8 +168,8 @@ class Regions:
         for port, place in zip(ports, places, strict=True):
             classes = self.sketch.strings[port.string].classes
             if set(tube.classes) & set(classes):
-                label: Label = self.measure.axes_label(port.string) if after else ()
-                tick = self.measure.tick_label(port) if not after else ()
+                label: Label = axes_label(self.sketch, port.string) if after else ()
+                tick = tick_label(port) if not after else ()
                 lo, hi = self.measure.reach(label or tick, AXES, place, lo, hi)
         return (y + lo, y + hi) if hi > lo else None
 

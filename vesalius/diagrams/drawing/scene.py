@@ -46,6 +46,7 @@ class Shape:
     node: int
     covers: frozenset[int]  # the nodes that are drawn as this shape
     learned: bool = False
+    formula: str = ""  # where it is not that of the node's kind
     inner: Scene | None = None
     points: tuple[Point, ...] = ()  # of a triangle
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vesalius.diagrams.box import Axes, Box, Hole
-from vesalius.diagrams.drawing.formula import closed, expression, number_text
+from vesalius.diagrams.drawing.formula import number_text
 from vesalius.diagrams.drawing.inside import joined_axes
+from vesalius.diagrams.drawing.plans import Plan, Planner
 from vesalius.diagrams.drawing.text import Label, Run, name_label, shortened
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.listing import local_names
@@ -59,6 +60,7 @@ class Glyph:
     covers: frozenset[int] = frozenset()  # the nodes that are drawn as this glyph
     name: str = ""
     inside: str = ""
+    formula: str = ""  # where it is not that of the node's kind
     body: Sketch | None = None
     opens: Callable[[], Sketch] | None = None
 
@@ -140,19 +142,6 @@ class _Classes:
             self.parent[max(a, b)] = min(a, b)
 
 
-@dataclass
-class _Plan:
-    """How a node is drawn: which of its ports have strings, and what is folded into it."""
-
-    ports: list[int]
-    node: int
-    out: int  # the node whose outputs the glyph has: another one when a bias is folded in
-    dark: str = ""
-    bias: str = ""
-    scalars: dict[int, str] = field(default_factory=dict)
-    inside: list[str] = field(default_factory=list)
-
-
 class _Sketcher:
     def __init__(
         self,
@@ -167,11 +156,8 @@ class _Sketcher:
         self.labels = labels
         self.owned = owned
         self.known = known
-        self.closed = closed(diagram)
-        self.owner = diagram.owner
-        self.read = [len(found) for found in diagram.consumers]
-        for port in diagram.outputs:
-            self.read[port.wire] += 1
+        self.planner = Planner(diagram, self.owned)
+        self.hints = self.planner.hints
         self.result = Sketch(diagram.name, diagram)
         self.classes = _Classes()
         self.string_of: dict[int, int] = {}
@@ -179,15 +165,14 @@ class _Sketcher:
         self.type_texts: dict[tuple[object, object], str] = {}
 
     def run(self) -> Sketch:
-        plans = self.plans()
+        plans = self.planner.plans()
         out = self.result
         for k, port in enumerate(self.diagram.inputs):
             if k not in self.owned:
                 self.input(k, port.name)
-        for k in range(len(self.diagram.inputs), len(self.diagram.nodes)):
-            if k in plans:
+        for k in range(len(self.diagram.nodes)):
+            if k in plans:  # among them parameters of an opened box that are not folded in
                 self.glyph(plans[k])
-        # Parameters of an opened box that more than one linear map reads.
         self.outputs()
         out.axes, out.sizes = self.classes.names, self.classes.sizes
         find = self.classes.find
@@ -202,110 +187,7 @@ class _Sketcher:
             string.classes = tuple(find(c) for c in string.classes)
         return out
 
-    # -- what is drawn --------------------------------------------------------------------------
-
-    def parameter(self, wire: int) -> str:
-        """The name of the parameter that this wire is, or the empty string."""
-        k = self.owner[wire]
-        if k in self.owned:
-            return self.owned[k]
-        node = self.diagram.nodes[k]
-        return str(node.box["token"].name) if node.box.kind.name == "parameter" else ""
-
-    def scalar(self, wire: int) -> str | None:
-        """The text of a wire that is one number, else None."""
-        if self.diagram.types[wire].sizes or not self.closed[self.owner[wire]]:
-            return None
-        return expression(self.diagram, wire, ())
-
-    def plans(self) -> dict[int, _Plan]:
-        """A plan for each node that is drawn, found from the outputs backwards."""
-        nodes = self.diagram.nodes
-        wanted = bytearray(len(nodes))
-        for port in self.diagram.outputs:
-            wanted[self.owner[port.wire]] = 1
-        plans: dict[int, _Plan] = {}
-        for k in range(len(nodes) - 1, len(self.diagram.inputs) - 1, -1):
-            if not wanted[k]:
-                continue
-            plan = plans[k] = self.plan(k)
-            for p in plan.ports:
-                wanted[self.owner[nodes[plan.node].src[p]]] = 1
-        for k in self.owned:
-            if wanted[k]:
-                plans[k] = _Plan([], k, k)
-        return plans
-
-    def plan(self, k: int) -> _Plan:
-        node = self.diagram.nodes[k]
-        kind = node.box.kind.name
-        if not node.src:
-            return _Plan([], k, k)
-        if self.closed[k]:
-            text = expression(self.diagram, node.first, self.hints(node.first))
-            if text is not None:
-                return _Plan([], k, k, dark="", scalars={-1: text})
-        if kind == "add":
-            merged = self.biased(k)
-            if merged is not None:
-                return merged
-        ports = list(range(len(node.src)))
-        named = [p for p in ports if self.parameter(node.src[p])]
-        if kind == "named":
-            rest = [p for p in ports if p not in named]
-            inside = [self.parameter(node.src[p]) for p in named]
-            return _Plan(rest or ports, k, k, inside=inside if rest else [])
-        if kind in ("contract", "gather"):
-            linear = self.linear(k)
-            if linear is not None:
-                return linear
-        scalars = {}
-        if kind in ("contract", "add", "pointwise"):
-            found = {p: self.scalar(node.src[p]) for p in ports}
-            scalars = {p: text for p, text in found.items() if text is not None}
-            rest = [p for p in ports if p not in scalars]
-            if not rest or (kind == "add" and (len(rest) > 1 or len(scalars) > 1)):
-                scalars = {}
-        return _Plan([p for p in ports if p not in scalars], k, k, scalars=scalars)
-
-    def linear(self, k: int) -> _Plan | None:
-        """The dark box of a contraction with one parameter, or of a reading of its rows."""
-        node = self.diagram.nodes[k]
-        named = [p for p, wire in enumerate(node.src) if self.parameter(wire)]
-        rest = [p for p in range(len(node.src)) if p not in named]
-        if len(named) != 1 or len(rest) != 1 or (node.box.kind.name == "gather" and named != [0]):
-            return None
-        name = self.parameter(node.src[named[0]])
-        other = node.src[rest[0]]
-        if not self.closed[self.owner[other]]:
-            return _Plan(rest, k, k, dark=name)
-        text = expression(self.diagram, other, self.hints(other))
-        if node.box.kind.name == "gather" and text is not None:  # a table, read at fixed places
-            return _Plan([], k, k, dark=name, scalars={-1: text})
-        return None
-
-    def biased(self, k: int) -> _Plan | None:
-        """The dark box of a linear map and the bias that is added to it and to nothing else."""
-        node = self.diagram.nodes[k]
-        if len(node.src) != 2:
-            return None
-        for p in (0, 1):
-            wire, other = node.src[1 - p], node.src[p]
-            below = self.owner[wire]
-            if not self.parameter(other) or self.read[wire] != 1 or below in self.owned:
-                continue
-            if self.diagram.nodes[below].box.kind.name != "contract":
-                continue
-            plan = self.linear(below)
-            if plan is not None:
-                plan.bias, plan.out = self.parameter(other), k
-                return plan
-        return None
-
     # -- glyphs ---------------------------------------------------------------------------------
-
-    def hints(self, wire: int) -> tuple[str, ...]:
-        return tuple(name or "a" for name in self.diagram.hints[wire])
 
     def size(self, wire: int, slot: int) -> str:
         return str(self.diagram.types[wire].sizes[slot])
@@ -320,6 +202,7 @@ class _Sketcher:
     def string(self, wire: int, glyph: int, out: int, shown: bool) -> int:
         """A new string; `shown` says whether its axes are written beside it."""
         names = self.hints(wire)
+        ordered = self.ordered(names)
         classes = tuple(self.classes.new(n, self.size(wire, s)) for s, n in enumerate(names))
         written = self.labels != "none" and bool(names) and (shown or self.labels == "all")
         self.string_of[wire] = len(self.result.strings)
@@ -331,7 +214,7 @@ class _Sketcher:
                 classes,
                 (glyph, out),
                 self.type_text(wire),
-                " ".join(shortened(name, 12) for name in self.ordered(names)) if written else "",
+                " ".join(shortened(name, 12) for name in ordered) if written else "",
             )
         )
         return self.string_of[wire]
@@ -400,7 +283,7 @@ class _Sketcher:
         tick = ", ".join(changes)
         glyph.ins.append(Port(self.string_of[string.wire], names, classes, tick))
 
-    def glyph(self, plan: _Plan) -> None:
+    def glyph(self, plan: Plan) -> None:
         diagram = self.diagram
         node, last = diagram.nodes[plan.node], diagram.nodes[plan.out]
         box = node.box
@@ -410,7 +293,7 @@ class _Sketcher:
         sizes = diagram.site(node).sizes
         local = [self.classes.new(n, str(s)) for n, s in zip(names, sizes, strict=True)]
         glyph = self.face(plan, names)
-        glyph.covers = self.covered(plan)
+        glyph.covers = self.planner.covered(plan)
         at = self.add(glyph)
         joined = joined_axes(box) if box.kind.name == "named" else []
         mapped = {a for a, _ in joined}
@@ -420,8 +303,8 @@ class _Sketcher:
         glyph.bound = frozenset(local[a] for a in box.bound if a not in mapped)
         silent = glyph.look in ("dark", "folded") or box.kind.name in _SILENT
         for p in plan.ports:
-            string = self.result.strings[self.string_of[node.src[p]]]
-            row = box.maps[p]
+            wire, row = self.reading(plan, p)
+            string = self.result.strings[self.string_of[wire]]
             quiet = frozenset(s for s, a in enumerate(row) if silent and a in box.bound)
             self.in_port(
                 glyph, at, string, tuple(names[a] for a in row), tuple(local[a] for a in row), quiet
@@ -435,41 +318,40 @@ class _Sketcher:
             for s, a in enumerate(row):
                 self.classes.union(made.classes[s], local[a])
             self.out_port(glyph, string_)
-        if box.kind.name == "named":
+        if box.kind.name in ("named", "scan"):
             glyph.opens = partial(self.opened, plan)
             if self.depth > 0:
                 glyph.body = glyph.opens()
                 glyph.look = "frame"
 
-    def covered(self, plan: _Plan) -> frozenset[int]:
-        """The nodes that a glyph stands for: its own, and numbers and parameters folded into it."""
-        nodes = self.diagram.nodes
-        found = {plan.node, plan.out}
-        own = nodes[plan.node].src
-        stack = [own[p] for p in range(len(own)) if p not in plan.ports]
-        stack += [] if plan.out == plan.node else nodes[plan.out].src
-        while stack:
-            k = self.owner[stack.pop()]
-            if k not in found and k not in self.owned:
-                found.add(k)
-                stack += nodes[k].src
-        return frozenset(found)
-
-    def out_row(self, plan: _Plan, output: int) -> Axes:
+    def out_row(self, plan: Plan, output: int) -> Axes:
         """The axes of an output, as axes of the box that the glyph is drawn for."""
-        node, last = self.diagram.nodes[plan.node], self.diagram.nodes[plan.out]
-        if node is last:
-            return node.box.outs[output]
-        port = last.src.index(node.first)
-        through = dict(zip(last.box.maps[port], node.box.outs[0], strict=True))
-        # An axis of the bias alone is none of the box's: it shares nothing.
-        return tuple(through[a] for a in last.box.outs[0] if a in through)
+        nodes = self.diagram.nodes
+        before = nodes[plan.node]
+        row = before.box.outs[output]
+        for k in plan.steps[1:]:
+            box, port = nodes[k].box, nodes[k].src.index(before.first)
+            through = dict(zip(box.maps[port], row, strict=True))
+            # An axis of the bias alone is none of the first box's: it shares nothing.
+            row = tuple(through[a] for a in box.outs[0] if a in through)
+            before = nodes[k]
+        return row
 
-    def opened(self, plan: _Plan) -> Sketch:
+    def reading(self, plan: Plan, port: int) -> tuple[int, Axes]:
+        """The wire that ends at a port, and its axes there, as axes of the glyph's box."""
+        box = self.diagram.nodes[plan.node].box
+        row = box.maps[port]
+        if port in plan.via:
+            inner = self.diagram.nodes[plan.via[port]].box
+            place = {axis: row[slot] for slot, axis in enumerate(inner.outs[0])}
+            row = tuple(place[axis] for axis in inner.maps[0])
+        return self.planner.source(plan, port), row
+
+    def opened(self, plan: Plan) -> Sketch:
         """The sketch of the body of a named box; its parameters go by their short names."""
         node = self.diagram.nodes[plan.node]
         owned = {
-            p: self.parameter(wire).rpartition(".")[2]
+            p: self.planner.parameter(wire).rpartition(".")[2]
             for p, wire in enumerate(node.src)
             if p not in plan.ports
         }
@@ -479,7 +361,7 @@ class _Sketcher:
             known[p] = frozenset(string.names)
         return sketch(node.box["body"], max(self.depth - 1, 0), self.labels, owned, known)
 
-    def face(self, plan: _Plan, names: Sequence[str]) -> Glyph:
+    def face(self, plan: Plan, names: Sequence[str]) -> Glyph:
         """Look, label and title of a node's glyph."""
         node = self.diagram.nodes[plan.node]
         box = node.box
@@ -496,11 +378,19 @@ class _Sketcher:
             )
             return Glyph(key, "parameter", label, title, node=plan.node)
         if -1 in plan.scalars:
-            label = (Run(plan.scalars[-1], "italic"),)
+            words = plan.scalars[-1]
+            label = (Run(words, "italic" if any(c.isalpha() for c in words) else "sans"),)
             return Glyph(key, "constant", label, title, node=plan.node)
         if plan.dark:
             label = parameter_label(plan.dark)
             return Glyph(key, "dark", label, title, node=plan.node)
+        if plan.via:
+            return Glyph(key, "dot", (Run("−"),), title, node=plan.node, formula=plan.text)
+        if plan.text:
+            label = (Run(plan.text),)
+            if box.bound:
+                label += (Run(shortened(names[box.bound[0]], 16), "italic", True),)
+            return Glyph(key, "box", label, title, node=plan.node, formula=plan.text)
         if kind.name == "named":
             dark = bool(plan.inside) or box["token"] is not None
             glyph = Glyph(key, "folded", name_label(box["name"]), title, node=plan.node)
@@ -510,16 +400,18 @@ class _Sketcher:
         look = {"dot": "dot", "dark": "dark", "triangle": "constant"}.get(kind.look.shape, "box")
         if kind.name in ("parameter", "random"):
             look = kind.name
+        elif kind.name == "scan":
+            look = "folded"
         label = self.label(plan, names)
         scaled = kind.name == "contract" and len(plan.ports) == 1 and not box.bound
         if plan.scalars and (scaled or kind.name == "add"):
             look = "scalar"
         return Glyph(key, look, label, title, free=self.free(box, plan), node=plan.node)
 
-    def free(self, box: Box, plan: _Plan) -> bool:
+    def free(self, box: Box, plan: Plan) -> bool:
         return box.kind.commutes(box.attrs) and len(plan.ports) > 1
 
-    def label(self, plan: _Plan, names: Sequence[str]) -> Label:
+    def label(self, plan: Plan, names: Sequence[str]) -> Label:
         node = self.diagram.nodes[plan.node]
         box = node.box
         kind = box.kind.name
@@ -546,7 +438,7 @@ class _Sketcher:
         label: Label = (Run(text, face),)
         return (*label, Run(shortened(sub, 16), "italic", True)) if sub else label
 
-    def product_label(self, plan: _Plan, words: list[str], sub: str) -> Label:
+    def product_label(self, plan: Plan, words: list[str], sub: str) -> Label:
         text = "·".join(words)
         if not sub:
             if not text:
@@ -555,23 +447,25 @@ class _Sketcher:
         label: Label = (Run("Σ"), Run(shortened(sub, 16), "italic", True))
         return (Run(f"{text} "), *label) if text else label
 
-    def applied(self, plan: _Plan, node: Node) -> str:
+    def applied(self, plan: Plan, node: Node) -> str:
         """A function with some arguments given: `· ≤ 3`, `where(·, ·, −∞)`."""
         function = node.box["function"]
+        if function.name == "where" and plan.scalars == {2: "−∞"}:
+            return "mask"
         words = [plan.scalars.get(p, "·") for p in range(len(node.src))]
         words += [number_text(x) for x in node.box["numbers"]]
         if len(words) == 2 and function.symbol and not function.symbol.isalpha():
             return f"{words[0]} {function.symbol} {words[1]}"
         return shortened(f"{function.symbol or function.name}({', '.join(words)})")
 
-    def title(self, plan: _Plan, names: Sequence[str]) -> str:
+    def title(self, plan: Plan, names: Sequence[str]) -> str:
         """Kind, axes, what is folded in, types."""
         diagram = self.diagram
         node, last = diagram.nodes[plan.node], diagram.nodes[plan.out]
         box = node.box
         if plan.node in self.owned:
             return f"parameter {self.owned[plan.node]}: {diagram.wire_type(node.first)}"
-        head = box.kind.name
+        head = plan.text or box.kind.name
         if head == "pointwise":
             head = box["function"].name
         elif head == "named":

@@ -1,20 +1,24 @@
-"""Fewer bends: slide runs of straight string until they meet their neighbours.
+"""Fewer bends: slide runs of straight string until they are level with their neighbours.
 
 Graphviz makes the sum of all slants small; a reader minds the number of bends too. A block is
-what straight strings hold together; it is shifted where that lowers the price and stays clear
-of its neighbours.
+what straight strings hold together; it is shifted, with the blocks that it pushes, where that
+lowers the price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from vesalius.diagrams.drawing.layers import Edge, Layers
 
 BEND = 14.0  # the price of a bend, in pixels of slant
+GROWTH = 0.5  # the price of a pixel by which the picture grows
 ROUNDS = 8
 LARGE = 4000  # items; beyond, only Graphviz is asked
+SMALL = 600  # items; up to here a block pushes others out of its way
+PUSHED = 6  # times that it may meet others
+MOST = 400  # items that a block may hold
 
 
 def straighten(
@@ -23,120 +27,149 @@ def straighten(
     """Shift blocks of items in `place`; the order within layers stays."""
     if len(graph.items) > LARGE:
         return
-    before: dict[int, int] = {}
-    after: dict[int, int] = {}
-    for layer in graph.layers:
-        for a, b in pairwise(layer):
-            after[a], before[b] = b, a
-    touching: list[list[int]] = [[] for _ in graph.items]
-    for e, edge in enumerate(graph.edges):
-        touching[edge.a].append(e)
-        touching[edge.b].append(e)
-    bends = [_bend(graph, edge, place) for edge in graph.edges]
-
-    def least(a: int, b: int) -> float:
-        """The least distance of neighbours a, b."""
-        return graph.items[a].hi + rooms[a][1] + gap + rooms[b][0] - graph.items[b].lo
-
+    work = _Straightener(graph, place, rooms, gap)
     for _ in range(ROUNDS):
-        moved = False
-        for e, edge in enumerate(graph.edges):
-            if not bends[e]:
-                continue
-            for start, shift, long in (
-                (edge.a, bends[e], False),
-                (edge.b, -bends[e], False),
-                (edge.a, bends[e], True),
-                (edge.b, -bends[e], True),
-            ):
-                block = _block(start, e, graph, touching, bends, long)
-                if block is None or not _fits(block, shift, place, before, after, least):
-                    continue
-                if _gain(block, shift, graph, touching, bends) <= 1e-6:
-                    continue
-                for k in block:
-                    place[k] += shift
-                for f in {f for k in block for f in touching[k]}:
-                    bends[f] = _bend(graph, graph.edges[f], place)
-                moved = True
-                break
-        if not moved:
+        if not work.round():
             return
 
 
-def _bend(graph: Layers, edge: Edge, place: Sequence[float]) -> float:
-    a, b = graph.items[edge.a], graph.items[edge.b]
-    start = place[edge.a] + (a.outs[edge.out] if edge.out >= 0 else 0.0)
-    end = place[edge.b] + (b.ins[edge.into] if edge.into >= 0 else 0.0)
-    return end - start
+class _Straightener:
+    def __init__(
+        self,
+        graph: Layers,
+        place: list[float],
+        rooms: Sequence[tuple[float, float]],
+        gap: float,
+    ) -> None:
+        self.graph = graph
+        self.place = place
+        self.rooms = rooms
+        self.gap = gap
+        self.small = len(graph.items) <= SMALL
+        self.before: dict[int, int] = {}
+        self.after: dict[int, int] = {}
+        for layer in graph.layers:
+            for a, b in pairwise(layer):
+                self.after[a], self.before[b] = b, a
+        self.touching: list[list[int]] = [[] for _ in graph.items]
+        for e, edge in enumerate(graph.edges):
+            self.touching[edge.a].append(e)
+            self.touching[edge.b].append(e)
+        self.bends = [self.bend(edge) for edge in graph.edges]
 
+    def round(self) -> bool:
+        """Shift what can be shifted with gain, once for each bend; whether anything was."""
+        moved = False
+        for e, bend in enumerate(self.bends):
+            if bend and any(self.try_shift(*way) for way in self.ways(e)):
+                moved = True
+        return moved
 
-def _block(
-    start: int,
-    without: int,
-    graph: Layers,
-    touching: Sequence[Sequence[int]],
-    bends: Sequence[float],
-    long: bool,
-) -> set[int] | None:
-    """What straight strings (or only the long ones) tie to an item; None when that is too much."""
-    found, stack = {start}, [start]
-    while stack:
-        for e in touching[stack.pop()]:
-            if e == without or bends[e]:
-                continue
-            ends = (graph.edges[e].a, graph.edges[e].b)
-            if long and all(graph.items[k].glyph >= 0 for k in ends):
-                continue
-            for k in ends:
-                if k not in found:
-                    found.add(k)
-                    stack.append(k)
-        if len(found) > 400:
-            return None
-    return found
+    def ways(self, e: int) -> Iterator[tuple[int, int, float, bool]]:
+        """The ways to make an edge level: one of its ends moves, with all or with long strings."""
+        edge, bend = self.graph.edges[e], self.bends[e]
+        for long in (False, True):
+            yield edge.a, e, bend, long
+            yield edge.b, e, -bend, long
 
-
-def _fits(
-    block: set[int],
-    shift: float,
-    place: Sequence[float],
-    before: Mapping[int, int],
-    after: Mapping[int, int],
-    least: Callable[[int, int], float],
-) -> bool:
-    for k in block:
-        other = after.get(k) if shift > 0 else before.get(k)
-        if other is None or other in block:
-            continue
-        first, second = (k, other) if shift > 0 else (other, k)
-        ahead = place[second] - place[first] - abs(shift)
-        if ahead < least(first, second) - 1e-6:
+    def try_shift(self, start: int, e: int, shift: float, long: bool) -> bool:
+        """Shift the block of an item, without edge e, if that is worth it."""
+        block = self.pushed(start, e, shift, long)
+        if block is None or self.gain(block, shift) <= 1e-6:
             return False
-    return True
+        for k in block:
+            self.place[k] += shift
+        for f in {f for k in block for f in self.touching[k]}:
+            self.bends[f] = self.bend(self.graph.edges[f])
+        return True
 
+    def bend(self, edge: Edge) -> float:
+        a, b = self.graph.items[edge.a], self.graph.items[edge.b]
+        start = self.place[edge.a] + (a.outs[edge.out] if edge.out >= 0 else 0.0)
+        end = self.place[edge.b] + (b.ins[edge.into] if edge.into >= 0 else 0.0)
+        return end - start
 
-def _price(graph: Layers, edge: Edge, bend: float) -> float:
-    if not bend:
-        return 0.0
-    a, b = graph.items[edge.a], graph.items[edge.b]
-    weight = 1.0 + (a.glyph < 0) + (b.glyph < 0)  # a long string stays level, what is short bends
-    return weight * (BEND + min(abs(bend), 200.0))
+    def pushed(self, start: int, without: int, shift: float, long: bool) -> set[int] | None:
+        """The block of an item with all that it pushes; None when it pushes itself, or too much."""
+        block = self.block(start, without, long)
+        edge = self.graph.edges[without]
+        for _ in range(PUSHED if self.small else 1):
+            if block is None or (edge.a in block and edge.b in block):
+                return None
+            way = self.in_the_way(block, shift)
+            if not way:
+                return block
+            for k in way:
+                more = self.block(k, without, long)
+                if more is None:
+                    return None
+                block |= more
+        return None
 
+    def block(self, start: int, without: int, long: bool) -> set[int] | None:
+        """What straight strings (or only the long ones) tie to an item."""
+        found, stack = {start}, [start]
+        while stack:
+            for e in self.touching[stack.pop()]:
+                if e == without or self.bends[e]:
+                    continue
+                ends = (self.graph.edges[e].a, self.graph.edges[e].b)
+                if long and all(self.graph.items[k].glyph >= 0 for k in ends):
+                    continue
+                stack += [k for k in ends if k not in found]
+                found.update(ends)
+            if len(found) > MOST:
+                return None
+        return found
 
-def _gain(
-    block: set[int],
-    shift: float,
-    graph: Layers,
-    touching: Sequence[Sequence[int]],
-    bends: Sequence[float],
-) -> float:
-    gain = 0.0
-    for k in block:
-        for e in touching[k]:
-            edge = graph.edges[e]
-            if (edge.a in block) == (edge.b in block):
+    def in_the_way(self, block: set[int], shift: float) -> list[int]:
+        """The neighbours that a block would come too near to when it is shifted."""
+        found = []
+        for k in sorted(block):
+            other = self.after.get(k) if shift > 0 else self.before.get(k)
+            if other is None or other in block:
                 continue
-            then = bends[e] - shift if edge.a in block else bends[e] + shift
-            gain += _price(graph, edge, bends[e]) - _price(graph, edge, then)
-    return gain
+            first, second = (k, other) if shift > 0 else (other, k)
+            ahead = self.place[second] - self.place[first] - abs(shift)
+            if ahead < self.least(first, second) - 1e-6:
+                found.append(other)
+        return found
+
+    def least(self, a: int, b: int) -> float:
+        """The least distance of neighbours a, b."""
+        items, rooms = self.graph.items, self.rooms
+        return items[a].hi + rooms[a][1] + self.gap + rooms[b][0] - items[b].lo
+
+    def gain(self, block: set[int], shift: float) -> float:
+        """What a shift saves in bends and costs in height."""
+        gain = 0.0
+        for k in block:
+            for e in self.touching[k]:
+                edge = self.graph.edges[e]
+                if (edge.a in block) == (edge.b in block):
+                    continue
+                then = self.bends[e] - shift if edge.a in block else self.bends[e] + shift
+                gain += self.price(edge, self.bends[e]) - self.price(edge, then)
+        return gain - GROWTH * self.growth(block, shift) if gain > 0 and self.small else gain
+
+    def growth(self, block: set[int], shift: float) -> float:
+        """By how much the picture grows across the flow; negative when it shrinks."""
+        now = [self.extent(k, 0.0) for k in range(len(self.place))]
+        then = [self.extent(k, shift if k in block else 0.0) for k in range(len(self.place))]
+        return _span(then) - _span(now)
+
+    def extent(self, k: int, shift: float) -> tuple[float, float]:
+        item, (before, after) = self.graph.items[k], self.rooms[k]
+        at = self.place[k] + shift
+        return at + item.lo - before, at + item.hi + after
+
+    def price(self, edge: Edge, bend: float) -> float:
+        if not bend:
+            return 0.0
+        a, b = self.graph.items[edge.a], self.graph.items[edge.b]
+        weight = 1.0 + (a.glyph < 0) + (b.glyph < 0)  # long strings stay level, short ones bend
+        return weight * (BEND + min(abs(bend), 200.0))
+
+
+def _span(extents: Sequence[tuple[float, float]]) -> float:
+    return max(hi for _, hi in extents) - min(lo for lo, _ in extents)

@@ -54,6 +54,7 @@ def style(theme: str) -> str:
         ".s": "font-size:74%",
         ".axes,.tick,.legend": f"font-size:12px;{c('axis')}",
         ".tick": "font-size:11px",
+        ".along": c("along"),
         ".tube text": f"font-size:11px;{c('tube-text')}",
         ".sign": "font-size:18px",
         ".frame>text": f"font-size:12px;{c('axis')}",
@@ -192,6 +193,8 @@ class _Writer:
     def text(self, text: Text) -> None:
         anchor = "" if text.anchor == "start" else f' text-anchor="{text.anchor}"'
         role = f' class="{text.role}"' if text.role in ("axes", "tick", "legend", "sign") else ""
+        if any(run.text != run.text.strip() for run in text.label):
+            role += ' xml:space="preserve"'  # between runs some programs lose spaces
         body = "".join(self.run(run, text.size) for run in text.label)
         self.lines.append(
             f'<text x="{number(text.at[0])}" y="{number(text.at[1])}"{anchor}{role}>{body}</text>'
@@ -200,6 +203,7 @@ class _Writer:
     def run(self, run: Run, size: float) -> str:
         """A run; where the table knows no width, the text is told how wide it may be."""
         marks = [*(["i"] if run.face == "italic" else []), *(["s"] if run.sub else [])]
+        marks += ["along"] if run.along else []
         attributes = f' class="{" ".join(marks)}"' if marks else ""
         if run.sub:
             attributes += ' dy="3.5"'

@@ -18,11 +18,15 @@ LONGEST = 30  # characters of a label; the whole text stands in the title
 
 
 class Run(NamedTuple):
-    """A piece of text in one face: `sans` or `italic`; `sub` sets it small and low."""
+    """A piece of text in one face: `sans` or `italic`; `sub` sets it small and low.
+
+    `along` gives it the colour of the axis that follows its strings.
+    """
 
     text: str
     face: str = "sans"
     sub: bool = False
+    along: bool = False
 
 
 Label = tuple[Run, ...]

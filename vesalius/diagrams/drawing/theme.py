@@ -25,6 +25,7 @@ class Theme:
     tubes: tuple[str, ...]
     tube_text: str
     sleeve: str  # around strings, where a tube has no region of its own
+    along: str  # the name of its axis
     lit: str  # what goes, what is pointed at
     fresh: str  # what comes, marked as with a broad pen
 
@@ -43,6 +44,7 @@ THEMES = {
         tubes=("#eef3fa", "#dfe9f6", "#cfdef1", "#bfd3ec"),
         tube_text="#6f8db3",
         sleeve="#f8e8cb",
+        along="#8f5a00",
         lit="#d9480f",
         fresh="#b9e6bd",
     ),
@@ -59,6 +61,7 @@ THEMES = {
         tubes=("#1b222b", "#222c38", "#2a3746", "#324255"),
         tube_text="#7f9dc2",
         sleeve="#5a4722",
+        along="#e8bd6a",
         lit="#ff922b",
         fresh="#1f5a36",
     ),
@@ -75,6 +78,7 @@ THEMES = {
         tubes=("#f2f2f2", "#e6e6e6", "#d9d9d9", "#cccccc"),
         tube_text="#666666",
         sleeve="#d4d4d4",
+        along="#000000",
         lit="#b30000",
         fresh="#c9c9c9",
     ),
@@ -91,6 +95,7 @@ THEMES = {
         tubes=("#e8f3fa", "#cfe6f5", "#b3d8ef", "#93c7e8"),
         tube_text="#00618f",
         sleeve="#f6d9a8",
+        along="#8a4f00",
         lit="#d55e00",
         fresh="#9fd6f5",
     ),

@@ -217,9 +217,16 @@ def _run(run: Run, size: float) -> str:
     shape = r"\rmfamily\itshape" if run.face == "italic" else r"\sffamily"
     body = (
         rf"{{\fontsize{{{number(points)}}}{{{number(points * 1.2)}}}\selectfont{shape} "
-        rf"{escape(run.text)}}}"
+        rf"{_coloured(run)}}}"
     )
     return rf"\raisebox{{-{number(3.5 * POINTS)}pt}}{{{body}}}" if run.sub else body
+
+
+def _coloured(run: Run) -> str:
+    text = escape(run.text)
+    if not run.along:
+        return text
+    return rf"{'~' if text.startswith(' ') else ''}\textcolor{{vs-along}}{{{text.strip()}}}"
 
 
 def _point(point: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ resolved to the larger one; the other shows on its wires alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -28,8 +28,7 @@ class Tube:
     edges: frozenset[int]
     parent: int = -1
     depth: int = 0
-    before: float = BEFORE
-    after: float = AFTER
+    named: float = BEFORE  # room for its name
     members: frozenset[int] = field(default_factory=frozenset)
 
 
@@ -73,12 +72,18 @@ def _tells(tube: Tube, sketch: Sketch) -> bool:
     return False
 
 
-def chosen(sketch: Sketch, graph: Layers) -> list[Tube]:
-    """The tubes that are drawn, outer before inner; `parent` is the next one around."""
+def chosen(sketch: Sketch, graph: Layers, refused: Collection[tuple[int, ...]] = ()) -> list[Tube]:
+    """The tubes that are drawn, outer before inner; `parent` is the next one around.
+
+    `refused` are the axes of tubes whose regions were found to overlap others.
+    """
     place = {item: k for layer in graph.layers for k, item in enumerate(layer)}
     kept: list[Tube] = []
     for tube in candidates(sketch, graph):
-        if all(_nests(tube, other, graph, place) for other in kept):
+        if tube.classes in refused:
+            continue
+        nests = all(_nests(tube, other, graph, place) for other in kept)
+        if nests and _tangles(tube, graph, place) <= max(1, len(tube.glyphs) // 3):
             around = [k for k, other in enumerate(kept) if _inside(tube, other)]
             tube.parent = around[-1] if around else -1
             tube.depth = kept[tube.parent].depth + 1 if around else 0
@@ -86,6 +91,22 @@ def chosen(sketch: Sketch, graph: Layers) -> list[Tube]:
     for tube in kept:
         tube.members = _members(tube, sketch, graph)
     return kept
+
+
+def _tangles(tube: Tube, graph: Layers, place: dict[int, int]) -> int:
+    """How often strings of a region cross strings that are none of it: its border would be rag."""
+    by_layer: defaultdict[int, list[tuple[int, int, bool]]] = defaultdict(list)
+    for e, edge in enumerate(graph.edges):
+        layer = graph.items[edge.a].layer
+        by_layer[layer].append((place[edge.a], place[edge.b], e in tube.edges))
+    return sum(
+        (a - a2) * (b - b2) < 0
+        for edges in by_layer.values()
+        for a, b, own in edges
+        if own
+        for a2, b2, other in edges
+        if not other
+    )
 
 
 def _inside(inner: Tube, outer: Tube) -> bool:
@@ -123,12 +144,16 @@ def _members(tube: Tube, sketch: Sketch, graph: Layers) -> frozenset[int]:
     return frozenset(found)
 
 
-def set_margins(tubes: Sequence[Tube], named: Sequence[float]) -> None:
-    """How far each region reaches beyond what it holds: `named` is the room for its name."""
-    for k in range(len(tubes) - 1, -1, -1):
-        inner = [t for t in tubes if t.parent == k]
-        tubes[k].before = named[k] + max((t.before for t in inner), default=0.0)
-        tubes[k].after = AFTER + max((t.after for t in inner), default=0.0)
+def before(tubes: Sequence[Tube], t: int, k: int) -> float:
+    """How far tube t reaches before item k: over the tubes inside it that hold the item too."""
+    inner = [u for u, tube in enumerate(tubes) if tube.parent == t and k in tube.members]
+    return tubes[t].named + max((before(tubes, u, k) for u in inner), default=0.0)
+
+
+def after(tubes: Sequence[Tube], t: int, k: int) -> float:
+    """How far tube t reaches behind item k."""
+    inner = [u for u, tube in enumerate(tubes) if tube.parent == t and k in tube.members]
+    return AFTER + max((after(tubes, u, k) for u in inner), default=0.0)
 
 
 def rooms(tubes: Sequence[Tube], graph: Layers) -> list[tuple[float, float]]:
@@ -136,14 +161,10 @@ def rooms(tubes: Sequence[Tube], graph: Layers) -> list[tuple[float, float]]:
     found = [(0.0, 0.0)] * len(graph.items)
     for layer in graph.layers:
         for upper, lower in pairwise(layer):
-            after = max(
-                (t.after for t in tubes if upper in t.members and lower not in t.members),
-                default=0.0,
-            )
-            before = max(
-                (t.before for t in tubes if lower in t.members and upper not in t.members),
-                default=0.0,
-            )
-            found[upper] = (found[upper][0], after)
-            found[lower] = (before, found[lower][1])
+            above = {t for t, tube in enumerate(tubes) if upper in tube.members}
+            below = {t for t, tube in enumerate(tubes) if lower in tube.members}
+            ending = max((after(tubes, t, upper) for t in above - below), default=0.0)
+            starting = max((before(tubes, t, lower) for t in below - above), default=0.0)
+            found[upper] = (found[upper][0], ending)
+            found[lower] = (starting, found[lower][1])
     return found
