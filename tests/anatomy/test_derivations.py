@@ -12,13 +12,15 @@ from vesalius.rewrite.derivation import Derivation
 
 # Where each derivation starts and ends, with its grade and the step that decides it.
 WANTED = {
+    "aft-to-factored": ("equal", ""),
+    "mla-to-absorbed": ("equal", ""),
     "softmax-to-linear": ("variant", "scaled_exponential_to_elu_kernel"),
     "bahdanau-to-vaswani": ("variant", "fill forward, backward, cell"),
 }
 
 
 def test_every_derivation_is_listed_here() -> None:
-    assert list(DERIVATIONS) == list(WANTED)
+    assert set(DERIVATIONS) == set(WANTED)
 
 
 @pytest.mark.parametrize("name", WANTED)
@@ -52,6 +54,36 @@ def test_every_step_says_what_it_does_and_where_that_is_written(name: str) -> No
 def test_an_unknown_derivation_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UnknownDerivation, match="did you mean 'softmax-to-linear'"):
         DERIVATIONS["softmax-to-liner"]
+
+
+# -- products in another order ------------------------------------------------------------------
+
+
+def test_absorbed_projections_leave_no_keys_and_values() -> None:
+    found = DERIVATIONS["mla-to-absorbed"]
+
+    def made(diagram: vs.Diagram) -> set[frozenset[str]]:
+        return {frozenset(row) for row in diagram.hints}
+
+    assert frozenset("mhc") in made(found.start)
+    assert frozenset("mhe") in made(found.start)
+    for wire in found.end.hints:
+        assert not {"m", "c"} <= set(wire)
+        assert not {"m", "e"} <= set(wire)
+
+
+def test_a_cache_of_latent_vectors_pays_for_one_query() -> None:
+    found = DERIVATIONS["mla-to-absorbed"]
+    sizes = {"d": 512, "h": 16, "c": 128, "e": 128, "r": 256, "f": 64, "m": 4096}
+    naive, absorbed = found.start.cost(), found.end.cost()
+    assert absorbed.at(n=1, **sizes).flops < 0.3 * naive.at(n=1, **sizes).flops
+    assert absorbed.at(n=4096, **sizes).flops > naive.at(n=4096, **sizes).flops
+
+
+def test_factored_attention_has_no_array_of_pairs_and_channels() -> None:
+    found = DERIVATIONS["aft-to-factored"]
+    assert any({"n", "m", "e"} <= set(wire) for wire in found.start.hints)
+    assert all(len(wire) < 3 for wire in found.end.hints)
 
 
 # -- Bahdanau to Vaswani ------------------------------------------------------------------------

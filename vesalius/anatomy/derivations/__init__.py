@@ -10,7 +10,7 @@ has not been followed.
 """
 
 # Importing a file of derivations enters them.
-from vesalius.anatomy.derivations import linear, vaswani  # noqa: F401
+from vesalius.anatomy.derivations import attention_free, latent, linear, vaswani  # noqa: F401
 from vesalius.anatomy.derivations.registry import (
     DERIVATIONS,
     Entry,
