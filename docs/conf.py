@@ -28,7 +28,12 @@ nitpicky = True
 # Types that other projects document, and the insides of diagrams, which are not for users.
 nitpick_ignore_regex = [
     ("py:class", r"(collections\.abc|fractions|pathlib|torch)\..*"),
-    ("py:class", r"vesalius\.diagrams\.graph\.Node"),
+    # Inner types, which a reader meets in signatures only.
+    (
+        "py:class",
+        r"(vesalius\.(diagrams|rewrite|compile)\.[\w.]*)?"
+        r"(Node|Box|Kind|Site|Pullback|FunctionPullback|Grade|Many|Schema|Move|Strip)",
+    ),
 ]
 default_role = "code"  # in docstrings, `x` is code
 

@@ -7,7 +7,6 @@ The text of every module is read, not run, so that an import inside a function o
 import ast
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
@@ -180,25 +179,3 @@ def test_help_loads_nothing_that_it_does_not_show() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "Usage" in done.stdout
     assert done.stderr.split() == []
-
-
-def best_seconds(*command: str, enough: float, attempts: int = 10) -> float:
-    """The shortest of several runs; the first that takes `enough` or less ends the search."""
-    best = float("inf")
-    for _ in range(attempts):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-        best = min(best, time.perf_counter() - start)
-        if best <= enough:
-            break
-    return best
-
-
-def test_importing_the_package_is_quick() -> None:
-    start_up = best_seconds("-c", "pass", enough=0)
-    assert best_seconds("-c", "import vesalius", enough=0.1 + start_up) <= 0.1 + start_up
-
-
-def test_help_is_quick() -> None:
-    script = "from vesalius.cli import main; main()"
-    assert best_seconds("-c", script, "--help", enough=0.3) <= 0.3

@@ -207,10 +207,9 @@ def test_failure_later_on_is_told_too():
 
 
 def test_slow_local_side_is_cut_short():
-    case = harness.Case("slow", harness.Local(sampling.Operation(lambda: time.sleep(30))))
-    start = time.monotonic()
+    # An hour: were it not cut short, this test would not end.
+    case = harness.Case("slow", harness.Local(sampling.Operation(lambda: time.sleep(3600))))
     found = run_case(case)
-    assert time.monotonic() - start < 2
     assert found.ours is None
     assert found.errors == {"ours": "> 0.3 s"}
 
@@ -223,9 +222,7 @@ def test_no_time_left():
 def test_little_time_means_fewer_repetitions():
     side = harness.Local(sampling.Operation(lambda: time.sleep(0.05)))
     settings = harness.Settings(repetitions=50)
-    start = time.monotonic()
     found = run_case(harness.Case("short", side), settings=settings, budget=0.6)
-    assert time.monotonic() - start < 2
     assert found.repetitions["ours"] < 10
 
 
@@ -249,10 +246,8 @@ def test_worker_answers_and_lives_on(pool):
 
 
 def test_hanging_worker_is_killed_and_starts_again(pool):
-    start = time.monotonic()
     with pytest.raises(peers.TooSlowError, match=r"> 0\.2 s"):
         pool.worker.sample(peers.Request("hang"), 0.2)
-    assert time.monotonic() - start < 2
     assert pool.worker._process is None
     assert pool.worker.sample(peers.Request("anything"), 5).value == 0.5
 
