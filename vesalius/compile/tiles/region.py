@@ -116,6 +116,8 @@ class _Growth:
 
     def region(self) -> Region:
         self._spread()
+        if not self.rows:
+            raise Refused("nothing that is made here has rows and columns")
         self._close()
         exits = self._exits()
         while len(exits) > 1:
