@@ -48,6 +48,7 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
         choice, found = _at(place, kernels)
         if found is not None:
             replacing[found.wire] = found.replacement
+            replacing.update(found.others)
         if found is not None or choice.reasons:
             choices.append((node.first if found is None else found.wire, choice))
     left = _left(diagram, replacing)

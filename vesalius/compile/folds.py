@@ -146,11 +146,12 @@ class Fold:
     def chunked(self, chunk: int = CHUNK) -> Diagram:
         """Causal: pairs inside a chunk of positions, and a state for what came before.
 
-        Without a state, all that came before is streamed, a chunk at a time.
+        There are as many keys as queries. Without a state, all that came before is streamed, a
+        chunk at a time.
         """
         if not self.has_state:
             return self.streaming(chunk, causal=True)
-        form = _Form(self, "chunked" if chunk > 1 else "recurrent", True)
+        form = _Form(self, "chunked" if chunk > 1 else "recurrent", True, "m:n")
         with form.builder:
             length = size("n").ceil_div(chunk) * chunk
             keys = form.cut(f"g j:{chunk}", length)
@@ -180,17 +181,17 @@ class _Keys(NamedTuple):
 class _Form:
     """A form while it is written: the inputs that all forms of a fold have, and their parts."""
 
-    def __init__(self, fold: Fold, word: str, causal: bool) -> None:
+    def __init__(self, fold: Fold, word: str, causal: bool, keys: str = "m") -> None:
         self.fold = fold
         self.causal = causal
         self.builder = Builder(f"{fold.name}_{word}")
         self.q = self.builder.input("q", "n c")
-        self.k = self.builder.input("k", "m c")
-        self.v = self.builder.input("v", "m e")
+        self.k = self.builder.input("k", f"{keys} c")
+        self.v = self.builder.input("v", f"{keys} e")
         self.level: Wire | None = None
         self.reference: Wire | None = None
         if fold.level == "given":
-            self.level = self.builder.input("level", "m")
+            self.level = self.builder.input("level", keys)
             self.reference = self.builder.input("reference", "n")
 
     def diagram(self, sums: Mapping[str, Wire]) -> Diagram:

@@ -180,9 +180,19 @@ def named(here: Here) -> list[Term]:
     found = kernel_of(box)
     if found is not None:
         kernel, variant = found
-        return kernel.emit(here, variant) if kernel.emit is not None else _kernel(here, kernel)
-    body: Diagram = box["body"]
-    call = _call(here, body, port_tubes(box), box["name"], 0)
+        if kernel.emit is not None:
+            return kernel.emit(here, variant)
+        if kernel.function is not None:
+            return _kernel(here, kernel)
+        name = "_".join([kernel.name, *variant.split()])
+        return _run(here, kernel.computation(variant, box["body"]), name)
+    return _run(here, box["body"], box["name"])
+
+
+def _run(here: Here, body: Diagram, name: str) -> list[Term]:
+    """A call of a body, which is the box's own or one that equals it."""
+    box = here.box
+    call = _call(here, body, port_tubes(box), name, 0)
     orders = argument_orders(box, call.tubes)
     arguments = [permuted(here.operand(p).term, here.axes(p), orders[p]) for p in call.ports]
     results = _results(here, call.term(arguments))

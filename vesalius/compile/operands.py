@@ -13,9 +13,9 @@ from vesalius.compile.attention import Parts, Split
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right
 from vesalius.compile.scores import Condition, Factor, Summand, is_causal
 from vesalius.compile.terms import Axis
-from vesalius.diagrams.boxes.shape import MERGE, SPLIT
+from vesalius.diagrams.boxes.shape import MERGE
 from vesalius.diagrams.builder import Label, Use
-from vesalius.diagrams.sizes import ONE, Size, product, size
+from vesalius.diagrams.sizes import ONE, product, size
 
 ALIGNMENT = 8  # widths are padded to a multiple of this when channels are added
 EXACT = 256  # positions are carried by two channels, both exact in bfloat16
@@ -59,7 +59,7 @@ class Operands:
         q = right.expand(q, {query: self.sizes.get(query, ONE)})
         v, rest = self._values()
         own = [x for x in v[1] if x not in parts.mix.keys and x not in parts.tubes]
-        e, v, made = self._one_axis(v, own)
+        v, e, made = right.as_one(v, own)
         variant, masks = self._masks(query)
         key = self.key
         result = kernel.box(
@@ -74,10 +74,9 @@ class Operands:
             {"n": query, "e": e},
             variant,
         )
-        if made is not None:
-            result = right.box(SPLIT, (), [result], [e], made)[0]
+        result = right.apart(result, e, made)
         if parts.query is None:
-            result = right.box(SPLIT, (), [result], [query], [])[0]
+            result = right.apart(result, query, [])
         over = [x for x in parts.mix.bound if x in result[1] or any(x in f[1] for f in rest)]
         return right.found(right.contract([result, *rest], over), "; ".join(self.notes))
 
@@ -118,14 +117,9 @@ class Operands:
         queries = self._product(split.queries, inner, scale) or right.number(1.0)
         keys = self._product(split.keys, inner)
         assert keys is not None, "a product that splits has factors of the keys"
-        if len(labels) == 1:
-            return _Block(self._float(queries), self._float(keys), labels[0])
-        label = Axis("c")
-        if not labels:
-            queries, keys = (right.expand(x, {label: ONE}) for x in (queries, keys))
-        else:
-            whole = [(label, product(self.sizes[x] for x in labels))]
-            queries, keys = (right.box(MERGE, (), [x], labels, whole)[0] for x in (queries, keys))
+        queries, label, _ = right.as_one(queries, labels)
+        keys, other, _ = right.as_one(keys, labels)
+        keys = (keys[0], tuple(label if x is other else x for x in keys[1]))
         return _Block(self._float(queries), self._float(keys), label)
 
     def _scale(self, summand: Summand) -> list[Use]:
@@ -197,20 +191,6 @@ class Operands:
         over = [x for x in mix.bound if x in carried and x not in outside]
         v = right.contract([right.copied(use) for use in values], over)
         return self._float(v), [right.copied(use) for use in rest]
-
-    def _one_axis(
-        self, v: Use, labels: Sequence[Label]
-    ) -> tuple[Label, Use, list[tuple[Label, Size]] | None]:
-        """The values with one axis of channels, and what to split it into afterwards."""
-        right = self.right
-        if len(labels) == 1:
-            return labels[0], v, None
-        label = Axis("e")
-        parts = [(x, right.size(v, x)) for x in labels]
-        if not labels:
-            return label, right.expand(v, {label: ONE}), parts
-        whole = [(label, product(length for _, length in parts))]
-        return label, right.box(MERGE, (), [v], labels, whole)[0], parts
 
     def _float(self, use: Use) -> Use:
         return self.right.apply("to_float", use) if self.right.dtype(use) == "int" else use

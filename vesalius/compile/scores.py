@@ -171,7 +171,7 @@ class _ScoreReader:
         if r.is_number(use):
             self.summands.append(Summand(factors, (*numbers, use), bound, negative))
             return
-        if not self.wide(use) and factors:
+        if not self.wide(use):
             self._leaf(use, factors, numbers, bound, negative)
             return
         inside = r.applied(use, "negate")

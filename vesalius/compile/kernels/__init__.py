@@ -21,6 +21,8 @@ from vesalius.compile.kernels.kernel import (
 
 SHIPPED = (  # in the order in which they are preferred
     "scaled_dot_product_attention",
+    "cumulative_sum",
+    "chunked",
     "tiles",
     "vector_norm",
 )

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vesalius.compile.terms import Writing, Written, instance
+from vesalius.compile.terms import Axis, Writing, Written, instance
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.boxes.shape import MERGE, SPLIT
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import ONE, Size, product
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.rewrite.apply import replacements
 from vesalius.rewrite.grade import grade
@@ -108,12 +109,14 @@ class Found(NamedTuple):
 
     `replacement` is the pair's right side with what it reads; `note` says to people what of the
     diagram went into the kernel, and `seconds` what it is expected to take, if that is known.
+    `others` are further wires that are replaced together with it.
     """
 
     wire: int
     replacement: Replacement
     note: str = ""
     seconds: float | None = None
+    others: tuple[tuple[int, Replacement], ...] = ()
 
 
 class Right(Writing):
@@ -143,18 +146,54 @@ class Right(Writing):
         inner = [self.copied(one) for one in opened.uses]
         return self.box(opened.box.kind, opened.box.attrs, inner)[0]
 
-    def found(self, result: Use, note: str = "", seconds: float | None = None) -> Found:
-        """The rewriting that puts this result in the place's stead."""
+    def found(
+        self,
+        result: Use,
+        note: str = "",
+        seconds: float | None = None,
+        others: Sequence[tuple[Use, Use]] = (),
+    ) -> Found:
+        """The rewriting that puts this result in the place's stead; `others` are further pairs."""
+        pairs = [(self.place.use, result), *others]
+        (first, *rest) = self._replacements(pairs)
+        return Found(*first, note, seconds, tuple(rest))
+
+    def _replacements(self, pairs: Sequence[tuple[Use, Use]]) -> list[tuple[int, Replacement]]:
         place = self.place
-        wire, labels = place.use
-        result = self.expand(result, place.sizes([place.use]))
-        names = tuple(f"a{k}" for k in range(len(result[1])))
-        port = Port("out", result[0], names, tuple(range(len(names))))
-        body = self.builder.finish([port])
+        wide = [(old, self.expand(new, place.sizes([old]))) for old, new in pairs]
+        ports = []
+        for j, (_, new) in enumerate(wide):
+            names = tuple(f"a{k}" for k in range(len(new[1])))
+            ports.append(Port(f"out{j}", new[0], names, tuple(range(len(names)))))
+        body = self.builder.finish(ports)
         uses = tuple((w, tuple(range(len(place.types[w].sizes)))) for w in self.wires)
-        axes = tuple(result[1].index(label) for label in labels)
-        replacement = Replacement(body, uses, axes, 0, {}, {}, {}, {}, "", {})
-        return Found(wire, replacement, note, seconds)
+        found = []
+        for j, ((wire, labels), new) in enumerate(wide):
+            axes = tuple(new[1].index(label) for label in labels)
+            found.append((wire, Replacement(body, uses, axes, j, {}, {}, {}, {}, "", {})))
+        return found
+
+    # -- several axes as one --------------------------------------------------------------------
+
+    def as_one(
+        self, use: Use, labels: Sequence[Label]
+    ) -> tuple[Use, Label, list[tuple[Label, Size]] | None]:
+        """A use with some axes merged into one, that one, and what `apart` needs to undo it.
+
+        Of no axis, an axis of length 1 is made.
+        """
+        if len(labels) == 1:
+            return use, labels[0], None
+        label = Axis("a")
+        parts = [(x, self.size(use, x)) for x in labels]
+        if not labels:
+            return self.expand(use, {label: ONE}), label, parts
+        whole = [(label, product(length for _, length in parts))]
+        return self.box(MERGE, (), [use], labels, whole)[0], label, parts
+
+    def apart(self, use: Use, label: Label, parts: list[tuple[Label, Size]] | None) -> Use:
+        """A use with an axis that `as_one` has made read as what it was made from."""
+        return use if parts is None else self.box(SPLIT, (), [use], [label], parts)[0]
 
 
 Find = Callable[[Place], "Found | str"]
@@ -177,10 +216,10 @@ class Kernel:
     the reason why it does not stand there (an empty one says that nothing there is worth a word);
     `root` is the kind of box at which it is asked.
 
-    *How it is written.* `function` gets a tensor for each input of the definition: all tubes first,
-    and then the axes that the definition declares there; it returns such a tensor. Else
-    `emit(here, variant)` writes the call, and `layout` is how it likes its inputs, by default tubes
-    first and then the declared axes.
+    *How it is written.* `runs(variant)` is an equal diagram, by which it is computed. Or `function`
+    gets a tensor for each input of the definition: all tubes first, and then the axes that the
+    definition declares there; it returns such a tensor. Or `emit(here, variant)` writes the call,
+    and `layout` is how it likes its inputs, by default tubes first and then the declared axes.
     """
 
     name: str
@@ -189,6 +228,7 @@ class Kernel:
     root: str = ""
     find: Find | None = None
     rules: tuple[Rule, ...] = ()
+    runs: Callable[[str], Diagram] | None = None
     function: Callable[..., Any] | None = None
     emit: Emit | None = None
     accepts: Callable[[Diagram], bool] | None = None
@@ -197,8 +237,10 @@ class Kernel:
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):
             raise FormatError(f"kernel {self.name!r}: `find` and `root` come together")
-        if (self.function is None) == (self.emit is None):
-            raise FormatError(f"kernel {self.name!r} has either a `function` or an `emit`")
+        if sum(way is not None for way in (self.runs, self.function, self.emit)) != 1:
+            raise FormatError(
+                f"kernel {self.name!r} is written in one way: by `runs`, a `function` or an `emit`"
+            )
 
     @cached_property
     def _definitions(self) -> dict[str, Diagram]:
@@ -213,6 +255,18 @@ class Kernel:
             made.name = f"{self.name}({variant})" if variant else self.name
             self._definitions[variant] = made
         return self._definitions[variant]
+
+    def computation(self, variant: str, body: Diagram) -> Diagram:
+        """The diagram by which a variant is computed, at the sizes of a body."""
+        assert self.runs is not None
+        if variant not in self._computations:
+            self._computations[variant] = self.runs(variant)
+        made = self._computations[variant]
+        return instance(made, _sizes(made, body) or {})
+
+    @cached_property
+    def _computations(self) -> dict[str, Diagram]:
+        return {}
 
     @cached_property
     def pairs(self) -> tuple[Rule, ...]:
@@ -299,18 +353,26 @@ def _stands_for(declared: Kernel, variant: str, body: Diagram) -> bool:
         definition = declared.definition(variant)
     except (KeyError, ValueError):
         return False
-    sizes: dict[str, Any] = {}
-    if len(definition.inputs) != len(body.inputs):
+    sizes = _sizes(definition, body)
+    if sizes is None:
         return False
+    made = instance(definition, sizes)
+    return made is body or made == body
+
+
+def _sizes(definition: Diagram, body: Diagram) -> dict[str, Size] | None:
+    """The sizes at which a definition has inputs as those of a body, if it can have such."""
+    sizes: dict[str, Size] = {}
+    if len(definition.inputs) != len(body.inputs):
+        return None
     for wanted, port in zip(definition.inputs, body.inputs, strict=True):
         if len(wanted.axes) != len(port.axes):
-            return False
+            return None
         lengths = list(body.port_type(port).axes.values())
         for length, actual in zip(definition.port_type(wanted).axes.values(), lengths, strict=True):
             if length.variable is not None:
                 sizes[length.variable] = actual
-    made = instance(definition, sizes)
-    return made is body or made == body
+    return sizes
 
 
 __all__ = ["KERNELS", "Found", "Kernel", "Place", "Right", "Target", "kernel", "kernel_of"]

@@ -1,0 +1,251 @@
+"""Causal sums as they are read from a diagram, whatever their spelling.
+
+    out[n] = Σ_{m ≤ n} exp(level[m] − reference[n]) · Σ_c q[n, c]·k[m, c] · v[m, e] · rest
+
+The factors are looked for inside products, also those that several boxes read, for an array of
+queries × keys is what a state makes needless. A triangle may be written as a condition around any
+of the factors or as a factor of zeros and ones; conditions on the keys alone are factors of theirs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vesalius.compile.scores import (
+    Condition,
+    Summand,
+    is_causal,
+    read_scores,
+    split_condition,
+)
+from vesalius.compile.terms import Reading
+from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.builder import Label, Use
+from vesalius.diagrams.sizes import Size
+
+
+class CausalSum(NamedTuple):
+    """The factors of a causal sum, told apart; `channels` are summed between queries and keys."""
+
+    query: Label
+    key: Label
+    lengths: tuple[Size, Size]  # of the queries and of the keys
+    queries: tuple[Use, ...]
+    keys: tuple[Use, ...]
+    values: tuple[Use, ...]
+    channels: tuple[Label, ...]
+    levels: tuple[Summand, ...]  # exponents that belong to keys
+    references: tuple[Summand, ...]  # and those that belong to queries
+    conditions: tuple[Condition, ...]  # on keys alone
+    mean: bool  # whether it is divided by the sum of all weights
+    rest: tuple[Use, ...]
+    bound: tuple[Label, ...]
+
+
+def read_causal(r: Reading, use: Use) -> CausalSum | str:
+    """The causal sum that a contraction computes, or the reason why it is none."""
+    opened = r.open(use)
+    reader = _Reader(r)
+    reader.bound += opened.bound
+    for one in opened.uses:
+        reader.visit(one)
+    pair = reader.pair()
+    if pair is None:
+        return ""
+    return reader.sorted(*pair)
+
+
+class _Leaf(NamedTuple):
+    """A factor, and the products that it stands in: the wires of those that were taken apart."""
+
+    use: Use
+    inside: tuple[Use, ...]
+
+
+class _Reader:
+    def __init__(self, r: Reading) -> None:
+        self.r = r
+        self.leaves: list[_Leaf] = []
+        self.bound: list[Label] = []
+        self.conditions: list[Condition] = []
+        self.exponents: list[Use] = []
+
+    # -- products ---------------------------------------------------------------------------------
+
+    def visit(self, use: Use, inside: tuple[Use, ...] = ()) -> None:
+        """Take a factor apart as far as conditions reach, and products that nothing else reads."""
+        shown = self._shown(use)
+        if shown is not None:
+            conditions, rest = shown
+            self.conditions += conditions
+            if rest is not None:
+                self.visit(rest, (*inside, use))
+        elif self.r.kind(use) is CONTRACT and (self.r.single(use[0]) or self._hides(use)):
+            self._open(use, inside)
+        else:
+            self.leaves.append(_Leaf(use, inside))
+
+    def _open(self, use: Use, inside: tuple[Use, ...]) -> None:
+        opened = self.r.open(use)
+        self.bound += opened.bound
+        for one in opened.uses:
+            self.visit(one, (*inside, use))
+
+    def _shown(self, use: Use) -> tuple[list[Condition], Use | None] | None:
+        """A factor `where(c, x, 0)` or `[c]`: the conditions for it to count, and what is left."""
+        r = self.r
+        inside = r.applied(use, "to_float")
+        if inside is not None and r.dtype(inside[0]) == "bool":
+            return split_condition(r, inside[0], True), None
+        masked = r.applied(use, "exp")
+        if masked is not None and r.applied(masked[0], "where") is not None:
+            return self._exponential(masked[0])
+        inside = r.applied(use, "where")
+        if inside is None:
+            return None
+        condition, shown, hidden = inside
+        for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
+            value = r.value(other)
+            if value is not None and not isinstance(value, bool) and value == 0:
+                left = None if r.value(x) == 1 else x
+                return split_condition(r, condition, truth), left
+        return None
+
+    def _exponential(self, use: Use) -> tuple[list[Condition], Use | None] | None:
+        """A factor `exp(where(c, x, −∞))`: x stands among the exponents."""
+        condition, shown, hidden = self.r.open(use).uses
+        for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
+            if self.r.value(other) == -math.inf:
+                self.exponents.append(x)
+                return split_condition(self.r, condition, truth), None
+        return None
+
+    def _hides(self, use: Use) -> bool:
+        """Whether there is a condition somewhere among the factors of a product."""
+        return any(
+            self._shown(one) is not None or (self.r.kind(one) is CONTRACT and self._hides(one))
+            for one in self.r.open(use).uses
+        )
+
+    def pair(self) -> tuple[Label, Label] | None:
+        """The queries and the keys of the condition that hides later keys."""
+        for condition in self.conditions:
+            for key in self.bound:
+                for query in condition.use[1]:
+                    if query != key and is_causal(self.r, condition, query, key):
+                        return query, key
+        return None
+
+    # -- sorting ----------------------------------------------------------------------------------
+
+    def sorted(self, query: Label, key: Label) -> CausalSum | str:
+        """Each factor put where it belongs."""
+        r = self.r
+        self._open_wide(query, key)
+        others = [c for c in self.conditions if not is_causal(r, c, query, key)]
+        if any(query in c.use[1] for c in others):
+            return "a mask beside the triangle depends on the query"
+        exponents = [s for use in self.exponents for s in read_scores(r, use, [key], [query])[0]]
+        leaves: list[_Leaf] = []
+        for leaf in self.leaves:
+            if not {query, key} <= set(leaf.use[1]):
+                leaves.append(leaf)
+                continue
+            inside = r.applied(leaf.use, "exp")
+            if inside is None:
+                return f"a factor of queries and keys is no product: {self._name(leaf.use)}"
+            exponents += read_scores(r, inside[0], [key], [query]).summands
+        if any({query, key} <= set(s.labels) for s in exponents):
+            return "an exponent does not split between query and key"
+        if any(x in self.bound and x != key for s in exponents for x in s.labels):
+            return "a decay differs from channel to channel"
+        levels = tuple(s for s in exponents if key in s.labels)
+        references = tuple(s for s in exponents if key not in s.labels)
+        weights = self._divided(leaves, query, key)
+        if weights is not None:
+            leaves = [leaf for leaf in leaves if leaf.use != weights[1]]
+        return self._parts(query, key, leaves, levels, references, others, weights)
+
+    def _open_wide(self, query: Label, key: Label) -> None:
+        """Products of queries and keys are opened, whoever else reads them."""
+        while True:
+            wide = [
+                leaf
+                for leaf in self.leaves
+                if {query, key} <= set(leaf.use[1]) and self.r.kind(leaf.use) is CONTRACT
+            ]
+            if not wide:
+                return
+            for leaf in wide:
+                self.leaves.remove(leaf)
+                self._open(leaf.use, leaf.inside)
+
+    def _name(self, use: Use) -> str:
+        box = self.r.node_of(use[0]).box
+        return str(box["function"].name if box.kind.name == "pointwise" else box.kind.name)
+
+    def _divided(self, leaves: Sequence[_Leaf], query: Label, key: Label) -> tuple[Use, Use] | None:
+        """The weights and the factor 1/Σ weights, where this divides by the sum of its weights."""
+        r = self.r
+        wide = {use for leaf in self.leaves for use in leaf.inside if {query, key} <= set(use[1])}
+        for leaf in leaves:
+            below = r.applied(leaf.use, "reciprocal")
+            if below is None or r.kind(below[0]) is not CONTRACT:
+                continue
+            total = r.open(below[0])
+            if len(total.uses) != 1 or len(total.bound) != 1:
+                continue
+            ((wire, labels),) = total.uses
+            weights = (wire, tuple(key if x == total.bound[0] else x for x in labels))
+            # All that depends on query and key has to be among the weights.
+            if weights in wide and all(
+                weights in other.inside or not {query, key} <= set(other.use[1])
+                for other in self.leaves
+            ):
+                return weights, leaf.use
+        return None
+
+    def _parts(
+        self,
+        query: Label,
+        key: Label,
+        leaves: Sequence[_Leaf],
+        levels: tuple[Summand, ...],
+        references: tuple[Summand, ...],
+        conditions: Sequence[Condition],
+        weights: tuple[Use, Use] | None,
+    ) -> CausalSum:
+        bound = [x for x in dict.fromkeys(self.bound) if x != key]
+        of_queries = [leaf.use for leaf in leaves if query in leaf.use[1]]
+        carried = {x for use in of_queries for x in use[1]} & set(bound)
+        channels = {x for leaf in leaves if key in leaf.use[1] for x in leaf.use[1]} & carried
+        keys: list[Use] = []
+        values: list[Use] = []
+        queries: list[Use] = []
+        rest: list[Use] = []
+        for use, inside in leaves:
+            if key in use[1]:
+                weighs = weights is not None and weights[0] in inside
+                own = weighs or not channels.isdisjoint(use[1])
+                (keys if own else values).append(use)
+            elif query in use[1] and not channels.isdisjoint(use[1]):
+                queries.append(use)
+            else:
+                rest.append(use)
+        sizes = self.r.sizes([condition.use for condition in self.conditions])
+        return CausalSum(
+            query, key, (sizes[query], sizes[key]), tuple(queries), tuple(keys), tuple(values),
+            tuple(x for x in bound if x in channels), levels, references, tuple(conditions),
+            weights is not None, tuple(rest), tuple(x for x in bound if x not in channels),
+        )  # fmt: skip
+
+
+def uses_of(found: CausalSum) -> Iterator[Use]:
+    """All uses of a causal sum."""
+    yield from (*found.queries, *found.keys, *found.values, *found.rest)
+    yield from (condition.use for condition in found.conditions)
+    for summand in (*found.levels, *found.references):
+        for factor in summand.factors:
+            yield from factor.uses
