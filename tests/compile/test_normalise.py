@@ -73,13 +73,19 @@ def quotient(x: "n", y: "m", z: "") -> equal("n m", "n m"):
 
 
 @vs.diagram
+def divided(x: "n m", y: "m e", d: "n", z: "m") -> equal("n e", "n e"):
+    left = vs.contract(x / d, y / z, over="m")
+    return equal(left, vs.contract(x, y / z, over="m") * vs.reciprocal(d))
+
+
+@vs.diagram
 def summed(x: "n m h", y: "m", z: "n") -> equal("n", "n"):
     return equal(vs.sum(vs.contract(x, y, over="m") * z, "h"),
                  vs.contract(vs.contract(x, y, over="m"), z, over="h"))  # fmt: skip
 
 
 PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, shift, maximum,
-         quotient, summed]  # fmt: skip
+         quotient, divided, summed]  # fmt: skip
 
 
 def side(pair, name):

@@ -37,23 +37,35 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
     for one in KERNELS.values():
         for root in one.roots:
             by_root.setdefault(root, []).append(one)
-    replacing: dict[int, Replacement] = {}
-    choices: list[tuple[int, Choice]] = []
+    offers: dict[int, tuple[Choice, Found]] = {}  # by the wire that is taken over
+    refused: list[tuple[int, Choice]] = []
     matchers: dict[Rule, Matcher] = {}
     for node in diagram.boxes:
         kernels = by_root.get(node.box.kind.name, ())
         if not kernels:
             continue
-        place = Place(diagram, node, target, matchers)
-        choice, found = _at(place, kernels)
-        if found is not None:
-            replacing[found.wire] = found.replacement
-            replacing.update(found.others)
-        if found is not None or choice.reasons:
-            choices.append((node.first if found is None else found.wire, choice))
+        choice, found = _at(Place(diagram, node, target, matchers), kernels)
+        if found is None:
+            refused += [(node.first, choice)] if choice.reasons else []
+        elif found.wire not in offers or _rank(choice, found, target) <= _rank(
+            *offers[found.wire], target
+        ):
+            offers[found.wire] = (choice, found)
+    replacing: dict[int, Replacement] = {}
+    for _, found in offers.values():
+        replacing[found.wire] = found.replacement
+        replacing.update(found.others)
     left = _left(diagram, replacing)
+    choices = sorted(
+        [*((wire, choice) for wire, (choice, _) in offers.items()), *refused], key=lambda c: c[0]
+    )
     kept = [choice for wire, choice in choices if left[wire]]
     return Chosen(_replaced(diagram, replacing), Explanation(kept))
+
+
+def _rank(choice: Choice, found: Found, target: Target) -> tuple[bool, float]:
+    """What is preferred comes first, then what is fast."""
+    return choice.kernel not in target.prefer, found.seconds or 0.0
 
 
 def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:

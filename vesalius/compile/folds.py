@@ -28,7 +28,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vesalius.compile.normalise import normalise
 from vesalius.compile.order import ordered
@@ -38,6 +38,9 @@ from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.wire import Wire
+
+if TYPE_CHECKING:
+    from vesalius.compile.kernels.kernel import Kernel
 
 Level = Literal["score", "given", "none"]
 
@@ -168,6 +171,33 @@ class Fold:
                 {name: vs.slice(x, "n_", 0, size("n"), into="n") for name, x in whole.items()}
             )
 
+    def kernels(self, causal: bool = False) -> list[Kernel]:
+        """Declare each form as a kernel, `name_form`, that is taken where `whole` stands.
+
+        Of several that can stand in a place the first is taken: the state, where there is one, then
+        streaming, split, recurrent. `prefer=` and `forbid=` say otherwise.
+        """
+        from vesalius.compile.kernels.kernel import Kernel, kernel
+
+        forms: dict[str, Callable[[], Diagram]] = {
+            "streaming": lambda: self.streaming(causal=causal),
+            "split": lambda: self.split(causal=causal),
+            "recurrent": lambda: self.recurrent(causal=causal),
+        }
+        if causal:
+            forms = {"chunked": self.chunked, **forms}
+        return [
+            kernel(
+                Kernel(
+                    f"{self.name}_{word}",
+                    f"{self.name}, {word}",
+                    lambda variant: self.whole(causal),
+                    runs=lambda variant, form=form: form(),  # type: ignore[misc]
+                )
+            )
+            for word, form in forms.items()
+        ]
+
 
 class _Keys(NamedTuple):
     """Keys cut into parts: what belongs to each, and the places where they stand."""
@@ -184,6 +214,7 @@ class _Form:
     def __init__(self, fold: Fold, word: str, causal: bool, keys: str = "m") -> None:
         self.fold = fold
         self.causal = causal
+        self.plain = word == "whole"  # each query sees a key
         self.builder = Builder(f"{fold.name}_{word}")
         self.q = self.builder.input("q", "n c")
         self.k = self.builder.input("k", f"{keys} c")
@@ -228,6 +259,8 @@ class _Form:
         """The factor that brings a level to a reference; 0 for the lowest, whatever it is."""
         fold = self.fold
         assert fold.rescale is not None
+        if self.plain:
+            return fold.rescale(level, reference)
         nothing = vs.equal(reference, fold.lowest)  # all keys so far are hidden
         return fold.rescale(level, vs.where(nothing, fold.usual, reference))
 

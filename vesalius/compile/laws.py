@@ -167,6 +167,31 @@ def reciprocal_of_a_product(w: Writing, parts: Parts) -> Use | None:
     return w.contract([w.apply("reciprocal", use) for use in opened.uses])
 
 
+@law("contract")
+def divide_late(w: Writing, parts: Parts) -> Use | None:
+    """Σ_m (x/d)·y = (Σ_m x·y)/d, where d does not depend on m: there is less to divide"""
+    over = set(parts.bound)
+    if not over:
+        return None
+    inside: list[Use] = []
+    divisors: list[Use] = []
+    for use in parts.uses:
+        product = w.kind(use) is CONTRACT and w.single(use[0]) and not w.open(use).bound
+        factors = w.open(use).uses if product else (use,)
+        late = [
+            x for x in factors if over.isdisjoint(x[1]) and w.applied(x, "reciprocal") is not None
+        ]
+        divisors += late
+        if late:
+            inside += [x for x in factors if x not in late]
+        else:
+            inside.append(use)
+    carried = {x for use in inside for x in use[1]}
+    if not divisors or not over <= carried:
+        return None
+    return w.contract([*divisors, w.contract(inside, parts.bound)])
+
+
 # -- sums ---------------------------------------------------------------------------------------
 
 
