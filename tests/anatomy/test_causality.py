@@ -22,9 +22,9 @@ def inputs_of(diagram, seed=0):
     return given
 
 
-def outputs_that_change(diagram, at):
+def outputs_that_change(diagram, at, seed=0):
     """The positions of the output that move when every input changes from position `at` on."""
-    first, other = inputs_of(diagram), inputs_of(diagram, seed=1)
+    first, other = inputs_of(diagram, seed), inputs_of(diagram, seed + 1)
     mixed = {}
     for name, x in first.items():
         if x.dtype == torch.int64:
@@ -63,7 +63,9 @@ def test_an_output_of_a_causal_mechanism_does_not_depend_on_later_positions(diag
     [pytest.param(m, id=m.name) for m in vs.anatomy if m.causal != "always"],
 )
 def test_without_the_request_every_output_depends_on_every_position(mechanism):
-    assert outputs_that_change(mechanism(), N - 1) == [True] * N
+    # A weight that is cut off at 0 may stay there: what counts is what can happen.
+    found = zip(*(outputs_that_change(mechanism(), N - 1, seed) for seed in range(8)), strict=True)
+    assert all(any(row) for row in found)
 
 
 def test_the_option_is_there_exactly_where_causality_can_be_requested():

@@ -73,6 +73,20 @@ def test_luong_general(n, m, c, e, mask, seed):
     same(ours, paper.luong_general(*lists, causal=mask["causal"], keep=keep))
 
 
+VARIANTS = ["softcap", "sigmoid", "relu", "relu_squared", "softmax_one", "spherical", "cosine"]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@given(lengths, lengths, lengths, lengths, masks, seeds)
+def test_another_similarity_or_normaliser(name, n, m, c, e, mask, seed):
+    q, k, v, g = arrays(seed, (n, c), (m, c), (m, e), ())
+    keep = kept(seed, m) if mask["padding"] else None
+    parameters = {"g": g} if name == "cosine" else {}
+    ours = run(vs.anatomy[name](**mask), [q, k, v], keep, parameters)
+    lists = [x.tolist() for x in (q, k, v, *parameters.values())]
+    same(ours, getattr(paper, name)(*lists, causal=mask["causal"], keep=keep))
+
+
 @given(lengths, lengths, lengths, lengths, masks, st.booleans(), seeds)
 def test_scaled_dot_product(n, m, c, e, mask, biased, seed):
     q, k, v, bias = arrays(seed, (n, c), (m, c), (m, e), (n, m))

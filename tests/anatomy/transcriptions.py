@@ -4,7 +4,7 @@ Written from the papers, without looking at how the catalogue puts its parts tog
 purpose: no library, no broadcasting, no axis that is not an index.
 """
 
-from math import exp, inf, sqrt, tanh
+from math import exp, inf, log, sqrt, tanh
 
 
 def softmax(row):
@@ -111,6 +111,82 @@ def linear(q, k, v, causal=False, keep=None):
                 numerator[channel] += similarity * v[j][channel]
         rows.append([entry / denominator for entry in numerator])
     return rows
+
+
+def scaled_scores(q, k):
+    """Σ_c q·k / √c for each query and key."""
+    return [[sum(a * b for a, b in zip(x, y, strict=True)) / sqrt(len(x)) for y in k] for x in q]
+
+
+def cosine(q, k, v, g, **masks):
+    """Henry et al. 2020, equation 4: the vectors are normalised, one learned scalar scales."""
+
+    def unit(row):
+        length = sqrt(sum(x * x for x in row))
+        return [x / length for x in row]
+
+    scores = [[g * sum(a * b for a, b in zip(unit(x), unit(y), strict=True)) for y in k] for x in q]
+    return attend(scores, v, **masks)
+
+
+def softcap(q, k, v, **masks):
+    """Gemma 2, section 2: logits ← soft_cap·tanh(logits / soft_cap), 50 in attention."""
+    scores = [[50.0 * tanh(s / 50.0) for s in row] for row in scaled_scores(q, k)]
+    return attend(scores, v, **masks)
+
+
+def mixed(weigh, q, k, v, causal=False, keep=None):
+    """Σ_j w_ij·v_j, where `weigh` gives the weights of the scores that a query sees."""
+    rows = []
+    for i, row in enumerate(scaled_scores(q, k)):
+        seen = [j for j in range(len(k)) if sees(i, j, causal, keep)]
+        weights = weigh([row[j] for j in seen], len(k))
+        out = [0.0] * len(v[0])
+        for weight, j in zip(weights, seen, strict=True):
+            for channel in range(len(out)):
+                out[channel] += weight * v[j][channel]
+        rows.append(out)
+    return rows
+
+
+def sigmoid(*arrays, **masks):
+    """Ramapuram et al. 2024, equation 3 with b = −log n."""
+    return mixed(lambda row, n: [1 / (1 + exp(log(n) - s)) for s in row], *arrays, **masks)
+
+
+def relu(*arrays, **masks):
+    """Wortsman et al. 2023, section 2: relu(s) / L."""
+    return mixed(lambda row, n: [max(s, 0.0) / n for s in row], *arrays, **masks)
+
+
+def relu_squared(*arrays, **masks):
+    """relu(s)², divided by the sum of a row and 10⁻⁶."""
+
+    def weigh(row, n):
+        squares = [max(s, 0.0) ** 2 for s in row]
+        return [square / (sum(squares) + 1e-6) for square in squares]
+
+    return mixed(weigh, *arrays, **masks)
+
+
+def softmax_one(*arrays, **masks):
+    """exp(s) / (1 + Σ exp(s))."""
+
+    def weigh(row, n):
+        powers = [exp(s) for s in row]
+        return [power / (1 + sum(powers)) for power in powers]
+
+    return mixed(weigh, *arrays, **masks)
+
+
+def spherical(*arrays, **masks):
+    """Abbott et al. 2025: rows of length 1 in the sense of Euclid, with 10⁻⁶ below the root."""
+
+    def weigh(row, n):
+        length = sqrt(sum(s * s for s in row) + 1e-6)
+        return [s / length for s in row]
+
+    return mixed(weigh, *arrays, **masks)
 
 
 def project(x, w):

@@ -121,3 +121,15 @@ def test_importing_the_compiler_loads_no_torch() -> None:
     code = "import sys, vesalius.compile; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_quotient_by_a_sum_is_repeated_whole():
+    """`(total / y.sum(-1))[..., None]` is not `total / y.sum(-1, keepdim=True)`."""
+
+    @vs.diagram
+    def shares(y: "h r c", total: "h r") -> "h r c":
+        return vs.contract(vs.contract(total, 1 / vs.sum(y, "c")), y)
+
+    y, total = (torch.rand(shape, dtype=torch.float64) for shape in ((2, 3, 4), (2, 3)))
+    module = vs.to_torch(shares, torch.float64)
+    torch.testing.assert_close(module(y, total), shares.evaluate(y, total))

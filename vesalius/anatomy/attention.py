@@ -54,7 +54,7 @@ SOFTMAX: dict[str, Part] = {
 }
 
 
-def _enter(
+def enter(
     name: str,
     title: str,
     paper: Paper,
@@ -63,11 +63,12 @@ def _enter(
     output: str,
     stands: dict[str, Part],
 ) -> Mechanism:
+    """Enter a mechanism that has a weight for each query and key."""
     build = explicit(name, inputs, output, stands)
     return CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build))
 
 
-_enter(
+enter(
     "bahdanau",
     "Additive attention",
     BAHDANAU,
@@ -77,7 +78,7 @@ _enter(
     {"preparation": parts.memory, "similarity": parts.additive, **SOFTMAX},
 )
 
-_enter(
+enter(
     "luong_dot",
     "Multiplicative attention, dot",
     LUONG,
@@ -87,7 +88,7 @@ _enter(
     {"preparation": parts.memory, "similarity": parts.dot, **SOFTMAX},
 )
 
-_enter(
+enter(
     "luong_general",
     "Multiplicative attention, general",
     LUONG,
@@ -97,7 +98,7 @@ _enter(
     {"preparation": parts.memory, "similarity": parts.bilinear, **SOFTMAX},
 )
 
-SCALED_DOT_PRODUCT = _enter(
+SCALED_DOT_PRODUCT = enter(
     "scaled_dot_product",
     "Scaled dot-product attention",
     VASWANI,

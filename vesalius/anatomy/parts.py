@@ -72,6 +72,21 @@ def kernel(q: Wire, k: Wire) -> Wire:
     return dot(elu_plus_one(q), elu_plus_one(k))
 
 
+def softcapped_dot(q: Wire, k: Wire, cap: float = 50.0) -> Wire:
+    """50·tanh((Σ_c q·k) / (50·√c))"""
+    return cap * vs.tanh(scaled_dot(q, k) / cap)
+
+
+def unit(x: Wire, eps: float = 1e-12) -> Wire:
+    """x / √(Σ_c x² + eps)"""
+    return x / vs.sqrt(vs.contract(x, x, over="c") + eps)
+
+
+def cosine(q: Wire, k: Wire) -> Wire:
+    """g·(Σ_c q·k) / (|q|·|k|), with a learned g"""
+    return vs.parameter("g", "", init="ones") * dot(unit(q), unit(k))
+
+
 # -- masks: which keys a query may see, as truth values -------------------------------------------
 
 
@@ -106,6 +121,43 @@ def row_sum(scores: Wire, allowed: Wire | None) -> Wire:
     if allowed is not None:
         scores = vs.where(allowed, scores, 0.0)
     return scores / vs.sum(scores, "m")
+
+
+def shown(weights: Wire, allowed: Wire | None) -> Wire:
+    """weights, 0 where hidden"""
+    return weights if allowed is None else vs.where(allowed, weights, 0.0)
+
+
+def sigmoid(scores: Wire, allowed: Wire | None) -> Wire:
+    """σ(scores − log |m|); a hidden weight is 0"""
+    length = vs.log(vs.to_float(vs.constant(scores.axes["m"])))
+    return shown(vs.sigmoid(scores + -1 * length), allowed)
+
+
+def relu_by_length(scores: Wire, allowed: Wire | None) -> Wire:
+    """relu(scores) / |m|; a hidden weight is 0"""
+    return shown(vs.relu(scores), allowed) / scores.axes["m"]
+
+
+def squared_relu(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
+    """relu(scores)² / (Σ_m relu(scores)² + eps); a hidden weight is 0"""
+    weights = shown(vs.power(vs.relu(scores), 2), allowed)
+    return weights / (vs.sum(weights, "m") + eps)
+
+
+def softmax_one(scores: Wire, allowed: Wire | None) -> Wire:
+    """exp(scores) / (1 + Σ_m exp(scores)); a hidden weight is 0"""
+    if allowed is not None:
+        scores = vs.where(allowed, scores, float("-inf"))
+    top = vs.maximum(vs.max(scores, "m"), 0.0)
+    weights = vs.exp(scores + -1 * top)
+    return weights / (vs.exp(-1 * top) + vs.sum(weights, "m"))
+
+
+def spherical(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
+    """scores / √(Σ_m scores² + eps); a hidden weight is 0"""
+    weights = shown(scores, allowed)
+    return weights / vs.sqrt(vs.contract(weights, weights, over="m") + eps)
 
 
 # -- mixing and output ----------------------------------------------------------------------------

@@ -301,7 +301,7 @@ def _put(line: str, variable: int, inner: Statement) -> str:
         needed = int(found[2]) if found[2] else ANY
         return f"({text})" if inner.level < needed else text
 
-    if _REDUCTION.search(text):
+    if inner.level == ATOM and _REDUCTION.search(text):
         kept = re.compile(f"\x01{variable}\\|{ATOM}\x02\x03[^\x04]*\x04")
         line = kept.sub(lambda _: f"{text[:-1]}, keepdim=True)", line)
     return _HOLE.sub(replace, line)
