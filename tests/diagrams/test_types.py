@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import DTYPES, ArrayType, axis_names
 
@@ -177,3 +178,19 @@ def test_names_of_axes(axes, expected: tuple[str, ...]) -> None:
 def test_wrong_names_of_axes(axes, message: str) -> None:
     with pytest.raises(AxisError, match=message):
         axis_names(axes)
+
+
+@given(st.lists(st.integers(1, 12), unique=True), st.sampled_from(["w", "w_3", "w_x", "_1"]))
+def test_a_fresh_name_is_free(numbers: list[int], name: str) -> None:
+    taken = {name, *(f"w_{k}" for k in numbers), *(f"w_x_{k}" for k in numbers)}
+    found = fresh_name(name, taken)
+    assert found not in taken
+    stem, _, number = found.rpartition("_")
+    assert int(number) == 1 or f"{stem}_{int(number) - 1}" in taken
+
+
+def test_fresh_names_are_numbered_in_order() -> None:
+    taken: dict[str, None] = {}
+    for _ in range(1000):
+        taken[fresh_name("w", taken)] = None
+    assert list(taken) == ["w", *(f"w_{k}" for k in range(1, 1000))]

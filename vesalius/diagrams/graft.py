@@ -88,6 +88,18 @@ class Replacement(NamedTuple):
     made: dict[int, int]
 
 
+def _substituted(body: Diagram, sizes: Mapping[str, Size]) -> Diagram:
+    """A nested body with other sizes; the last one is kept, since one body may stand in many
+    boxes, and each of its own bodies in many of its boxes."""
+    own = tuple([(name, sizes[name]) for name in body.size_variables if name in sizes])
+    if not own:
+        return body
+    known: tuple[Any, Diagram] | None = body.__dict__.get("_substituted")
+    if known is None or known[0] != own:
+        known = body.__dict__["_substituted"] = own, body.substitute(**dict(own))
+    return known[1]
+
+
 class Graft:
     """One run of `Builder.graft`; `seen[w]` is what wire w of the diagram became here."""
 
@@ -308,7 +320,7 @@ class Graft:
             value = value.substitute(self.sizes)
             return value if value.constant is None else value.constant
         if codec == "diagram" and self.sizes:
-            return value.substitute(**self.sizes)
+            return _substituted(value, self.sizes)
         if codec == "token" and value is not None:
             stand_in = self.tokens.get(value)
             if stand_in is None:

@@ -196,6 +196,13 @@ class Diagram:
                     seen.update(dict.fromkeys(value.size_variables))
         return tuple(seen)
 
+    @cached_property
+    def nesting(self) -> int:
+        """How deeply bodies of named boxes and scans hold bodies: 0 where there are none."""
+        boxes = {id(node.box): node.box for node in self.nodes}.values()
+        bodies = [value for box in boxes for value in box.attrs if isinstance(value, Diagram)]
+        return max((1 + body.nesting for body in bodies), default=0)
+
     # -- equality ---------------------------------------------------------------------------
 
     def __eq__(self, other: object) -> bool:

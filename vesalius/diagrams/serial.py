@@ -60,7 +60,6 @@ from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import is_axis_name
 
 VERSION = 1
-MAX_NESTING = 64  # how deeply bodies may hold bodies
 _EXACT_INTEGERS = 2**53  # up to here every integer is a float
 
 
@@ -68,7 +67,7 @@ def to_json(diagram: Diagram, indent: int | None = None) -> str:
     """This diagram as a JSON text in ASCII; `indent` spreads it over lines.
 
     Raises `FormatError` for what the format does not hold: attributes and identities of classes
-    that are not the library's, bodies nested more than 64 deep, numbers of thousands of digits.
+    that are not the library's, numbers of thousands of digits.
     """
     writer = _Writer()
     try:
@@ -126,17 +125,13 @@ class _Writer:
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
-        self.depths: list[int] = []
         self._by_text: dict[str, int] = {}
         self._by_object: dict[int, tuple[Diagram, int]] = {}  # keeps the object, so its id
         self._boxes: dict[Box, tuple[str, str]] = {}
         self._names: dict[tuple[tuple[str, ...], ...], str] = {}
-        self._deepest = 0  # how deeply the graph that is being written holds bodies
-        self._level = 0  # how deeply it stands inside others
 
     def graph(self, diagram: Diagram) -> str:
         """The fields of a GRAPH, without the braces around them."""
-        self._deepest = 0
         tokens: dict[Token, int] = {}
         nodes = [self._node(diagram, node, tokens) for node in diagram.boxes]
         fields = [f'"name":{_compact(_name(diagram.name))}']
@@ -205,21 +200,11 @@ class _Writer:
         """The place of a body; equal texts share one."""
         known = self._by_object.get(id(body))
         if known is None:
-            self._level += 1
-            if self._level > MAX_NESTING:
-                raise FormatError(f"to_json: bodies are nested more than {MAX_NESTING} deep")
-            outer, text = self._deepest, f"{{{self.graph(body)}}}"
-            self._level -= 1
+            text = f"{{{self.graph(body)}}}"
             place = self._by_text.setdefault(text, len(self.bodies))
             if place == len(self.bodies):
                 self.bodies.append(text)
-                self.depths.append(self._deepest + 1)
             known = self._by_object[id(body)] = body, place
-            self._deepest = outer
-        depth = self.depths[known[1]]
-        if depth > MAX_NESTING:
-            raise FormatError(f"to_json: bodies are nested more than {MAX_NESTING} deep")
-        self._deepest = max(self._deepest, depth)
         return known[1]
 
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from vesalius.diagrams.box import Axes, Box, Draw, Hole, Kind, Parameter, Token, WireType
 from vesalius.diagrams.box import box as make_box
-from vesalius.diagrams.boxes.nested import NAMED, SCAN
+from vesalius.diagrams.boxes.nested import MAX_NESTING, NAMED, SCAN
 from vesalius.diagrams.boxes.shape import EXPAND, LIKE
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.errors import FormatError, VesaliusError
 from vesalius.diagrams.forms import Draft, complaint
 from vesalius.diagrams.graph import Diagram, Node, Port
-from vesalius.diagrams.serial import MAX_NESTING, VERSION
+from vesalius.diagrams.serial import VERSION
 from vesalius.diagrams.serial_values import (
     Bad,
     as_dtype,
@@ -88,14 +88,12 @@ def _document(value: Any) -> Diagram:
     field(document, "vesalius", lambda x: as_one_of(x, ("diagram",)))
     field(document, "version", as_integer)
     bodies: list[Diagram] = []
-    depths: list[int] = []
     written = field(document, "bodies", as_list) if "bodies" in document else []
     for k, body in enumerate(written):
         try:
             fields = as_object(body, GRAPH_REQUIRED, GRAPH_REQUIRED | GRAPH_OPTIONAL)
-            graph = _Graph(fields, bodies, depths)
-            made = graph.read()
-            if graph.depth >= MAX_NESTING:
+            made = _Graph(fields, bodies).read()
+            if made.nesting >= MAX_NESTING:
                 raise Bad(f"bodies are nested more than {MAX_NESTING} deep")
             for token, _ in made.tokens:
                 if not isinstance(token, Hole):
@@ -103,8 +101,7 @@ def _document(value: Any) -> Diagram:
         except Bad as bad:
             raise bad.under(f".bodies[{k}]") from None
         bodies.append(made)
-        depths.append(graph.depth + 1)
-    return _Graph(document, bodies, depths).read()
+    return _Graph(document, bodies).read()
 
 
 class _Shape(NamedTuple):
@@ -134,13 +131,9 @@ class _Graph:
     stands for the same order.
     """
 
-    def __init__(
-        self, fields: dict[str, Any], bodies: Sequence[Diagram], depths: Sequence[int]
-    ) -> None:
+    def __init__(self, fields: dict[str, Any], bodies: Sequence[Diagram]) -> None:
         self.fields = fields
         self.bodies = bodies
-        self.depths = depths
-        self.depth = 0
         self.tokens: list[Token] = []
         self.used: set[Token] = set()
         self.builder = Builder()
@@ -353,9 +346,7 @@ class _Graph:
         if codec == "numbers":
             return tuple(each(value, as_number))
         if codec == "diagram":
-            place = as_place(value, len(self.bodies), "bodies before")
-            self.depth = max(self.depth, self.depths[place])
-            return self.bodies[place]
+            return self.bodies[as_place(value, len(self.bodies), "bodies before")]
         if codec == "token":
             return self._identity(kind, value)
         if codec not in _PLAIN:

@@ -12,12 +12,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.box import Axes, Box, Kind, Look, Site, declare
+from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 
 if TYPE_CHECKING:
     from vesalius.diagrams.derivative import Pull
     from vesalius.diagrams.wire import Wire
+
+
+MAX_NESTING = 64  # how deeply bodies may hold bodies; so whatever goes inside ends
+
+
+def _nesting_check(site: Site) -> None:
+    body = site.box["body"]
+    if body.nesting >= MAX_NESTING:
+        raise StructureError(
+            f"{body.name}: diagrams are nested more than {MAX_NESTING} deep; unfold some of them"
+        )
 
 
 def dependence(body: Diagram) -> list[int]:
@@ -163,6 +175,7 @@ NAMED = declare(
         dtypes=body_dtypes,
         fields=(("name", "text"), ("body", "diagram"), ("token", "token")),
         cost=_body_cost,
+        check=_nesting_check,
         look=Look("box", label=lambda box: box["name"]),
         derivative="the derivative of the body, which is opened",
     )
@@ -270,6 +283,7 @@ SCAN = declare(
             ("token", "token"),
         ),
         cost=_scan_cost,
+        check=_nesting_check,
         look=Look("box", label=lambda box: f"scan {box['body'].name}"),
         derivative="the scan of the body's derivative, in reverse",
         pullback=_scan_pullback,
