@@ -223,6 +223,17 @@ def _reciprocal(x: Any) -> Any:
     return 1 / Fraction(x)
 
 
+def _by_a_number(quotient: Callable[[int, int], int]) -> Callable[[int, int], int]:
+    """Division of integers, where there is one."""
+
+    def divide(x: int, y: int) -> int:
+        if y == 0:
+            raise Outside("an integer divided by zero")
+        return quotient(x, y)
+
+    return divide
+
+
 def _sympy(name: str) -> Callable[..., Any]:
     def apply(*arguments: Any) -> Any:
         import sympy
@@ -453,7 +464,7 @@ _declare(
         "floor_divide",
         2,
         torch="torch.div({0}, {1}, rounding_mode='floor')",
-        exact=operator.floordiv,
+        exact=_by_a_number(operator.floordiv),
         sympy=operator.floordiv,
         takes="int",
         symbol="÷",
@@ -465,7 +476,7 @@ _declare(
         "remainder",
         2,
         torch="torch.remainder({0}, {1})",
-        exact=operator.mod,
+        exact=_by_a_number(operator.mod),
         sympy=operator.mod,
         takes="int",
         symbol="mod",

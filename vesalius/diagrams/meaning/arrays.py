@@ -382,7 +382,8 @@ def boxed(x: Any) -> Array:
     """An array: numpy hands over the bare entry where there are no dimensions."""
     if isinstance(x, np.ndarray):
         return x
-    scalar = np.empty((), dtype=bool if isinstance(x, (bool, np.bool_)) else object)
+    plain = bool if isinstance(x, (bool, np.bool_)) else object
+    scalar = np.empty((), dtype=x.dtype if isinstance(x, np.void) else plain)
     scalar[()] = x
     return scalar
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from vesalius.diagrams.box import Draw, Parameter, Site
 from vesalius.diagrams.boxes.pointwise import Function
-from vesalius.diagrams.errors import SizeError, TypeClash
+from vesalius.diagrams.errors import Outside, SizeError, TypeClash
 from vesalius.diagrams.meaning.algebra import Algebra
 from vesalius.diagrams.sizes import Size
 
@@ -195,7 +195,12 @@ class TorchAlgebra(Algebra):
             made = function.torch(*inputs, *numbers)
             return made
         apply = _compiled(function.torch, function.arity, function.parameters)
-        made = apply(*inputs, *(_plain(value) for value in numbers), dtype=self.dtype)
+        try:
+            made = apply(*inputs, *(_plain(value) for value in numbers), dtype=self.dtype)
+        except RuntimeError as problem:
+            if "ZeroDivisionError" in str(problem):  # integers; floats become infinite
+                raise Outside(f"{function.name}: an integer divided by zero") from None
+            raise
         return made
 
     def topk(self, x: torch.Tensor, k: int, largest: bool) -> tuple[torch.Tensor, torch.Tensor]:

@@ -196,3 +196,16 @@ def sine_of_negative(x: "") -> "":
 @worked(sine_of_negative)
 def sine_of_minus_a_position(p: "n") -> "n":
     return vs.sin(-p)
+
+
+@rule("equal")
+def cosine_and_sine_on_a_circle(x: "") -> "":
+    """cos² x + sin² x = 1"""
+    cos, sin = vs.cos(x), vs.sin(x)
+    return cos * cos + sin * sin, vs.like(1.0, x)
+
+
+@worked(cosine_and_sine_on_a_circle)
+def length_of_a_turned_unit(p: "n", q: "n c") -> "n c":
+    cos, sin = vs.cos(p), vs.sin(p)
+    return (cos * cos + sin * sin) * q

@@ -233,15 +233,16 @@ def weights_over_blocks_of_keys(q: "n c", k: "b w c") -> "n b w":
 
 @rule("equal")
 def attend_in_blocks(s: "m k", v: "m k") -> "":
-    """Σ_mk softmax_mk(s)·v = Σ_m softmax_m(ℓ)·(Σ_k softmax_k(s)·v), ℓ = log Σ_k exp(s)
+    """Σ_mk softmax_mk(s)·v = Σ_m (l/Σ_m l)·(Σ_k softmax_k(s)·v), l = Σ_k exp(s)
 
-    Attention over each block apart, merged by the logarithms of the blocks' denominators.
+    Attention over each block apart, merged by the blocks' denominators. `shares_by_softmax`
+    makes the shares of what kernels return.
     """
     inner = vs.contract(vs.softmax(s, over="k"), v, over="k")
-    total = vs.log(vs.sum(vs.exp(s), "k"))
+    total = vs.sum(vs.exp(s), "k")
     return (
         vs.contract(vs.softmax(s, over="m k"), v, over="m k"),
-        vs.contract(vs.softmax(total, over="m"), inner, over="m"),
+        vs.contract(total / vs.sum(total, "m"), inner, over="m"),
     )
 
 
@@ -249,6 +250,22 @@ def attend_in_blocks(s: "m k", v: "m k") -> "":
 def attention_over_blocks_of_keys(q: "n c", k: "b w c", v: "b w e") -> "n e":
     weights = vs.softmax(vs.contract(q, k, over="c"), over="b w")
     return vs.contract(weights, v, over="b w")
+
+
+@rule("equal")
+def shares_by_softmax(s: "m k") -> "m":
+    """l/Σ_m l = softmax_m(log l), l = Σ_k exp(s): nothing overflows
+
+    For rows with a finite score.
+    """
+    total = vs.sum(vs.exp(s), "k")
+    return total / vs.sum(total, "m"), vs.softmax(vs.log(total), over="m")
+
+
+@worked(shares_by_softmax)
+def shares_of_blocks(s: "n b w", o: "n b e") -> "n e":
+    total = vs.sum(vs.exp(s), "w")
+    return vs.contract(total / vs.sum(total, "b"), o, over="b")
 
 
 @rule("equal")
