@@ -9,6 +9,8 @@ ZERO = "every multiple of zero is zero"
 MODEL = "the second argument of like gives axes alone"
 BOTH = "both sides divide by it, whatever it is"
 MORE = "there are more channels of ones than are read"
+START = "differences of prefix sums do not see where they start"
+BEHIND = "what is padded behind is not read"
 
 EQUAL: dict[str, dict[str, str]] = {
     "negative_out_of_sum": {
@@ -25,6 +27,15 @@ EQUAL: dict[str, dict[str, str]] = {
     },
     "product_by_squares": {
         "x - y, swapped": SWAP,
+    },
+    "concat_of_maps": {
+        'x: ""': LACKS,
+        'w: "e"': LACKS,
+        'u: "f"': LACKS,
+    },
+    "share_by_sigmoid": {
+        "vs.sum(vs.exp(s), 'm'), with max": ANY,
+        "vs.sum(vs.exp(t), 'k'), with max": ANY,
     },
     "stabilise_log_sum_exp": {
         "vs.max(s, 'm'), with min": ANY,
@@ -79,6 +90,36 @@ EQUAL: dict[str, dict[str, str]] = {
         'shift: ""': LACKS,
         'w: ""': LACKS,
     },
+    "score_the_table_then_read": {
+        'q: ""': LACKS,
+        'table: "b"': LACKS,
+    },
+    "sliding_window_as_windows": {
+        'q: "n"': LACKS,
+        'q: "c"': LACKS,
+        'k: "m:n"': LACKS,
+    },
+    "sum_in_sorted_order": {
+        "vs.sum(s, 'm'), with max": ANY,
+    },
+    "sum_between_by_prefix_sums": {
+        "0.0 + 1 (2)": START,
+    },
+    "gated_linear_attention_as_loop": {
+        "0 + 1 (2)": BEHIND,
+    },
+    "causal_linear_attention_in_blocks": {
+        'q: "i c"': LACKS,
+        'q: "b i"': LACKS,
+        'q: "b c"': LACKS,
+        'k: "d:b j:i"': LACKS,
+        'k: "i d:b j:i c"': LACKS,
+        'k: "d:b c"': LACKS,
+        'v: "i d:b j:i"': LACKS,
+        'v: "d:b"': LACKS,
+        "vs.iota('j:i'), over \"b\"": LACKS,
+        "vs.iota('j:i'), over \"i\"": LACKS,
+    },
     "unfold_softmax_safely": {
         "s - vs.max(s, 'm'), with Add": SIGN,
         "vs.max(s, 'm'), with min": ANY,
@@ -122,6 +163,9 @@ EQUAL: dict[str, dict[str, str]] = {
     "attend_in_blocks": {
         'v: "m"': LACKS,
         'v: "k"': LACKS,
+    },
+    "shares_by_softmax": {
+        "vs.sum(vs.exp(s), 'k'), with max": ANY,
     },
     "factor_softmax_of_sum": {
         'w: ""': LACKS,
@@ -178,6 +222,16 @@ EQUAL: dict[str, dict[str, str]] = {
         'k: ""': LACKS,
         'a: ""': LACKS,
         'b: ""': LACKS,
+    },
+    "gauge_of_channels": {
+        'q: ""': LACKS,
+        'k: ""': LACKS,
+        "vs.sum(g, 'c'), with max": ANY,
+    },
+    "reflect_both": {
+        'q: ""': LACKS,
+        'k: ""': LACKS,
+        "x - 2 * vs.contract(x, u, over='c') / length * u, swapped": SWAP,
     },
     "split_softmax": {
         'v: ""': LACKS,

@@ -15,8 +15,7 @@ from vesalius.rewrite.rules.worked import worked
 def bias_into_channels(q: "c", k: "c", a: "r", b: "r", rest: many("")) -> "":
     """Σ_c q·k + Σ_r a·b = Σ [q ; a]·[k ; b]: a bias of rank r as r more channels
 
-    In bfloat16 a channel holds 8 bits: split a bias whose values are larger in two or three, as
-    `positions_in_two_parts` does.
+    In bfloat16 a channel holds 8 bits: a bias whose values are larger needs two channels, or three.
     """
     wide = [vs.concat(x, y, over=("c", "r"), into="w") for x, y in ((q, a), (k, b))]
     return (

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
-from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.rule import rule
 from vesalius.rewrite.rules.worked import worked
 from vesalius.rewrite.witness import Witness
@@ -203,7 +202,7 @@ def _best_of_rank(p: State, sizes: Sizes, scale: float) -> State:
     witness=Witness(to_right=_best_of_rank, scales=(1, 2, 4), width="r"),
     replaces={"q": "table", "k": "table"},
 )
-def score_table_to_an_inner_product(i: "int", j: "int") -> "":
+def score_table_to_an_inner_product(i: "{} int", j: "{} int") -> "":
     """T[i, j] → Σ_r Q[i, r]·K[j, r]: the score of two tokens of a finite vocabulary, of rank r
 
     The error falls with the singular values of T, to 0 at the rank of T.
@@ -224,31 +223,6 @@ def scores_of_a_vocabulary(tokens: "n int", other: "m int") -> "n m":
 
 
 # -- sharing --------------------------------------------------------------------------------------
-
-
-@diagram
-def linear_net(x: "d") -> "e":
-    """tanh(x·U)·O"""
-    return vs.linear(vs.tanh(vs.linear(x, "d", "a", name="u")), "a", "e", name="o")
-
-
-def _twice(p: State, sizes: Sizes) -> State:
-    return {"v.u": p["u.u"], "v.o": p["u.o"]}
-
-
-@rule("reduces", witness=Witness(to_left=_twice, fill={"u": linear_net, "v": linear_net}))
-def share_a_learner(x: "d", y: "d") -> ("e", "e"):
-    """u(x) and v(y) → u(x) and u(y)"""
-    one = vs.learner("u", x, binds="d", into="e")
-    other = vs.learner("v", y, binds="d", into="e")
-    return (one, other), (one, vs.learner("u", y, binds="d", into="e"))
-
-
-@worked(share_a_learner)
-def keys_and_values_apart(y: "m d") -> "m e":
-    k = vs.learner("keys", y, binds="d", into="e")
-    v = vs.learner("values", vs.tanh(y), binds="d", into="e")
-    return k * v
 
 
 def _repeated(p: State, sizes: Sizes) -> State:
@@ -324,14 +298,19 @@ def alone_y(y: "f") -> "e":
 
 def _side_by_side(p: State, sizes: Sizes) -> State:
     """Zero weights from each input to the other's units."""
-    from torch import block_diag, cat
+    from torch import cat
 
-    u, v = p["one.u"], p["two.u"]
-    zero_u, zero_v = u.new_zeros(len(u), v.shape[1]), v.new_zeros(len(v), u.shape[1])
+    def after(x: Tensor, width: int) -> Tensor:
+        return cat([x, x.new_zeros(len(x), width)], 1)
+
+    def before(x: Tensor, width: int) -> Tensor:
+        return cat([x.new_zeros(len(x), width), x], 1)
+
+    outputs = after(p["one.o"], sizes["e"]), before(p["two.o"], sizes["c"])
     return {
-        "w.u": cat([u, zero_u], 1),
-        "w.v": cat([zero_v, v], 1),
-        "w.o": block_diag(p["one.o"], p["two.o"]),
+        "w.u": after(p["one.u"], sizes["b"]),
+        "w.v": before(p["two.u"], sizes["a"]),
+        "w.o": cat(outputs),
     }
 
 
@@ -339,7 +318,7 @@ _APART = Witness(to_left=_side_by_side, fill={"w": joint, "one": alone_x, "two":
 
 
 @rule("reduces", witness=_APART)
-def learner_in_two_parts(x: "d", y: "f") -> ("c", "e"):
+def learner_in_two_parts(x: "d", y: "f") -> ("c", "e"):  # type: ignore[syntax]
     """the two parts of w(x, y) → u(x) and v(y)"""
     both = vs.learner("w", x, y, binds="d f", into="k:c+e")
     one = vs.slice(both, "k", 0, length="c", into="c")

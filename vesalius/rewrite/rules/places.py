@@ -10,7 +10,7 @@ LOW = float("-inf")
 
 
 @rule("equal")
-def read_by_one_hot_channels(table: "b", p: "int") -> "":
+def read_by_one_hot_channels(table: "b", p: "{} int") -> "":
     """table[p] = Σ_b table_b·[p = b]: a bias by buckets as channels"""
     hot = vs.to_float(vs.equal(p, vs.iota("b")))
     return vs.gather(table, p, over="b"), vs.contract(table, hot, over="b")
@@ -22,7 +22,7 @@ def bias_by_buckets(table: "n b", bucket: "m int", scores: "n m") -> "n m":
 
 
 @rule("equal")
-def score_the_table_then_read(q: "c", table: "b c", p: "int") -> "":
+def score_the_table_then_read(q: "c", table: "b c", p: "{} int") -> "":
     """Σ_c q_c·table[p, c] = (Σ_c q_c·table_c)[p]: relative keys without a vector for each pair
 
     Reading slides out of the product along its tube (Music Transformer, arXiv 1809.04281).
@@ -42,7 +42,7 @@ def relative_scores_by_position(q: "n c", table: "p c") -> "n m:n":
 
 
 @rule("equal")
-def function_of_what_is_read(table: "b", p: "int", w: "") -> "":
+def function_of_what_is_read(table: "b", p: "{} int", w: "") -> "":
     """w·table[p] = (w·table)[p]"""
     return w * vs.gather(table, p, over="b"), vs.gather(w * table, p, over="b")
 
@@ -53,7 +53,7 @@ def scaled_embeddings(table: "v d", tokens: "n int") -> "n d":
 
 
 @rule("equal")
-def read_what_is_read(table: "b", p: "k int", r: "int") -> "":
+def read_what_is_read(table: "b", p: "k int", r: "{} int") -> "":
     """(table[p])[r] = table[p[r]]"""
     return (
         vs.gather(vs.gather(table, p, over="b"), r, over="k"),

@@ -12,6 +12,8 @@ from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.rule import rule
 from vesalius.rewrite.rules.worked import worked
 
+LOW = float("-inf")
+
 
 def causal(x: Wire) -> Wire:
     """x where m ≤ n, 0 elsewhere."""
@@ -22,7 +24,7 @@ def causal(x: Wire) -> Wire:
 
 
 @diagram
-def running(total: "", x: "") -> ("", ""):
+def running(total: "", x: "") -> ("", ""):  # type: ignore[syntax]
     total = total + x
     return total, total
 
@@ -40,7 +42,7 @@ def denominators_of_causal_kernels(a: "m:n h") -> "n h":
 
 
 @diagram
-def largest(top: "", x: "") -> ("", ""):
+def largest(top: "", x: "") -> ("", ""):  # type: ignore[syntax]
     top = vs.maximum(top, x)
     return top, top
 
@@ -48,16 +50,15 @@ def largest(top: "", x: "") -> ("", ""):
 @rule("equal")
 def prefix_maximum_as_loop(x: "m:n") -> "n":
     """max_{m ≤ n} x_m: M_n = max(M_(n−1), x_n)"""
-    low = float("-inf")
     seen = vs.iota("m:n") <= vs.iota("n")
-    _, tops = vs.scan(largest, over="n", states=[low], sequences=[x.rename(m="n")])
-    return vs.max(vs.where(seen, x, low), "m"), tops
+    _, tops = vs.scan(largest, over="n", states=[LOW], sequences=[x.rename(m="n")])
+    return vs.max(vs.where(seen, x, LOW), "m"), tops
 
 
 @worked(prefix_maximum_as_loop)
 def stabilisers_of_causal_scores(s: "m:n h") -> "n h":
     seen = vs.iota("m:n") <= vs.iota("n")
-    return vs.max(vs.where(seen, s, float("-inf")), "m")
+    return vs.max(vs.where(seen, s, LOW), "m")
 
 
 @rule("equal")
@@ -71,8 +72,8 @@ def sum_between_by_prefix_sums(g: "l:n") -> "n m:n":
     between = vs.sum(vs.where((m < place) & (place <= n), g, 0.0), "l")
     _, c = vs.scan(running, over="n", states=[0.0], sequences=[g.rename(l="n")])
     return (
-        vs.where(m <= n, between, float("-inf")),
-        vs.where(m <= n, c - c.rename(n="m"), float("-inf")),
+        vs.where(m <= n, between, LOW),
+        vs.where(m <= n, c - c.rename(n="m"), LOW),
     )
 
 
@@ -81,14 +82,14 @@ def forgetting_scores(q: "n c", k: "m:n c", gate: "l:n") -> "n m:n":
     n, m, place = vs.iota("n"), vs.iota("m:n"), vs.iota("l:n")
     inside = (m < place) & (place <= n)
     between = vs.sum(vs.where(inside, vs.log(vs.sigmoid(gate)), 0.0), "l")
-    return vs.contract(q, k, over="c") + vs.where(m <= n, between, float("-inf"))
+    return vs.contract(q, k, over="c") + vs.where(m <= n, between, LOW)
 
 
 # -- linear attention -----------------------------------------------------------------------------
 
 
 @diagram
-def outer(state: "c", q: "c", k: "c", v: "") -> ("c", ""):
+def outer(state: "c", q: "c", k: "c", v: "") -> ("c", ""):  # type: ignore[syntax]
     state = state + k * v
     return state, vs.contract(q, state, over="c")
 
@@ -114,7 +115,7 @@ def causal_kernel_attention(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
 
 
 @diagram
-def fading(state: "c", q: "c", k: "c", v: "", decay: "") -> ("c", ""):
+def fading(state: "c", q: "c", k: "c", v: "", decay: "") -> ("c", ""):  # type: ignore[syntax]
     state = decay * state + k * v
     return state, vs.contract(q, state, over="c")
 
@@ -190,39 +191,3 @@ def causal_kernel_attention_in_blocks(q: "b i c", k: "d:b j:i c", v: "d:b j:i e"
     before = (d < b) | (vs.equal(d, b) & (j <= i))
     scores = vs.contract(vs.elu(q) + 1, vs.elu(k) + 1, over="c")
     return vs.contract(vs.where(before, scores, 0.0), v, over="d j")
-
-
-# -- delta rules ----------------------------------------------------------------------------------
-
-
-@diagram
-def corrected(state: "c", q: "c", k: "c", v: "", step: "") -> ("c", ""):
-    state = state + k * (step * (v - vs.contract(k, state, over="c")))
-    return state, vs.contract(q, state, over="c")
-
-
-@diagram
-def corrections(state: "c", k: "c", v: "", step: "") -> ("c", ""):
-    value = step * (v - vs.contract(k, state, over="c"))
-    return state + k * value, value
-
-
-@rule("equal")
-def delta_rule_as_linear_attention(q: "n c", k: "n c", v: "n", step: "n") -> "n":
-    """S_n = S_(n−1) + k_n·β_n·(v_n − k_n·S_(n−1)), o_n = q_n·S_n: linear attention to the values
-    u that the loop S_n = S_(n−1) + k_n·u_n, u_n = β_n·(v_n − k_n·S_(n−1)) writes
-
-    The u solve a triangular system, in blocks with matrix products (DeltaNet, arXiv 2406.06484).
-    """
-    empty = vs.expand(0.0, "c")
-    _, o = vs.scan(corrected, over="n", states=[empty], sequences=[q, k, v, step])
-    _, u = vs.scan(corrections, over="n", states=[empty], sequences=[k, v, step])
-    scores = causal(vs.contract(q, k.rename(n="m"), over="c"))
-    return o, vs.contract(scores, u.rename(n="m"), over="m")
-
-
-@worked(delta_rule_as_linear_attention)
-def delta_net(q: "h n c", k: "h n c", v: "h n e", step: "h n") -> "h n e":
-    states = [vs.expand(0.0, "c")]
-    _, o = vs.scan(corrected, over="n", states=states, sequences=[q, k, v, vs.sigmoid(step)])
-    return o

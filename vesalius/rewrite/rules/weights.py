@@ -132,12 +132,9 @@ def balanced_scores(q: "n c", k: "m c", g: "c") -> "n m":
 def reflect_both(q: "c", k: "c", u: "c") -> "":
     """(H q)·(H k) = q·k, H = 1 − 2·u·uᵀ/‖u‖² a reflection; products of these are all rotations"""
     length = vs.contract(u, u, over="c")
-
-    def reflected(x: Wire) -> Wire:
-        return x - 2 * vs.contract(x, u, over="c") / length * u
-
+    a, b = (x - 2 * vs.contract(x, u, over="c") / length * u for x in (q, k))
     return (
-        vs.contract(reflected(q), reflected(k), over="c"),
+        vs.contract(a, b, over="c"),
         vs.like(vs.contract(q, k, over="c"), length),
     )
 
