@@ -45,7 +45,7 @@ def test_heads_and_batches_change_nothing(name):
         expected = alone.over("batch head")
         # What has become a constant has no tubes to go through; draws are never the same.
         if expected.output_types == host.output_types and not alone.randoms:
-            assert tubed == expected
+            assert tubed == expected or check((tubed, expected), explain=False)
 
 
 def test_every_rule_says_its_law_and_has_an_example():

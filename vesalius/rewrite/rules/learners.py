@@ -274,7 +274,7 @@ def learner_to_a_tube(x: "d k") -> "e j:k":
 
 @worked(learner_to_a_tube)
 def a_network_of_the_whole_sequence(x: "n d") -> "t:n e":
-    return vs.learner("mixer", x, binds="n d", into="t:n e")
+    return vs.learner("mixer", x, binds="d n", into="e t:n")
 
 
 @diagram
