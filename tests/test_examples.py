@@ -25,3 +25,9 @@ def test_a_function_and_a_box_of_ones_own_take_ten_lines_at_most() -> None:
     assert len(declared) == 2
     for node in declared:
         assert (node.end_lineno or 0) - node.lineno < 10
+
+
+def test_a_rule_a_check_and_a_derivation_of_ones_own_take_twenty_lines_at_most() -> None:
+    text = (EXAMPLES / "own_rule.py").read_text()
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith('"""')]
+    assert len(lines) <= 20

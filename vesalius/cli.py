@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -216,6 +218,38 @@ def derive_(
         raise typer.Exit(0 if verdict else 1)
 
 
+@app.command("verify")
+def verify_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Rules, schemas, derivations.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Verify every rule, schema and derivation of the library, or those that are named.
+
+    The exit code is 1 when one fails. Interrupted, it tells what it found so far.
+    """
+    from vesalius.inspect.verify import claims, counted, verify
+
+    wanted = claims(names or [])
+    results = []
+    try:
+        with _progress(len(wanted), quiet=json) as advance:
+            for result in verify(wanted, seed):
+                results.append(result)
+                advance(result.name)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(results)} of {len(wanted)}", file=sys.stderr)
+    if json:
+        _print_json(_verified(results))
+    else:
+        _print_results(results)
+        print(counted(results))
+    complete = len(results) == len(wanted)
+    raise typer.Exit(0 if complete and all(result.ok for result in results) else 1)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from vesalius import __version__
@@ -400,6 +434,47 @@ def _numbers(cost: dict[str, Any]) -> str:
     rows = [*rows[:-1], *((f"  {name}", count) for name, count in cost["operations"].items())]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:{width}}  {count:>20,}" for name, count in rows)
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on standard error; `advance(name)` says what has been done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda name: bar.update(task, advance=1, description=name)
+
+
+def _print_results(results: Any) -> None:
+    from rich.table import Table
+
+    table = Table("name", "grade", "verdict", box=None, pad_edge=False)
+    for heading in ("trials", "seconds", "float32", "bfloat16"):
+        table.add_column(heading, justify="right")
+    for one in results:
+        errors = ["", ""]
+        if one.floats is not None:
+            # How far the right side is from the exact value, at magnitude 1.
+            errors = [f"{one.floats.row(dtype, 1.0).right:.0e}" for dtype in one.floats_of]
+        verdict = one.verdict if one.ok else f"{one.verdict}, FAILS"
+        table.add_row(
+            one.name, one.grade, verdict, f"{one.trials:,}", f"{one.seconds:.1f}", *errors
+        )
+    _print_table(table)
+    for one in results:
+        if not one.ok:
+            print(f"\n{one.name}: {one.law}\n{one.reason}\n{one.counterexample}")
+
+
+def _verified(results: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"rules": [], "schemas": [], "derivations": []}
+    for one in results:
+        found[f"{one.kind}s"].append(one.as_json())
+    return found
 
 
 def _print_json(value: Any) -> None:

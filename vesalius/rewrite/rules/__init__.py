@@ -29,6 +29,7 @@ from vesalius.rewrite.rules import (
     sums,
     weights,
 )
+from vesalius.rewrite.rules.examples import centre as _  # noqa: F401  the file enters examples
 from vesalius.rewrite.rules.worked import EXAMPLES
 from vesalius.rewrite.schema import Schema
 

@@ -8,12 +8,13 @@ from typing import Any
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import diagram
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 
 EXAMPLES: dict[str, Diagram] = {}
 
 
-def worked(rule: Rule) -> Callable[[Callable[..., Any]], Diagram]:
-    """Make the decorated function the worked example of a rule."""
+def worked(rule: Rule | Schema) -> Callable[[Callable[..., Any]], Diagram]:
+    """Make the decorated function the worked example of a rule or a schema."""
 
     def enter(function: Callable[..., Any]) -> Diagram:
         found = EXAMPLES[rule.name] = diagram(function)
