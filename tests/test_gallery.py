@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[dict[Path, str]]:
-    """The files of the gallery, made anew."""
+    """The generated pages and their pictures, made anew."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs"))
-        yield importlib.import_module("gallery").made()
+        pages = [importlib.import_module(name).made() for name in ("gallery", "grades")]
+        yield {path: text for page in pages for path, text in page.items()}
 
 
 def test_what_is_kept_is_what_is_drawn(made: dict[Path, str]) -> None:
@@ -24,7 +25,7 @@ def test_what_is_kept_is_what_is_drawn(made: dict[Path, str]) -> None:
         for path, text in made.items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
     ]
-    assert changed == [], "python docs/gallery.py makes them"
+    assert changed == [], "python docs/gallery.py and docs/grades.py make them"
 
 
 def test_no_picture_is_left_over(made: dict[Path, str]) -> None:
