@@ -34,7 +34,7 @@ from vesalius.diagrams.canonical import (
 )
 from vesalius.diagrams.canonical import Use as Use
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
-from vesalius.diagrams.graft import Graft, Opens, Replacement
+from vesalius.diagrams.graft import Graft, Opens, Puts
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
@@ -409,7 +409,7 @@ class Builder:
         prefix: str = "",
         tubes: Mapping[str, tuple[tuple[Label, Size], ...]] | None = None,
         opens: Opens | None = None,
-        replacing: Mapping[int, Replacement] | None = None,
+        replacing: Mapping[int, Puts] | None = None,
     ) -> list[Use]:
         """Copy the boxes of `diagram` here and return a use for each of its outputs.
 

@@ -7,8 +7,9 @@ diagram's own slots are labelled by numbers, tubes by names, so a copy needs no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from vesalius.diagrams.box import Axes, Draw, Token
 from vesalius.diagrams.boxes.shape import EXPAND, LIKE
@@ -64,7 +65,19 @@ class Opening(NamedTuple):
 Opens = Callable[[Diagram, Node], "Opening | None"]
 
 
-class Replacement(NamedTuple):
+Seen = tuple[int, "tuple[Label, ...] | None"]
+GONE: Seen = (-1, None)
+
+
+class Puts(Protocol):
+    """What stands for a wire: it puts boxes where a graft is, and says what readers get."""
+
+    def put(self, graft: Graft) -> Seen:
+        """The wire there, with the slots of the old wire that its slots are (None: in order)."""
+
+
+@dataclass(slots=True)
+class Replacement:
     """What the readers of a wire get instead: an output of `body`.
 
     `uses[k]` is for input k of the body a wire of the diagram with, for each of its slots, the
@@ -79,13 +92,55 @@ class Replacement(NamedTuple):
     body: Diagram
     uses: tuple[Use, ...]
     labels: tuple[Label, ...]
-    output: int
-    sizes: Mapping[str, Size]
-    given: Mapping[str, Use]
-    tubes: Mapping[str, tuple[tuple[Label, Size], ...]]
-    tokens: dict[Token, Token]
-    prefix: str
-    made: dict[int, int]
+    output: int = 0
+    sizes: Mapping[str, Size] = field(default_factory=dict)
+    given: Mapping[str, Use] = field(default_factory=dict)
+    tubes: Mapping[str, tuple[tuple[Label, Size], ...]] = field(default_factory=dict)
+    tokens: dict[Token, Token] = field(default_factory=dict)
+    prefix: str = ""
+    made: dict[int, int] = field(default_factory=dict)
+
+    def put(self, graft: Graft) -> Seen:
+        """Copy what the output needs to where a graft is; read its slots as those of the wire."""
+        given = {name: graft.here(use) for name, use in self.given.items()}
+        inner = Graft(
+            graft.builder, self.body, self.sizes, given, None, self.prefix, self.tubes, None
+        )
+        inner.tokens = self.tokens
+        if len(self.body.outputs) > 1:
+            inner.live = needed(self.body, self.output)
+        inner.run(
+            [
+                graft.here(use) if inner.live is None or inner.live[k] else GONE_USE
+                for k, use in enumerate(self.uses)
+            ]
+        )
+        self.made.update(
+            (wire, seen[0]) for wire, seen in enumerate(inner.seen) if seen is not GONE
+        )
+        port = self.body.outputs[self.output]
+        wire, labelled = inner.seen[port.wire]
+        place = {label: slot for slot, label in enumerate(self.labels)}
+        axis = {slot: i for i, slot in enumerate(port.slots)}
+        own: Sequence[Label] = range(len(port.slots)) if labelled is None else labelled
+        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in own)
+        return wire, None if slots == tuple(range(len(slots))) else slots
+
+
+GONE_USE: Use = (-1, ())
+
+
+def needed(body: Diagram, output: int) -> bytearray:
+    """The nodes that an output needs, as a mask; found once for a body."""
+    known: dict[int, bytearray] = body.__dict__.setdefault("_needed", {})
+    if output not in known:
+        found = known[output] = bytearray(len(body.nodes))
+        found[body.owner[body.outputs[output].wire]] = 1
+        for k in range(len(body.nodes) - 1, -1, -1):
+            if found[k]:
+                for wire in body.nodes[k].src:
+                    found[body.owner[wire]] = 1
+    return known[output]
 
 
 def _substituted(body: Diagram, sizes: Mapping[str, Size]) -> Diagram:
@@ -122,64 +177,55 @@ class Graft:
         self.prefix = prefix
         self.tubes = tubes
         self.opens = opens
-        self.replacing: Mapping[int, Replacement] = {}
+        self.replacing: Mapping[int, Puts] = {}
         self.opened: dict[Token, dict[Token, Token]] = {}
+        # The nodes to copy, as a mask; all when None.
+        self.live: bytearray | None = None
         # None stands for "the slots are those of the old wire, in order".
-        self.seen: list[tuple[int, tuple[Label, ...] | None]] = []
+        self.seen: list[Seen] = []
 
     def run(self, arguments: Sequence[Use]) -> None:
-        diagram, seen = self.diagram, self.seen
+        diagram, seen, live, replacing = self.diagram, self.seen, self.live, self.replacing
         inputs = len(diagram.inputs)
         for k in range(inputs):
             wire, labels = arguments[k]
             seen.append((wire, None if labels == tuple(range(len(labels))) else labels))
-        if self.sizes or self.builder.expanded:
-            rest = iter(diagram.nodes[inputs:])
-        else:
-            rest = self._run_plain(iter(diagram.nodes[inputs:]))
-        for node in rest:
-            uses = [seen[wire] for wire in node.src]
-            opening = self.opens(diagram, node) if self.opens is not None else None
-            if opening is not None:
-                self._open(node, uses, opening)
+        replaced = [(k, replacing[k].put(self)) for k in range(inputs) if k in replacing]
+        for k, other in replaced:
+            seen[k] = other
+        rest: Iterator[tuple[int, Node]] = enumerate(islice(diagram.nodes, inputs, None), inputs)
+        if not self.sizes and not self.builder.expanded:
+            rest = self._run_plain(rest)
+        for k, node in rest:
+            if live is not None and not live[k]:
+                seen.extend([GONE] * len(node.box.outs))
             else:
-                self._general(node, uses)
-            for wire in node.wires:
-                if wire in self.replacing:
-                    seen[wire] = self._replaced(self.replacing[wire])
+                uses = [seen[wire] for wire in node.src]
+                opening = self.opens(diagram, node) if self.opens is not None else None
+                if opening is not None:
+                    self._open(node, uses, opening)
+                else:
+                    self._general(node, uses)
+            if replacing:
+                for wire in node.wires:
+                    if wire in replacing:
+                        seen[wire] = replacing[wire].put(self)
 
-    def _replaced(self, other: Replacement) -> tuple[int, tuple[Label, ...] | None]:
-        """Graft what stands for a wire, and read its slots as those of that wire."""
-        given = {name: self._here(use) for name, use in other.given.items()}
-        inner = Graft(
-            self.builder, other.body, other.sizes, given, None, other.prefix, other.tubes, None
-        )
-        inner.tokens = other.tokens
-        inner.run([self._here(use) for use in other.uses])
-        other.made.update((wire, here) for wire, (here, _) in enumerate(inner.seen))
-        port = other.body.outputs[other.output]
-        wire, labelled = inner.seen[port.wire]
-        place = {label: slot for slot, label in enumerate(other.labels)}
-        axis = {slot: i for i, slot in enumerate(port.slots)}
-        own: Sequence[Label] = range(len(port.slots)) if labelled is None else labelled
-        slots = tuple(place[axis[x] if isinstance(x, int) else x] for x in own)
-        return wire, None if slots == tuple(range(len(slots))) else slots
-
-    def _here(self, use: Use) -> Use:
+    def here(self, use: Use) -> Use:
         """A use of a wire of the diagram as a use of what it became."""
         wire, labels = use
-        here, slots = self.seen[wire]
+        now, slots = self.seen[wire]
         order: Sequence[Label] = range(len(labels)) if slots is None else slots
-        return here, tuple(labels[x] if isinstance(x, int) else x for x in order)
+        return now, tuple(labels[x] if isinstance(x, int) else x for x in order)
 
-    def _run_plain(self, nodes: Iterator[Node]) -> Iterator[Node]:
+    def _run_plain(self, nodes: Iterator[tuple[int, Node]]) -> Iterator[tuple[int, Node]]:
         """The fast path: copy nodes about which nothing changes but the wires that they read.
 
         Their sizes are those of the diagram, so the types of its wires stand as they are.
         Yields the nodes for which this does not hold.
         """
-        builder, diagram, seen = self.builder, self.diagram, self.seen
-        table, symmetric = builder.table, builder.symmetries
+        builder, diagram, seen, live = self.builder, self.diagram, self.seen, self.live
+        table, symmetric, expanded = builder.table, builder.symmetries, builder.expanded
         types, hints, old_types, old_hints = (
             builder.types,
             builder.hints,
@@ -187,7 +233,10 @@ class Graft:
             diagram.hints,
         )
         opens, replacing = self.opens is not None, self.replacing.keys()
-        for node in nodes:
+        for k, node in nodes:
+            if live is not None and not live[k]:
+                yield k, node
+                continue
             box_ = node.box
             kind = box_.kind
             uses = [seen[wire] for wire in node.src]
@@ -199,16 +248,17 @@ class Graft:
                 or kind is EXPAND
                 or kind is LIKE
                 or (symmetric and not symmetric.keys().isdisjoint(src))
+                or (expanded and kind.broadcasts and not expanded.keys().isdisjoint(src))
                 or (opens and kind.fields)
                 or (replacing and not replacing.isdisjoint(node.wires))
                 or (len(src) > 1 and kind.commutes(box_.attrs) and not _increasing(src))
             ):
-                yield node
+                yield k, node
                 continue
             key = (box_, src)
             found = table.get(key)
             if found is None:
-                first, old = len(types), len(seen)
+                first, old = len(types), node.first
                 found = table[key] = Node(box_, src, first)
                 builder.nodes.append(found)
                 for offset in range(len(box_.outs)):

@@ -359,4 +359,4 @@ def _instance_of(match: Match) -> tuple[Instance, dict[str, Any]]:
             for label in own:
                 numbers.setdefault(label, f"t{len(numbers)}")
             tubes.append(tuple(sorted(numbers[label] for label in own)))
-    return Instance(tuple(map(len, match.inputs)), tuple(tubes)), match.functions
+    return Instance(tuple(map(len, match.inputs)), tuple(tubes)), dict(match.functions)

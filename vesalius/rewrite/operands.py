@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from vesalius.diagrams.box import Box
+from vesalius.diagrams.boxes.learner import LEARNER
 
 Ports = tuple[tuple[int, ...], ...]
 
@@ -65,7 +66,7 @@ def arrangements(
         fits,
     )
     for ports, left in _deals(given, ours, many, images):
-        if ours.kind.bound_is_set:
+        if ours.kind.bound_is_set or ours.kind is LEARNER:
             for bound in _bijections(list(ours.bound), left):
                 yield Arrangement(ports, bound)
         else:

@@ -23,12 +23,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.trace import output_port, outputs_declared, read_type
 from vesalius.diagrams.types import ArrayType, TypeLike
 from vesalius.diagrams.wire import Wire
@@ -36,17 +38,24 @@ from vesalius.rewrite.grade import Grade, grade
 from vesalius.rewrite.refusals import RuleError, refuse, replaced
 from vesalius.rewrite.witness import Witness
 
+if TYPE_CHECKING:
+    from vesalius.rewrite.pattern import Pattern
+
 
 @dataclass(frozen=True)
 class Many:
     """Any number of operands of one box, all of one type: `vs.many("j")`."""
 
     type: ArrayType
+    least: int = 0
 
 
-def many(type: TypeLike) -> Many:
-    """The annotation of an argument that stands for any number of operands of one box."""
-    return Many(ArrayType.parse(type))
+def many(type: TypeLike, least: int = 0) -> Many:
+    """The annotation of an argument that stands for any number of operands of one box.
+
+    `least` is how many there are at least.
+    """
+    return Many(ArrayType.parse(type), least)
 
 
 class AnyFunction:
@@ -63,18 +72,19 @@ anyfunction = AnyFunction()
 class Rule:
     """A pair of diagrams with the same inputs and outputs, and a grade.
 
-    `many` names the inputs that stand for several operands, `functions` the stand-ins for
-    pointwise functions. `conditions` are asked of each match and return the reason why it
-    does not serve, or None. `source` is the file and line of the definition. `witness` maps
-    parameters between the sides. `replaces` says for each new parameter or random source which
-    of the left side it stands for; `free` are sizes that the right side brings, to be chosen.
+    `many` names the inputs that stand for several operands, with how many there are at least,
+    `functions` the stand-ins for pointwise functions. `conditions` are asked of each match and
+    return the reason why it does not serve, or None. `source` is the file and line of the
+    definition. `witness` maps parameters between the sides. `replaces` says for each new
+    parameter or random source which of the left side it stands for; `free` are sizes that the
+    right side brings, to be chosen; `fixed` are sizes that size variables stand for beforehand.
     """
 
     name: str
     grade: Grade
     left: Diagram
     right: Diagram
-    many: frozenset[str]
+    many: Mapping[str, int]
     functions: Mapping[str, Function]
     conditions: tuple[Callable[[Any], str | None], ...]
     doc: str
@@ -82,6 +92,14 @@ class Rule:
     witness: Witness | None = None
     replaces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     free: frozenset[str] = frozenset()
+    fixed: Mapping[str, Size] = field(default_factory=dict)
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The left side, prepared for matching."""
+        from vesalius.rewrite.pattern import Pattern
+
+        return Pattern(self)
 
     def inverse(self) -> Rule:
         """The rule read from right to left. Raises `RuleError` where it has no such reading."""
@@ -153,14 +171,15 @@ def _trace(
     builder.pattern = True
     signature = inspect.signature(function)
     arguments: dict[str, Any] = {}
-    several, functions = set(), {}
+    several: dict[str, int] = {}
+    functions = {}
     for argument in signature.parameters.values():
         wanted = _annotation(function, argument.annotation)
         if isinstance(wanted, AnyFunction):
             functions[argument.name] = arguments[argument.name] = stand_in(argument.name)
             continue
         if isinstance(wanted, Many):
-            several.add(argument.name)
+            several[argument.name] = wanted.least
             wanted = wanted.type
         elif wanted is inspect.Parameter.empty:
             raise FormatError(f"{name}: the argument {argument.name!r} has no type")
@@ -180,7 +199,7 @@ def _trace(
         promise,
         left,
         right,
-        frozenset(several),
+        several,
         functions,
         conditions,
         builder.doc,

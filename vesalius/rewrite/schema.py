@@ -36,7 +36,7 @@ from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.diagrams.verbs.common import place
@@ -245,18 +245,21 @@ class Opened:
             ]
             for wires in (left, right)
         ]
+        left_side, right_side = (builder.finish(row) for row in ports)
         return checked(
             Rule(
                 schema.name,
                 schema.grade,
-                builder.finish(ports[0]),
-                builder.finish(ports[1]),
-                frozenset(),
+                left_side,
+                right_side,
+                {},
                 {},
                 (),
                 schema.doc,
                 schema.source,
                 self._witness,
+                # The sizes are those of the host.
+                fixed={name: size(name) for name in left_side.size_variables},
             )
         )
 

@@ -27,7 +27,8 @@ from vesalius.diagrams.sizes import ONE, Size, product
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.rewrite.apply import replacements
 from vesalius.rewrite.grade import grade
-from vesalius.rewrite.match import Matcher, Pattern, head
+from vesalius.rewrite.match import Matcher
+from vesalius.rewrite.pattern import head
 from vesalius.rewrite.rule import Rule, checked
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class Right(Writing):
         found = []
         for j, ((wire, labels), new) in enumerate(wide):
             axes = tuple(new[1].index(label) for label in labels)
-            found.append((wire, Replacement(body, uses, axes, j, {}, {}, {}, {}, "", {})))
+            found.append((wire, Replacement(body, uses, axes, j)))
         return found
 
     # -- several axes as one --------------------------------------------------------------------
@@ -277,9 +278,7 @@ class Kernel:
 
         definition = self.definition()
         left, right = normalise(definition), definition.fold(self.name)
-        written = Rule(
-            self.name, grade("equal"), left, right, frozenset(), {}, (), self.summary, self.name
-        )
+        written = Rule(self.name, grade("equal"), left, right, {}, {}, (), self.summary, self.name)
         return (checked(written), *self.rules)
 
     @cached_property
@@ -287,7 +286,7 @@ class Kernel:
         """The kinds of boxes at which it is looked for."""
         if self.root:
             return frozenset([self.root])
-        ends = (rule.left.nodes[Pattern(rule).root].box for rule in self.pairs)
+        ends = (rule.left.nodes[rule.pattern.roots[0]].box for rule in self.pairs)
         return frozenset(box.kind.name for box in ends)
 
     def found(self, place: Place) -> Found | str:
@@ -297,7 +296,7 @@ class Kernel:
         index = place.diagram.owner[place.node.first]
         for rule in self.pairs:
             matcher = place.matcher(rule)
-            kind, function = matcher.pattern.kind_key()
+            kind, function = rule.pattern.head(rule.pattern.roots[0])
             here = head(place.node.box)
             if here[0] is not kind or function not in (None, here[1]):
                 continue

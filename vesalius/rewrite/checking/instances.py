@@ -23,9 +23,9 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
-from vesalius.rewrite.apply import _Instance
 from vesalius.rewrite.checking.networks import with_networks
 from vesalius.rewrite.checking.pair import Pair
+from vesalius.rewrite.instance import Spelling
 from vesalius.rewrite.rule import Rule
 
 COUNTS = (1, 2, 0, 3)
@@ -80,13 +80,15 @@ def spelled(rule: Rule, side: str, counts: Sequence[int], functions: Functions) 
     chosen = rule if side == "right" else replace(rule, left=rule.right, right=rule.left)
     if not rule.many and not functions:
         return chosen.right
-    return _Instance(chosen, counts, functions).build()
+    return Spelling(chosen, counts, functions).build()
 
 
 def legal_counts(rule: Rule, functions: Functions) -> Iterator[tuple[int, ...]]:
     """Numbers of operands for which both sides have a meaning; simple ones first."""
-    several = [port.name in rule.many for port in rule.left.inputs]
-    choices = [COUNTS if many else (1,) for many in several]
+    choices = [
+        tuple(k for k in COUNTS if k >= rule.many[port.name]) if port.name in rule.many else (1,)
+        for port in rule.left.inputs
+    ]
     for counts in sorted(product(*choices), key=lambda row: sum(map(COUNTS.index, row))):
         try:
             spelled(rule, "left", counts, functions)
