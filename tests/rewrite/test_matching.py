@@ -67,7 +67,7 @@ def parts(draw: st.DrawFn, host: Diagram) -> Opened:
 
 
 @given(st.data())
-@settings(max_examples=int(__import__("os").environ.get("NN", "400")))
+@settings(max_examples=1000)
 @pytest.mark.slow
 def test_matches_are_those_of_brute_force(data: st.DataObject) -> None:
     """Left sides cut out of one diagram, looked for in it and in another one."""
@@ -92,5 +92,9 @@ def test_matches_are_those_of_brute_force(data: st.DataObject) -> None:
         SEEN["several"] += len(found) > 1
 
 
-def test_zz():
-    print(SEEN)
+def test_brute_force_found_something() -> None:
+    if not SEEN["pairs"]:
+        pytest.skip("runs after the search")
+    assert SEEN["pairs"] > 1500
+    assert SEEN["matches"] > 1000
+    assert SEEN["several"] > 100

@@ -17,6 +17,7 @@ from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.spread import spread
 
 Head = tuple[Kind, Any]
 
@@ -120,7 +121,26 @@ class Pattern:
             if len(box.new) > 1 and kind.name in ("expand", "learner"):
                 return False
             below.update(self.left.owner[wire] for wire in node.src)
-        return True
+        return self._settled()
+
+    def _settled(self) -> bool:
+        """Whether every axis follows from those that boxes bind and make."""
+        nodes = [self.left.nodes[k] for k in self.boxes]
+        known = {
+            (k, axis): axis
+            for k, node in zip(self.boxes, nodes, strict=True)
+            for axis in (*node.box.bound, *range(node.box.inner, node.box.rank))
+        }
+        along = [
+            (wire, row, k, row)
+            for k, node in zip(self.boxes, nodes, strict=True)
+            for wire, row in (
+                *zip(node.src, node.box.maps, strict=True),
+                *zip(node.wires, node.box.outs, strict=True),
+            )
+        ]
+        found = spread(along, known)
+        return found is not None and len(found) == sum(node.box.rank for node in nodes)
 
     @cached_property
     def walk(self) -> Walk:
