@@ -186,7 +186,11 @@ def run(arguments: list[str]) -> int:
     lengths = [int(length) for length in options.lengths.split(",")]
 
     def cases(settings: Settings) -> list[Case]:
-        sides = [Sides(one, length, options) for one in MECHANISMS for length in lengths]
+        sides = [
+            Sides(one, length, options)
+            for one in MECHANISMS
+            for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
+        ]
         return [case for one in sides for case in cases_of(one)]
 
     return main(__doc__.partition("\n")[0], cases, [*rest, "--no-peers"])

@@ -30,6 +30,8 @@ class Mechanism:
     shapes: tuple[str, ...] = ("b h n c", "b h m c", "b h m e")
     to_best: float | None = None  # how close to the best by hand we mean to be
     to_naive: float | None = None  # how far ahead of the naive text
+    least: int = 1  # the shortest and the longest length that says something
+    longest: int = 1 << 20
 
 
 def dot(q: Any, k: Any) -> Any:
@@ -191,6 +193,165 @@ def sdpa_alibi(
     return out[..., :c]
 
 
+# -- other scores, normalisers and masks ----------------------------------------------------------
+
+
+def row(weights: Any) -> Any:
+    """Weights divided by their sum over the keys."""
+    return weights / (vs.sum(weights, "m") + 1e-6)
+
+
+@vs.diagram
+def relu_squared(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    return vs.contract(row(vs.power(vs.relu(scaled(q, k)), 2)), v, over="m")
+
+
+def naive_relu_squared(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    weights = torch.relu(q @ k.mT / q.shape[-1] ** 0.5) ** 2
+    return weights / (weights.sum(-1, keepdim=True) + 1e-6) @ v
+
+
+@vs.diagram
+def sigmoid(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    return vs.contract(vs.sigmoid(scaled(q, k)) / vs.size("m"), v, over="m")
+
+
+def naive_sigmoid(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    return torch.sigmoid(q @ k.mT / q.shape[-1] ** 0.5) / k.shape[-2] @ v
+
+
+@vs.diagram
+def softcap(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    return mixed(up_to_now(20 * vs.tanh(scaled(q, k) / 20)), v)
+
+
+def naive_softcap(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    scores = 20 * torch.tanh(q @ k.mT / q.shape[-1] ** 0.5 / 20)
+    return torch.softmax(scores.masked_fill(future(scores), -torch.inf), -1) @ v
+
+
+@vs.diagram
+def window(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    far = vs.iota("n") - vs.iota("m")
+    return mixed(vs.where((far >= 0) & (far < 256), scaled(q, k), float("-inf")), v)
+
+
+def naive_window(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    n, m = scores.shape[-2:]
+    far = torch.arange(n, device=q.device)[:, None] - torch.arange(m, device=q.device)
+    hidden = (far < 0) | (far >= 256)
+    return torch.softmax(scores.masked_fill(hidden, -torch.inf), -1) @ v
+
+
+def sdpa_window(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Each block of queries beside its own block of keys and the one before, then the kernel."""
+    b, h, n, _ = q.shape
+    width = 256
+    if n % width:
+        return naive_window(q, k, v)
+    blocks = n // width
+    keys, values = (F.pad(x, (0, 0, width, 0)).unfold(2, 2 * width, width).mT for x in (k, v))
+    far = torch.arange(width)[:, None] + width - torch.arange(2 * width)
+    shown = ((far >= 0) & (far < width)).to(q.device)
+    first = shown & (torch.arange(2 * width) >= width).to(q.device)
+    mask = torch.cat([first[None], shown.expand(blocks - 1, -1, -1)])
+    out = F.scaled_dot_product_attention(
+        q.unflatten(2, (blocks, width)).flatten(0, 1),
+        keys.flatten(0, 1),
+        values.flatten(0, 1),
+        attn_mask=mask,
+    )
+    return out.unflatten(0, (b, h)).flatten(2, 3)
+
+
+@vs.diagram
+def additive(q: "b n a", k: "b m a", v: "b m e", w: "a") -> "b n e":
+    return mixed(vs.contract(w, vs.tanh(q + k), over="a"), v)
+
+
+def naive_additive(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, w: torch.Tensor
+) -> torch.Tensor:
+    """The formula."""
+    return torch.softmax(torch.tanh(q[:, :, None] + k[:, None]) @ w, -1) @ v
+
+
+# -- linear forms ---------------------------------------------------------------------------------
+
+
+def positive(x: Any) -> Any:
+    """elu + 1"""
+    return vs.elu(x) + 1
+
+
+@vs.diagram
+def linear(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    weights = dot(positive(q), positive(k))
+    return vs.contract(weights / vs.sum(weights, "m"), v, over="m")
+
+
+def naive_linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    weights = (F.elu(q) + 1) @ (F.elu(k) + 1).mT
+    return weights / weights.sum(-1, keepdim=True) @ v
+
+
+def state_linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Keys and values first."""
+    q, k = F.elu(q) + 1, F.elu(k) + 1
+    return q @ (k.mT @ v) / (q @ k.sum(-2)[..., None])
+
+
+@vs.diagram
+def causal_linear(q: "b h n c", k: "b h n c", v: "b h n e") -> "b h n e":
+    shown = vs.iota("m:n") <= vs.iota("n")
+    k, v = k.rename(n="m"), v.rename(n="m")
+    weights = vs.where(shown, dot(positive(q), positive(k)), 0.0)
+    return vs.contract(weights / vs.sum(weights, "m"), v, over="m")
+
+
+def naive_causal_linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula, all pairs."""
+    weights = ((F.elu(q) + 1) @ (F.elu(k) + 1).mT).tril()
+    return weights / weights.sum(-1, keepdim=True) @ v
+
+
+def chunked_linear(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Chunks of 64, with the sums before each."""
+    n, width = q.shape[2], 64
+    if n % width:
+        return naive_causal_linear(q, k, v)
+    v = torch.cat([v, torch.ones_like(v[..., :1])], -1)
+    q, k, v = (x.unflatten(2, (n // width, width)) for x in (F.elu(q) + 1, F.elu(k) + 1, v))
+    states = k.mT @ v
+    before = states.cumsum(2) - states
+    out = ((q @ k.mT).tril() @ v + q @ before).flatten(2, 3)
+    return out[..., :-1] / out[..., -1:]
+
+
+@vs.diagram
+def attention_free(w: "n m", k: "b m c", v: "b m c") -> "b n c":
+    """AFT-full: a softmax over the keys for each channel (arXiv 2105.14103)."""
+    return vs.contract(vs.softmax(w + k, "m"), v, over="m")
+
+
+def naive_attention_free(w: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """The formula."""
+    return (torch.softmax(w[..., None] + k[:, None], 2) * v[:, None]).sum(2)
+
+
+def factored_attention_free(w: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Two products; each exponential is brought to its own largest."""
+    ew = torch.exp(w - w.amax(-1, keepdim=True))
+    ek = torch.exp(k - k.amax(1, keepdim=True))
+    return (ew @ (ek * v)) / (ew @ ek)
+
+
 HEADS = ("b h n c", "b h m c", "b h m e", "h")
 
 MECHANISMS = [
@@ -210,5 +371,37 @@ MECHANISMS = [
     Mechanism("cosine", cosine, naive_cosine, sdpa_cosine, HEADS, to_best=1.15, to_naive=1 / 2.5),
     Mechanism(
         "causal ALiBi", alibi, naive_alibi, sdpa_alibi, HEADS, to_best=1.15, to_naive=1 / 2.5
+    ),
+    Mechanism("ReLU squared", relu_squared, naive_relu_squared, None, to_naive=1 / 1.3),
+    Mechanism("sigmoid", sigmoid, naive_sigmoid, None, to_naive=1 / 1.3),
+    Mechanism("softcap, causal", softcap, naive_softcap, None, to_naive=1 / 1.3),
+    Mechanism("sliding window", window, naive_window, sdpa_window, to_naive=1 / 1.3),
+    Mechanism(
+        "additive",
+        additive,
+        naive_additive,
+        None,
+        ("b n c", "b m c", "b m e", "c"),
+        to_naive=1 / 1.3,
+        longest=512,
+    ),
+    Mechanism("linear", linear, naive_linear, state_linear, to_best=1.15),
+    Mechanism(
+        "causal linear",
+        causal_linear,
+        naive_causal_linear,
+        chunked_linear,
+        to_best=1.15,
+        to_naive=1 / 15,
+        least=4096,
+    ),
+    Mechanism(
+        "attention free",
+        attention_free,
+        naive_attention_free,
+        factored_attention_free,
+        ("n m", "b m c", "b m e"),
+        to_best=1.15,
+        longest=1024,
     ),
 ]

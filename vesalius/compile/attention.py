@@ -21,6 +21,7 @@ from vesalius.compile.scores import (
     Mix,
     Scores,
     Summand,
+    at_least_zero,
     is_causal,
     read_mix,
     read_scores,
@@ -28,6 +29,7 @@ from vesalius.compile.scores import (
 from vesalius.diagrams.builder import Label
 from vesalius.diagrams.sizes import product
 
+SAMPLES = 256  # positions at which masks are looked at
 FLOATING = 6  # how many factors may stand on either side of a cut before only one cut is tried
 
 
@@ -157,6 +159,26 @@ def _width(place: Place, split: Split) -> int:
     """How many channels pass from queries to keys."""
     sizes = place.sizes(use for factor in split.summand.factors for use in factor.uses)
     return place.target.length(product(sizes[x] for x in split.channels))
+
+
+def share_shown(place: Place, parts: Parts) -> float:
+    """Which part of the pairs comparisons of positions show, at nominal lengths."""
+    import numpy as np
+
+    if parts.query is None or len(parts.mix.keys) > 1:
+        return 1.0
+    sizes = place.sizes([parts.mix.scores])
+    (key,) = parts.mix.keys
+    n, m = (place.target.length(sizes[x]) for x in (parts.query, key))
+    queries = np.arange(0, n, max(n // SAMPLES, 1))[:, None]
+    keys = np.arange(0, m, max(m // SAMPLES, 1))[None, :]
+    shown = np.ones((queries.size, keys.size), dtype=bool)
+    for condition in parts.scores.conditions:
+        line = at_least_zero(place, condition)
+        if line is not None and line.slopes.keys() <= {parts.query, key}:
+            height = line.slopes.get(parts.query, 0) * queries + line.slopes.get(key, 0) * keys
+            shown &= height + place.target.integer(line.constant) >= 0
+    return float(shown.mean())
 
 
 def _query(

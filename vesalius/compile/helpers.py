@@ -54,12 +54,20 @@ def padded_attention(
     enable_gqa: bool = False,
 ) -> torch.Tensor:
     """Attention; on a CPU, zero channels make keys and values as wide as the fused kernel needs."""
-    width, more = v.shape[-1], q.shape[-1] - v.shape[-1]
-    if more and q.device.type == "cpu":
-        scale = q.shape[-1] ** -0.5 if scale is None else scale
-        q, k = F.pad(q, (0, max(0, -more))), F.pad(k, (0, max(0, -more)))
-        v = F.pad(v, (0, max(0, more)))
+    more = q.shape[-1] - v.shape[-1]
+    if more == 0 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(
+            q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    q, k = F.pad(q, (0, max(0, -more))), F.pad(k, (0, max(0, -more)))
     out = F.scaled_dot_product_attention(
-        q, k, v, attn_mask, is_causal=is_causal, scale=scale, enable_gqa=enable_gqa
+        q,
+        k,
+        F.pad(v, (0, max(0, more))),
+        attn_mask,
+        is_causal=is_causal,
+        scale=scale,
+        enable_gqa=enable_gqa,
     )
-    return out[..., :width]
+    return out[..., : v.shape[-1]]

@@ -23,6 +23,8 @@ SHIPPED = (  # in the order in which they are preferred
     "scaled_dot_product_attention",
     "cumulative_sum",
     "chunked",
+    "factored_exponentials",
+    "product_order",
     "tiles",
     "vector_norm",
 )

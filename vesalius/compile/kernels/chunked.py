@@ -119,7 +119,7 @@ class _Rewriting:
         rest = [right.copied(use) for use in parts.rest]
         over = [x for x in parts.bound if x in result[1] or any(x in f[1] for f in rest)]
         note = "a chunk of positions at a time, what came before as a state"
-        return right.found(right.contract([result, *rest], over), note, seconds=0.5)
+        return right.found(right.contract([result, *rest], over), note, seconds=0.2)
 
     def _along(self, label: Label) -> dict[Label, Size]:
         return {label: self.parts.lengths[0]}

@@ -19,7 +19,7 @@ from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.boxes.shape import MERGE, SPLIT
 from vesalius.diagrams.builder import Builder, Label, Use
-from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
@@ -65,11 +65,15 @@ class Target:
                 raise FormatError(f"no kernel is called {name!r}; there are {known}")
 
     def length(self, size: Size) -> int:
-        """A size as a number to compare costs by."""
+        """The length of an axis, to compare costs by; nominal where it is not known."""
+        return max(1, self.integer(size))
+
+    def integer(self, size: Size) -> int:
+        """A size as a number, also one that is no length."""
         known = {v: self.sizes.get(v, NOMINAL) for v in size.variables}
         try:
-            return max(1, size.at(known))
-        except ValueError:  # an exact quotient of made-up lengths
+            return size.at(known)
+        except SizeError:  # an exact quotient of made-up lengths
             return NOMINAL
 
 
@@ -210,7 +214,8 @@ class Kernel:
     `define(variant)` is the diagram that the kernel stands for; it has no parameters, and its axes
     are declared by size variables. A kernel with several variants (with a mask, without) says which
     in a text of its own making. One that stands for many diagrams has `accepts` instead, which says
-    whether the body of a box called `name` is one of them.
+    whether the body of a box called `name` is one of them. Without either it has no box: its right
+    side is made of what PyTorch has already.
 
     *How it is found.* Without more, wherever that diagram stands in a normalised one. `rules` are
     further pairs, with the kernel's box on the right. Else `find(place)` returns the rewriting or
@@ -238,7 +243,8 @@ class Kernel:
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):
             raise FormatError(f"kernel {self.name!r}: `find` and `root` come together")
-        if sum(way is not None for way in (self.runs, self.function, self.emit)) != 1:
+        boxless = self.define is None and self.accepts is None
+        if sum(x is not None for x in (self.runs, self.function, self.emit)) != (not boxless):
             raise FormatError(
                 f"kernel {self.name!r} is written in one way: by `runs`, a `function` or an `emit`"
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import vesalius.diagrams.verbs as vs
-from vesalius.compile.attention import read_parts
+from vesalius.compile.attention import read_parts, share_shown
 from vesalius.compile.folding import Factor, Number
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
@@ -14,6 +14,7 @@ from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Port
 
 NAME = "scaled_dot_product_attention"
+SPARSE = 0.4  # a causal mask beside another shows half of the pairs
 
 
 # -- the box --------------------------------------------------------------------------------------
@@ -56,7 +57,12 @@ def define(variant: str) -> Diagram:
 def find(place: Place) -> Found | str:
     """The rewriting to the kernel, or the reason why there is none."""
     parts = read_parts(place)
-    return parts if isinstance(parts, str) else Operands(place, parts).found(SDPA)
+    if isinstance(parts, str):
+        return parts
+    found = Operands(place, parts).found(SDPA)
+    # On a CPU, a mask of all pairs costs as if none were hidden; tiles skip what is.
+    sparse = "masked" in found.note and share_shown(place, parts) < SPARSE
+    return found._replace(seconds=2.0) if sparse and place.target.device == "cpu" else found
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -135,10 +141,10 @@ class _Call:
         """Queries, keys or values as batches, heads, positions, channels."""
         here = self.here
         x = here.operand(port, "float")
-        own, have, tubes = self.own[port], self.have[port], self.tubes
-        if len(tubes) < 2:
-            term = permuted(x.term, x.axes, (*have, *own))
-            return index(term, ", ".join(["None"] * (2 - len(have)))) if len(have) < 2 else term
+        own, tubes = self.own[port], self.tubes
+        if len(tubes) < 2:  # a lone tube is a batch
+            term = here.full(Operand(x.term, x.axes, x.dtype), (*tubes, *own))
+            return index(term, ":, None" if tubes else "None, None")
         wide = self._with(port)
         term = here.full(Operand(x.term, x.axes, x.dtype), (*wide, *own))
         return self._grouped(term, wide, port)
@@ -159,7 +165,7 @@ class _Call:
     def _unfolded(self, term: Term) -> Term:
         tubes, cut, here = self.tubes, self.cut, self.here
         if len(tubes) < 2:
-            return index(term, ", ".join(["0"] * (2 - len(tubes))))
+            return index(term, ":, 0" if tubes else "0, 0")
         for first, group in ((1, tubes[cut:]), (0, tubes[:cut])):
             if len(group) > 1:
                 lengths = ", ".join(here.size(a).at(0) for a in group)
@@ -200,7 +206,7 @@ class _Call:
                 else:
                     items.append("None")
         elif len(tubes) < 2:
-            items = ["None"] * (2 - len(have)) + [":"] * len(have)
+            items = [*([":"] * len(have)), *(["None"] * (2 - len(have)))]
         else:
             items = [":" if a in have else "None" for a in tubes[:2]] if tubes else []
             items = items if len(tubes) < 3 else ["None", "None"]
