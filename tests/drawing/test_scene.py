@@ -9,7 +9,8 @@ from drawing_checks import CHECKS
 from drawing_samples import attention, block
 
 import vesalius as vs
-from vesalius.diagrams.drawing.scene import Scene, Wire
+from vesalius.diagrams.drawing.regions import clash
+from vesalius.diagrams.drawing.scene import Scene, Slab, Wire
 from vesalius.diagrams.drawing.sketch import sketch
 
 VIEWS = [
@@ -110,3 +111,13 @@ def test_an_option_that_none_has_is_refused() -> None:
             vs.draw(attention, **options)
     with pytest.raises(vs.FormatError, match="ends in none of"):
         vs.draw(attention, "picture.bmp")
+
+
+def test_regions_clash_when_they_overlap_and_do_not_nest() -> None:
+    outer = [Slab(0, 100, 0, 50, 0, 50)]
+    assert not clash(outer, [Slab(20, 80, 10, 40, 10, 40)])
+    assert not clash(outer, [Slab(20, 180, 60, 90, 60, 90)])
+    assert clash(outer, [Slab(20, 80, 40, 70, 40, 70)])
+    assert clash(outer, [Slab(20, 180, 10, 40, 10, 40)])
+    # From below the other region to inside it: apart at one end, inside at the other.
+    assert clash(outer, [Slab(20, 80, 60, 90, 10, 40)])

@@ -1,6 +1,7 @@
 """The SVG: the same bytes everywhere, real text, nothing injected, small."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -109,6 +110,16 @@ def test_hostile_names_are_shown_and_inject_nothing(name: str) -> None:
         shown = "".join("".join(e.itertext()) for e in root.iter(f"{NS}text"))
         for word in re.findall(r"\w{3,29}", name):
             assert word in shown.replace("…", "") or len(name) > 29
+
+
+def test_nothing_in_the_data_of_a_page_is_markup() -> None:
+    with vs.Builder("</script><!--<script>") as builder:
+        x = builder.input("<b> & 'c'", "n")
+        page = builder.diagram(**{"</script>": vs.exp(x)}).html()
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert not set("<>&") & set(data[1])
+    assert json.loads(data[1])["scenes"][0]["name"] == "</script><!--<script>"
+    assert page.count("<script") == 2
 
 
 def test_a_size_that_people_can_mail() -> None:

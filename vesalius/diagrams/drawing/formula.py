@@ -157,7 +157,7 @@ def _product(operands: Sequence[Words]) -> Words:
 
 _PLAIN: dict[str, Callable[[Words], Words]] = {
     "reciprocal": lambda x: (f"1/{_in(x, _TIGHT)}", _PRODUCT),
-    "sqrt": lambda x: (f"√{_in(x, _TIGHT)}", _TIGHT),
+    "sqrt": lambda x: (f"√{x[0]}" if x[0].isalnum() else f"√({x[0]})", _TIGHT),
     "negate": lambda x: (f"−{_in(x, _PRODUCT)}", _SUM),
     "abs": lambda x: (f"|{x[0]}|", _TIGHT),
     "floor": lambda x: (f"⌊{x[0]}⌋", _TIGHT),

@@ -1,0 +1,158 @@
+"""What is folded into a glyph: it says exactly what its nodes compute."""
+
+import math
+import random
+import re
+
+import pytest
+import torch
+from drawing_samples import norm
+
+import vesalius as vs
+from vesalius.diagrams.drawing.sketch import Glyph, sketch
+from vesalius.diagrams.drawing.text import plain
+
+
+def glyphs(diagram: vs.Diagram, **options) -> list[Glyph]:
+    """The glyphs that compute something, in order."""
+    ends = ("input", "output")
+    return [g for g in sketch(diagram, **options).glyphs if g.look not in ends]
+
+
+def labels(diagram: vs.Diagram) -> list[str]:
+    return [plain(glyph.label) for glyph in glyphs(diagram)]
+
+
+KNOWN = {
+    "sqrt": lambda x: x**0.5,
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "tanh": math.tanh,
+}
+
+
+def value(label: str, x: float) -> float:
+    """What the function that a label stands for makes of x, as a reader takes it."""
+    words = label.replace("−", "-").replace("·", "*").replace("²", "**2").replace("×", "*")
+    words = re.sub(r"√(\w+)", r"√(\1)", words)
+    if words in ("√", "-", "elu", "tanh"):
+        words += "(x)"
+    elif words[0] in "+-*" and "x" not in words:  # a sum or a product with a number
+        words = f"x {words}"
+    elif "x" not in words:  # a scaling, such as `1/√c`
+        words = f"({words})*x"
+    return eval(words.replace("√", "sqrt"), KNOWN, {"x": x})  # labels of this file alone
+
+
+STEPS = {
+    "add": lambda x, c: x + c,
+    "scale": lambda x, c: x * c,
+    "divide": lambda x, c: x / c,
+    "reciprocal": lambda x, c: 1 / x,
+    "root": lambda x, c: vs.sqrt(x),
+    "square": lambda x, c: x * x,
+    "elu": lambda x, c: vs.elu(x),
+    "tanh": lambda x, c: vs.tanh(x),
+    "take from": lambda x, c: c - vs.tanh(x),
+}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_chain_of_arithmetic_reads_as_what_it_computes(seed: int) -> None:
+    chance = random.Random(seed)
+    with vs.Builder("chain") as builder:
+        x = builder.input("x", "")
+        y = x
+        for _ in range(chance.randint(1, 6)):
+            y = STEPS[chance.choice([*STEPS])](y, chance.randint(2, 9))
+        diagram = builder.diagram(y)
+    found = glyphs(diagram)
+    result = 0.7
+    for glyph in found:
+        result = value(plain(glyph.label), result)
+    assert result == pytest.approx(vs.to_torch(diagram)(torch.tensor(0.7)).item(), rel=1e-4)
+    assert set().union(*(g.covers for g in found)) == set(range(1, len(diagram.nodes)))
+
+
+def test_a_norm_reads_as_on_paper() -> None:
+    assert labels(norm) == ["mean_d", "−", "x²", "mean_d", "1/√(x + 10⁻⁵)", "×", "gain"]
+
+
+def test_a_sum_is_a_mean_only_over_its_own_length() -> None:
+    @vs.diagram
+    def half(x: "n d", y: "n d", z: "n d") -> {"a": "n", "b": "n", "c": "n"}:
+        d, n = vs.size("d"), vs.size("n")
+        total = vs.sum(z, "d")
+        return {"a": vs.sum(x, "d") / d, "b": vs.sum(y, "d") / n, "c": total / d + total}
+
+    assert sorted(labels(half)) == ["+", "1/d", "1/n", "mean_d", "Σ_d", "Σ_d"]
+
+
+def test_what_is_taken_away_comes_second() -> None:
+    @vs.diagram
+    def minus(x: "n", y: "n") -> {"a": "n", "b": "n"}:
+        return {"a": y - vs.exp(x), "b": vs.exp(y) - x}
+
+    drawn = sketch(minus)
+    for glyph in drawn.glyphs:
+        if plain(glyph.label) == "−":
+            sources = [drawn.glyphs[drawn.strings[p.string].source[0]] for p in glyph.ins]
+            assert [plain(s.label) for s in sources] in (["y", "exp"], ["exp", "x"])
+            assert not glyph.free
+    assert labels(minus).count("−") == 2
+
+
+def test_a_negation_that_others_read_stays_a_box() -> None:
+    @vs.diagram
+    def shared(x: "n", y: "n") -> {"a": "n", "b": "n"}:
+        z = -x
+        return {"a": y + z, "b": vs.exp(z)}
+
+    assert labels(shared) == ["−", "+", "exp"]
+
+
+def test_axes_are_one_axis_through_what_is_folded() -> None:
+    """In x − mean(x) both strings, and what comes out, have the same axes."""
+    drawn = sketch(norm)
+    for glyph in drawn.glyphs:
+        if plain(glyph.label) == "−":
+            positive, _ = glyph.ins
+            assert set(positive.classes) == set(glyph.outs[0].classes)
+            assert set(positive.names) == {"n", "d"}
+
+
+def test_the_scores_of_masked_attention_stay_level() -> None:
+    """The mask comes from the side; scaling, mask and softmax are on one line."""
+    scene = vs.anatomy["multihead"](causal=True).draw().scene
+    kept = {}
+    for shape in scene.shapes:
+        name = "".join(run.text for text in shape.texts for run in text.label)
+        kept[name] = (shape.box[1] + shape.box[3]) / 2
+    assert kept["1/√c"] == kept["softmaxm"]
+
+
+def test_no_string_has_a_bend_too_small_to_be_meant() -> None:
+    for mechanism in vs.anatomy.CATALOGUE:
+        diagram = mechanism()
+        for wire in diagram.draw().scene.wires:
+            here = (0.0, 0.0)
+            for command, numbers in wire.path:
+                if command == "C":
+                    high, wide = abs(numbers[5] - here[1]), abs(numbers[4] - here[0])
+                    assert high >= 3.0, (diagram.name, wire.key)
+                    assert wide >= 20.0
+                    assert high <= 4 * wide, (diagram.name, wire.key)
+                here = numbers[-2:] if numbers else here
+
+
+def test_a_tangled_axis_has_no_region() -> None:
+    """Inside the step of causal linear attention the axis e crosses everything: it has strings."""
+    diagram = vs.anatomy["linear"](causal=True)
+    (frame,) = [s for s in diagram.draw(depth=1).scene.shapes if s.inner is not None]
+    assert frame.inner.regions == []
+    assert any(wire.sleeve for wire in frame.inner.wires)
+
+
+def test_a_circle_is_met_where_the_string_arrives() -> None:
+    """Bahdanau's sum: three strings bend, and the one from `u` goes level into the circle."""
+    scene = vs.anatomy["bahdanau"]().draw().scene
+    assert sum(piece[0] == "C" for wire in scene.wires for piece in wire.path) == 3
