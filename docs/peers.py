@@ -1,10 +1,12 @@
 """Draw residual attention with other libraries: `.peers/bin/python docs/peers.py` (`make peers`).
 
 Each draws the same block by its own public call and default style, into docs/pictures/peers-*.svg.
+Chyp draws in its editor's scene, which needs `.peers/bin/pip install PySide6-Essentials cvxpy`.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import matplotlib
@@ -30,6 +32,42 @@ def discopy() -> None:
         diagram = diagram >> one @ x @ x
     diagram = diagram >> box("AV", 2) @ x >> box("W_o") @ x >> box("+", 2)
     diagram.draw(path=str(HERE / "peers-discopy.svg"), show=False)
+
+
+def chyp() -> None:
+    """A term in its language, laid out by its convex program, in the scene that its editor shows."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from chyp.graph import gen, identity
+    from chyp.gui.graphscene import GraphScene
+    from chyp.layout import convex_layout
+    from PySide6.QtCore import QMarginsF, QRectF, QSize
+    from PySide6.QtGui import QPainter
+    from PySide6.QtSvg import QSvgGenerator
+    from PySide6.QtWidgets import QApplication
+
+    wire = identity()
+    graph = gen("copy", 1, 4) >> gen("W_q", 1, 1) * gen("W_k", 1, 1) * gen("W_v", 1, 1) * wire
+    for box in (gen("QK", 2, 1), gen("1/√c", 1, 1), gen("softmax", 1, 1)):
+        graph = graph >> box * wire * wire
+    graph = graph >> gen("AV", 2, 1) * wire >> gen("W_o", 1, 1) * wire >> gen("+", 2, 1)
+    convex_layout(graph)
+    application = QApplication.instance() or QApplication([])
+    scene = GraphScene()
+    scene.set_graph(graph)
+    shown = [item for item in scene.items() if item.isVisible()]
+    around = QRectF()
+    for item in shown:
+        around = around.united(item.sceneBoundingRect())
+    around = around.marginsAdded(QMarginsF(10, 10, 10, 10))
+    file = HERE / "peers-chyp.svg"
+    paper = QSvgGenerator()
+    paper.setFileName(str(file))
+    paper.setSize(QSize(int(around.width()), int(around.height())))
+    paper.setViewBox(QRectF(0, 0, around.width(), around.height()))
+    painter = QPainter(paper)
+    scene.render(painter, QRectF(0, 0, around.width(), around.height()), around)
+    painter.end()
+    del application
 
 
 def pyzx() -> None:
@@ -62,4 +100,5 @@ def pyzx() -> None:
 
 if __name__ == "__main__":
     discopy()
+    chyp()
     pyzx()

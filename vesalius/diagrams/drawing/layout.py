@@ -466,14 +466,14 @@ class Layout:
     def axes_label(self, s: int) -> Label:
         """The axes beside a string; those that follow strings are set apart."""
         string = self.sketch.strings[s]
+        label = axes_label(self.sketch, s)
+        if not label or self.sleeves.isdisjoint(string.classes):
+            return label
         follows = {
             shortened(name, 12)
             for name, c in zip(string.names, string.classes, strict=True)
             if c in self.sleeves
         }
-        label = axes_label(self.sketch, s)
-        if not label or not follows:
-            return label
         runs: list[Run] = []
         for word in label[0].text.split(" "):
             gap = " " if runs else ""

@@ -19,6 +19,7 @@ LARGE = 4000  # items; beyond, only Graphviz is asked
 SMALL = 600  # items; up to here a block pushes others out of its way
 PUSHED = 6  # times that it may meet others
 MOST = 400  # items that a block may hold
+HEAVY = 120  # items; a larger block pushes nobody
 
 
 def straighten(
@@ -55,7 +56,14 @@ class _Straightener:
         for e, edge in enumerate(graph.edges):
             self.touching[edge.a].append(e)
             self.touching[edge.b].append(e)
+        self.ends = [(edge.a, edge.b) for edge in graph.edges]
         self.bends = [self.bend(edge) for edge in graph.edges]
+        # Of its ends, how many are strings on their way: these stay level, short ones bend.
+        way = [(graph.items[a].glyph < 0) + (graph.items[b].glyph < 0) for a, b in self.ends]
+        self.long = [count > 0 for count in way]
+        self.weights = [1.0 + count for count in way]
+        self.prices = [self.price(e, bend) for e, bend in enumerate(self.bends)]
+        self.blocks: tuple[dict[int, frozenset[int] | None], ...] = ({}, {})  # until a shift
 
     def round(self) -> bool:
         """Shift what can be shifted with gain, once for each bend; whether anything was."""
@@ -79,8 +87,11 @@ class _Straightener:
             return False
         for k in block:
             self.place[k] += shift
+        for known in self.blocks:
+            known.clear()
         for f in {f for k in block for f in self.touching[k]}:
             self.bends[f] = self.bend(self.graph.edges[f])
+            self.prices[f] = self.price(f, self.bends[f])
         return True
 
     def bend(self, edge: Edge) -> float:
@@ -91,36 +102,35 @@ class _Straightener:
 
     def pushed(self, start: int, without: int, shift: float, long: bool) -> set[int] | None:
         """The block of an item with all that it pushes; None when it pushes itself, or too much."""
-        block = self.block(start, without, long)
-        edge = self.graph.edges[without]
+        found = self.block(start, long)
+        block = None if found is None else set(found)
+        a, b = self.ends[without]
         for _ in range(PUSHED if self.small else 1):
-            if block is None or (edge.a in block and edge.b in block):
+            if block is None or (a in block and b in block):
                 return None
             way = self.in_the_way(block, shift)
             if not way:
                 return block
             for k in way:
-                more = self.block(k, without, long)
-                if more is None:
+                more = self.block(k, long)
+                if more is None or len(block) > HEAVY:
                     return None
                 block |= more
         return None
 
-    def block(self, start: int, without: int, long: bool) -> set[int] | None:
-        """What straight strings (or only the long ones) tie to an item."""
-        found, stack = {start}, [start]
-        while stack:
-            for e in self.touching[stack.pop()]:
-                if e == without or self.bends[e]:
-                    continue
-                ends = (self.graph.edges[e].a, self.graph.edges[e].b)
-                if long and all(self.graph.items[k].glyph >= 0 for k in ends):
-                    continue
-                stack += [k for k in ends if k not in found]
-                found.update(ends)
-            if len(found) > MOST:
-                return None
-        return found
+    def block(self, start: int, long: bool) -> frozenset[int] | None:
+        """What straight strings (or only the long ones) tie to an item; None when too much."""
+        known = self.blocks[long]
+        if start not in known:
+            found, stack = {start}, [start]
+            while stack and len(found) <= MOST:
+                for e in self.touching[stack.pop()]:
+                    if not self.bends[e] and (not long or self.long[e]):
+                        new = {*self.ends[e]} - found
+                        found |= new
+                        stack += new
+            known.update(dict.fromkeys(found, frozenset(found) if len(found) <= MOST else None))
+        return known[start]
 
     def in_the_way(self, block: set[int], shift: float) -> list[int]:
         """The neighbours that a block would come too near to when it is shifted."""
@@ -145,11 +155,11 @@ class _Straightener:
         gain = 0.0
         for k in block:
             for e in self.touching[k]:
-                edge = self.graph.edges[e]
-                if (edge.a in block) == (edge.b in block):
+                a, b = self.ends[e]
+                if (a in block) == (b in block):
                     continue
-                then = self.bends[e] - shift if edge.a in block else self.bends[e] + shift
-                gain += self.price(edge, self.bends[e]) - self.price(edge, then)
+                then = self.bends[e] - shift if a in block else self.bends[e] + shift
+                gain += self.prices[e] - self.price(e, then)
         return gain - GROWTH * self.growth(block, shift) if gain > 0 and self.small else gain
 
     def growth(self, block: set[int], shift: float) -> float:
@@ -163,12 +173,8 @@ class _Straightener:
         at = self.place[k] + shift
         return at + item.lo - before, at + item.hi + after
 
-    def price(self, edge: Edge, bend: float) -> float:
-        if not bend:
-            return 0.0
-        a, b = self.graph.items[edge.a], self.graph.items[edge.b]
-        weight = 1.0 + (a.glyph < 0) + (b.glyph < 0)  # long strings stay level, short ones bend
-        return weight * (BEND + min(abs(bend), 200.0))
+    def price(self, e: int, bend: float) -> float:
+        return self.weights[e] * (BEND + min(abs(bend), 200.0)) if bend else 0.0
 
 
 def _span(extents: Sequence[tuple[float, float]]) -> float:
