@@ -35,7 +35,7 @@ def discopy() -> None:
 
 
 def chyp() -> None:
-    """A term in its language, laid out by its convex program, in the scene that its editor shows."""
+    """A term, laid out by its convex program, in the scene that its editor shows."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from chyp.graph import gen, identity
     from chyp.gui.graphscene import GraphScene
