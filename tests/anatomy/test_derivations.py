@@ -12,6 +12,13 @@ from vesalius.rewrite.derivation import Derivation
 
 # Where each derivation starts and ends, with its grade and the step that decides it.
 WANTED = {
+    "multihead-to-multiquery": ("reduces", "share_over_heads"),
+    "multihead-to-grouped-query": ("reduces", "share_over_heads"),
+    "softmax-to-efficient": ("variant", "softmax_to_softmaxes_of_its_factors"),
+    "softmax-to-spherical": ("variant", "softmax_to_unit_rows"),
+    "aft-to-simple": ("reduces", "positions_left_out"),
+    "mixing-to-fnet": ("reduces", "learned_mixing_to_spectra"),
+    "linformer-to-softmax": ("reduces", "summaries_to_tokens"),
     "aft-to-factored": ("equal", ""),
     "mla-to-absorbed": ("equal", ""),
     "softmax-to-linear": ("variant", "scaled_exponential_to_elu_kernel"),
@@ -84,6 +91,44 @@ def test_factored_attention_has_no_array_of_pairs_and_channels() -> None:
     found = DERIVATIONS["aft-to-factored"]
     assert any({"n", "m", "e"} <= set(wire) for wire in found.start.hints)
     assert all(len(wire) < 3 for wire in found.end.hints)
+
+
+# -- elsewhere, by code that others wrote ---------------------------------------------------------
+
+
+def test_multi_query_attention_is_torchs() -> None:
+    end = DERIVATIONS["multihead-to-multiquery"].end
+    sizes = {"n": 5, "d": 6, "h": 4, "c": 3, "e": 3}
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 6, generator=generator, dtype=torch.float64)
+    own = {
+        name: torch.randn(
+            [s.at(sizes) for s in type_.axes.values()], generator=generator, dtype=torch.float64
+        )
+        for name, type_ in end.parameters.items()
+    }
+    q = torch.einsum("nd,dhc->hnc", x, own["wq"])
+    shared = [name for name in own if name.startswith("shared")]
+    k, v = (x @ own[name] for name in shared)
+    theirs = torch.nn.functional.scaled_dot_product_attention(
+        q[None], k[None, None], v[None, None], enable_gqa=True
+    )[0]
+    wanted = torch.einsum("hne,hed->nd", theirs, own["wo"])
+    torch.testing.assert_close(end.evaluate(x, parameters=own), wanted)
+
+
+def test_fnet_is_the_real_part_of_a_transform() -> None:
+    end = DERIVATIONS["mixing-to-fnet"].end
+    x = torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close(end.evaluate(x), torch.fft.fft2(x).real)
+
+
+def test_at_full_rank_summaries_are_tokens() -> None:
+    end = DERIVATIONS["linformer-to-softmax"].end
+    assert not end.parameters
+    q, k, v = (torch.randn(n, 4, dtype=torch.float64) for n in (3, 5, 5))
+    wanted = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    torch.testing.assert_close(end.evaluate(q, k, v), wanted)
 
 
 # -- Bahdanau to Vaswani ------------------------------------------------------------------------

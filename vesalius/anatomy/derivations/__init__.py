@@ -10,7 +10,15 @@ has not been followed.
 """
 
 # Importing a file of derivations enters them.
-from vesalius.anatomy.derivations import attention_free, latent, linear, vaswani  # noqa: F401
+from vesalius.anatomy.derivations import (  # noqa: F401
+    attention_free,
+    heads,
+    latent,
+    linear,
+    mixers,
+    normalisers,
+    vaswani,
+)
 from vesalius.anatomy.derivations.registry import (
     DERIVATIONS,
     Entry,

@@ -265,3 +265,21 @@ def learned_mixing_to_spectra(x: "n d") -> "i:n j:d":
 @worked(learned_mixing_to_spectra)
 def mixing_of_tokens_and_channels(x: "t e") -> "i:t j:e":
     return vs.contract(x, vs.parameter("mixing", "t e i:t j:e"), over="t e")
+
+
+def _every_token(p: State, sizes: Sizes) -> State:
+    from torch import eye
+
+    return {"w": eye(sizes["m"], dtype=p["k"].dtype)}
+
+
+@rule("reduces", witness=Witness(to_left=_every_token))
+def summaries_to_tokens(k: "m") -> "s:m":
+    """Σ_m k·W → k: as many learned summaries as tokens may be the tokens (arXiv 2006.04768)"""
+    w = vs.parameter("w", "m s:m")
+    return vs.contract(k, w, over="m"), vs.like(k.rename(m="s"), vs.sum(w, "m s"))
+
+
+@worked(summaries_to_tokens)
+def summaries_of_keys(k: "m c") -> "s:m c":
+    return vs.contract(k, vs.parameter("over_keys", "m s:m"), over="m")
