@@ -11,7 +11,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.apply import apply
 from vesalius.rewrite.check import check
 from vesalius.rewrite.match import matches
-from vesalius.rewrite.rules import EXAMPLES, FAMILIES, RULES
+from vesalius.rewrite.rules import EXAMPLES, FAMILIES, RULES, SCHEMAS
 
 NAMES = sorted(RULES)
 PLACES = 3
