@@ -7,9 +7,12 @@
     def test_round_trip(diagram):
         assert vs.Diagram.from_json(diagram.to_json()) == diagram
 
+`assert_rule(rule)` checks a rule of your own as the library's are checked.
+
 Needs `hypothesis`. Everything shrinks: towards fewer boxes, fewer axes, smaller sizes.
 """
 
+from vesalius.rewrite.check import assert_rule
 from vesalius.testing.programs import Program, Step, Use
 from vesalius.testing.strategies import KINDS, diagrams, programs
 from vesalius.testing.types import array_types, sizes, tubes
@@ -24,6 +27,7 @@ __all__ = [
     "alpha_variant",
     "alpha_variants",
     "array_types",
+    "assert_rule",
     "diagrams",
     "inputs_for",
     "parameters_for",
