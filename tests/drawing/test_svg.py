@@ -122,6 +122,14 @@ def test_nothing_in_the_data_of_a_page_is_markup() -> None:
     assert page.count("<script") == 2
 
 
+def test_the_page_gives_formulas_in_the_names_of_the_box() -> None:
+    data = re.search(r'id="data">(.*?)</script>', causal.html(), re.DOTALL)
+    (scene,) = json.loads(data[1])["scenes"]
+    found = {shape["formula"] for shape in scene["shapes"] if "formula" in shape}
+    assert {"y = Σ_d x₁·x₂", "y = Σ_c x₁·x₂", "y = Σ_{h e} x₁·x₂"} <= found
+    assert "y = exp(x) / Σ_m exp(x)" in found
+
+
 def test_a_size_that_people_can_mail() -> None:
     for diagram in (block, causal, encoder, attention):
         body = re.sub(r"<style>.*?</style>", "", diagram.svg(), flags=re.DOTALL)

@@ -6,10 +6,12 @@ one. Nothing is computed here: the text is only written down.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.listing import local_names
 from vesalius.diagrams.sizes import Size
 
 MOST = 24  # characters; a longer expression is drawn box by box
@@ -26,6 +28,7 @@ _INFIX = {
     "remainder": ("mod", _PRODUCT),
     "floor_divide": ("÷", _PRODUCT),
 }
+LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 Words = tuple[str, int]
 
@@ -71,6 +74,24 @@ def expression(diagram: Diagram, wire: int, names: Sequence[str]) -> str | None:
     """The text of a closed wire whose axes have these names; None when it grows too long."""
     found = _words(diagram, wire, tuple(names), 40)
     return found[0] if found is not None and len(found[0]) <= MOST else None
+
+
+def formula(diagram: Diagram, node: Node) -> str:
+    """What a node computes, in the names of its own axes and with as many operands as it has."""
+    kind = node.box.kind
+    operands = ["x" + str(p + 1).translate(LOWERED) for p in range(len(node.src))]
+    if len(operands) == 1:
+        operands = ["x"]
+    if kind.name == "pointwise":
+        return f"y = {node.box['function'].name}({', '.join(operands)})"
+    names = local_names(diagram, node)
+    bound = [names[a].rstrip("'") for a in node.box.bound]
+    over = f"_{bound[0]} " if len(bound) == 1 else f"_{{{' '.join(bound)}}} "
+    if kind.name == "contract":
+        return f"y = {f'Σ{over}' if bound else ''}{'·'.join(operands)}"
+    if kind.name == "add":
+        return f"y = {' + '.join(operands)}"
+    return re.sub(r"_[a-z] ", over, kind.formula) if bound else kind.formula
 
 
 def step(diagram: Diagram, k: int, ports: Sequence[int], inner: Words | None) -> Words | None:

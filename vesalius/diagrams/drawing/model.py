@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from vesalius.diagrams.cost import FLOPS_PER_OPERATION
-from vesalius.diagrams.drawing.formula import size_text
+from vesalius.diagrams.drawing.formula import formula, size_text
 from vesalius.diagrams.drawing.layout import lay_out
 from vesalius.diagrams.drawing.measure import Frame, frame_of
 from vesalius.diagrams.drawing.scene import Scene, Shape, Text, Wire
@@ -96,10 +96,7 @@ def _shape(shape: Shape, diagram: Diagram) -> dict[str, Any]:
     }
     if shape.node >= 0:
         node = diagram.nodes[shape.node]
-        model["formula"] = shape.formula or node.box.kind.formula
-        if not shape.formula and node.box.kind.name == "pointwise":
-            function = node.box["function"].name
-            model["formula"] = f"{function}({', '.join('xyz'[: len(node.src)])})"
+        model["formula"] = shape.formula or formula(diagram, node)
         flops = ZERO
         try:
             for k in sorted(shape.covers):

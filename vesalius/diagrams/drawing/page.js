@@ -511,6 +511,7 @@ for (const [name, start] of Object.entries(state.sizes)) {
 }
 at("sizes").onsubmit = event => event.preventDefault();
 for (const id of ["back", "next", "film"]) at(id).hidden = !film;
+at("open").hidden = !data.scenes.some(scene => scene.shapes.some(shape => shape.body !== undefined));
 state.dark = data.theme === "dark" || matchMedia("(prefers-color-scheme: dark)").matches;
 theme();
 openTo(data.depth);
