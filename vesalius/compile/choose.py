@@ -129,7 +129,8 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     functions that a person wrote. A diagram without kernels stays as it is.
     """
     whole = normalise(diagram.unfold())
-    target = replace(target or Target(), model=_lengths_of_parameters(whole))
+    model, channels = _lengths_of_parameters(whole), _lengths_of_channels(diagram)
+    target = replace(target or Target(), model=model, channels=channels)
     opened = choose(whole, target)
     if not opened.choices.kernels:
         return Chosen(diagram, opened.choices)
@@ -147,6 +148,17 @@ def _lengths_of_parameters(diagram: Diagram) -> frozenset[str]:
         for size in type_.axes.values()
         for name in size.variables
     )
+
+
+def _lengths_of_channels(diagram: Diagram) -> frozenset[str]:
+    """The size variables that stand last in all inputs that have them."""
+    last: set[str] = set()
+    others: set[str] = set()
+    for port in diagram.inputs:
+        sizes = list(diagram.port_type(port).axes.values())
+        last.update(v for size in sizes[-1:] for v in size.variables)
+        others.update(v for size in sizes[:-1] for v in size.variables)
+    return frozenset(last - others)
 
 
 class _Closed:

@@ -8,7 +8,7 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Collection, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from vesalius.compile.emit import lowered, source
 from vesalius.compile.explain import Explanation
 from vesalius.compile.kernels import Target
 from vesalius.compile.scope import MODULE_NAMES, Scope
+from vesalius.compile.taps import tapped
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
@@ -47,15 +48,47 @@ class DiagramModule(nn.Module):
         """Which kernel serves which part, and for every other one why it does not."""
         return self._choices
 
+    def tap(self, *names: str) -> DiagramModule:
+        """A module that returns the wires of these names, too, behind the outputs.
+
+        It shares the parameters of this one. Names are those that a text without kernels has:
+        `weights` and `scores` of an attention; a second one is called `weights_2`. Where a wire is
+        asked for that a kernel never makes, that part runs without the kernel; all others keep
+        theirs. Raises `StructureError` for an unknown name, with those that there are.
+
+        >>> import vesalius as vs
+        >>> @vs.diagram
+        ... def attention(q: "n c", k: "m c", v: "m e") -> "n e":
+        ...     return vs.contract(vs.softmax(vs.contract(q, k, over="c"), "m"), v, over="m")
+        >>> out, weights = to_torch(attention).tap("weights")(*torch.ones(3, 2, 4))
+        >>> weights.shape
+        torch.Size([2, 2])
+        """
+        known: dict[tuple[str, ...], DiagramModule] = self.__dict__.setdefault("_taps", {})
+        if names not in known:
+            known[names] = _blank(tapped(self.diagram, names), self.sizes, self.target)
+        made = known[names]
+        for path, tensor in (*self.named_parameters(), *self.named_buffers()):
+            owner, _, leaf = path.rpartition(".")
+            part = made.get_submodule(owner)
+            if leaf in part._parameters:
+                part._parameters[leaf] = tensor  # type: ignore[assignment]
+            elif leaf in part._buffers:
+                part._buffers[leaf] = tensor
+        return made
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         """A pickle holds the diagram and the state; the text is written again when it is read."""
-        return _blank, (self.diagram, self.sizes, self.target), self.__dict__.copy()
+        return _blank, (self.diagram, self.sizes, self.target), self._kept()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DiagramModule:
         made = type(self).__new__(type(self))
         memo[id(self)] = made
-        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        made.__dict__.update(copy.deepcopy(self._kept(), memo))
         return made
+
+    def _kept(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_taps"}
 
 
 def to_torch(
@@ -242,7 +275,6 @@ def _run(text: str, name: str) -> dict[str, Any]:
 def _checked(forward: Callable[..., Any], draws: bool) -> Callable[..., Any]:
     """`forward`, which looks at its inputs first; its signature is that of the text."""
 
-    @functools.wraps(forward)
     def checked(self: DiagramModule, *inputs: Any, **named: Any) -> Any:
         options = {"generator": named.pop("generator", None)} if draws else {}
         interface = self._interface
@@ -252,7 +284,10 @@ def _checked(forward: Callable[..., Any], draws: bool) -> Callable[..., Any]:
         interface.check(given, _first_tensor(self))
         return forward(self, *interface.widened(given), **options)
 
-    return checked
+    # torch.compile counts recompilations by code: each module has its own.
+    code = checked.__code__.replace()
+    own = FunctionType(code, globals(), forward.__name__, None, checked.__closure__)
+    return functools.update_wrapper(own, forward)
 
 
 def _first_tensor(module: nn.Module) -> torch.Tensor | None:

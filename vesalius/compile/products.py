@@ -142,16 +142,9 @@ def _product(here: Here, tensors: Sequence[Operand], out: Order) -> Operand:
     if all(t.dtype == "int" for t in tensors):
         return _summed_integers(here, tensors, order)
     if len(tensors) > 2:
-        if not any(_fixed(here, a) for a in here.box.bound):
-            return Operand(_einsum(here, tensors, order), order, "float")  # torch finds the order
         return _in_steps(here, tensors, order)
     term = _matmul(tensors[0], tensors[1], here.box.bound, order) or _einsum(here, tensors, order)
     return Operand(term, order, "float")
-
-
-def _fixed(here: Here, axis: int) -> bool:
-    """Whether the length of an axis is known before a call."""
-    return here.site.sizes[axis].variables <= here.scope.program.sizes.keys()
 
 
 def _dims(axes: Order, bound: Sequence[int]) -> str:

@@ -546,7 +546,8 @@ def dim(order: Sequence[int], axis: int) -> int:
 def _module_names() -> frozenset[str]:
     from torch import nn
 
-    return frozenset(dir(nn.Module())) | {"diagram", "source", "sizes"}
+    own = {"diagram", "chosen", "source", "sizes", "target", "explain", "tap"}
+    return frozenset(dir(nn.Module())) | own
 
 
 MODULE_NAMES = _module_names()

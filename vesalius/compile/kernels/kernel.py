@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vesalius.compile.scope import Here
     from vesalius.compile.text import Term
 
+CHANNELS = 64
 NOMINAL = 1024  # the length of an axis of unknown size, when costs are compared
 
 
@@ -45,7 +46,8 @@ class Target:
 
     `prefer` names kernels that are taken wherever they can stand, `forbid` those that are not
     taken anywhere. `model` names the size variables of parameters: lengths that do not grow with
-    the input. Raises `FormatError` for the name of no kernel.
+    the input. `channels` names those that are taken to be short where nobody says how long they
+    are: the sizes that stand last in all inputs. Raises `FormatError` for the name of no kernel.
     """
 
     device: str = "cpu"
@@ -54,6 +56,7 @@ class Target:
     prefer: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     model: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         from vesalius.compile.kernels import load
@@ -70,7 +73,8 @@ class Target:
 
     def integer(self, size: Size) -> int:
         """A size as a number, also one that is no length."""
-        known = {v: self.sizes.get(v, NOMINAL) for v in size.variables}
+        usual = {v: CHANNELS if v in self.channels else NOMINAL for v in size.variables}
+        known = {v: self.sizes.get(v, length) for v, length in usual.items()}
         try:
             return size.at(known)
         except SizeError:  # an exact quotient of made-up lengths

@@ -1,16 +1,16 @@
 """The order of products: which two of many factors are multiplied first.
 
 (Σ_c q·k)·v and q·(Σ_m k·v) are one function; the first makes an array of queries × keys, the second
-one of channels × channels. What is nested is read as one product of all factors. Where sizes are
-known the cheapest order is written; where they are not, PyTorch finds it when it sees the sizes.
-Linear attention is what this finds once there is no exponential between its two products.
+one of channels × channels. What is nested is read as one product of all factors, and written in the
+cheapest order at the lengths that are known; where none is, channels are taken to be fewer than
+positions. Linear attention is what this finds once no exponential is between its two products.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
+from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.terms import Opened
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Label, Use
@@ -30,20 +30,24 @@ def find(place: Place) -> Found | str:
         return ""  # what is large is there in any order
     sizes = {x: place.target.length(size) for x, size in place.sizes(factors).items()}
     path, best = _path(factors, list(place.use[1]), sizes)
-    open_ = [x for x in over if not _known(place, factors, x)]
-    right = place.right(use for use in factors if not place.is_number(use))
-    uses = [right.copied(use) for use in factors]
-    if len(open_) == len(over):
-        note = "one product, in the order that is cheapest at the sizes of a call"
-        return right.found(right.contract(uses, over), note, seconds=0.25)
     if best > GAIN * written:
         return ""
+    right = place.right(use for use in factors if not place.is_number(use))
+    uses = [right.copied(use) for use in factors]
     for step in path:
         taken = [uses.pop(k) for k in sorted(step, reverse=True)]
         needed = {x for _, labels in uses for x in labels} | set(place.use[1])
-        summed = dict.fromkeys(x for _, labels in taken for x in labels if x not in needed)
-        uses.append(right.contract(taken, list(summed)))
+        summed = [_summed(right, use, taken, needed) for use in taken]
+        left = dict.fromkeys(x for _, labels in summed for x in labels if x not in needed)
+        uses.append(right.contract(summed, list(left)))
     return right.found(uses[0], "products in a cheaper order", seconds=0.25)
+
+
+def _summed(right: Right, use: Use, taken: Sequence[Use], needed: set[Label]) -> Use:
+    """A factor summed over what no other factor has."""
+    others = {x for one in taken if one is not use for x in one[1]}
+    alone = [x for x in use[1] if x not in needed and x not in others]
+    return right.contract([use], alone) if alone and len(taken) > 1 else use
 
 
 def _wide(opened: Opened, factor: Use) -> bool:
@@ -60,13 +64,6 @@ def _wide(opened: Opened, factor: Use) -> bool:
         ):
             return True
     return False
-
-
-def _known(place: Place, factors: Sequence[Use], label: Label) -> bool:
-    """Whether the length of an axis does not hang on the sizes of a call."""
-    use = next(use for use in factors if label in use[1])
-    fixed = place.target.sizes.keys() | place.target.model
-    return place.size(use, label).variables <= fixed
 
 
 def _flat(place: Place, opened: Opened) -> tuple[list[Use], list[Label], float]:
@@ -127,14 +124,20 @@ def _cost(
     rest = [set(labels) for _, labels in factors]
     for step in path:
         taken = [rest.pop(k) for k in sorted(step, reverse=True)]
-        axes = set().union(*taken)
-        product = 1.0
-        for x in axes:
-            product *= sizes[x]
-        cost += product * max(len(taken) - 1, 1)
         needed = set(left).union(*rest)
+        shared = [x & (needed | set().union(*(y for y in taken if y is not x))) for x in taken]
+        axes = set().union(*shared)
+        cost += _size(axes, sizes) * max(len(taken) - 1, 1)
+        cost += sum(_size(x, sizes) for x, kept in zip(taken, shared, strict=True) if x != kept)
         rest.append(axes & needed)
     return cost
+
+
+def _size(axes: Iterable[Label], sizes: dict[Label, int]) -> float:
+    entries = 1.0
+    for x in axes:
+        entries *= sizes[x]
+    return entries
 
 
 ORDER = kernel(

@@ -1,0 +1,54 @@
+"""`module.tap("weights")`: further wires as outputs, by the names that a person would give them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vesalius.compile.names import base_names, fresh
+from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.names import fresh_name
+
+_UNSPOKEN = ("parameter", "constant", "random")
+
+
+def wires(diagram: Diagram) -> dict[str, int]:
+    """The wires of an opened diagram by name: `scores`, `weights`, `weights_2`, …"""
+    found: dict[str, int] = {}
+    for wire, name in enumerate(base_names(diagram, {})):
+        kind = diagram.nodes[diagram.owner[wire]].box.kind.name
+        if wire >= len(diagram.inputs) and kind not in _UNSPOKEN:
+            found[fresh(name, found)] = wire
+    return found
+
+
+def tapped(diagram: Diagram, names: Iterable[str]) -> Diagram:
+    """The diagram, opened, with further outputs behind its own: the wires of these names.
+
+    Raises `StructureError` for a name that no wire has.
+    """
+    opened = diagram.unfold()
+    known = wires(opened)
+    ports = list(opened.outputs)
+    for name in names:
+        if name not in known:
+            raise StructureError(
+                f"tap({name!r}): {diagram.name} has no wire of that name; it has {', '.join(known)}"
+            )
+        wire = known[name]
+        axes: list[str] = []
+        for hint in opened.hints[wire]:
+            axes.append(fresh_name(hint or "a", axes))
+        taken = [port.name for port in ports]
+        ports.append(Port(fresh_name(name, taken), wire, tuple(axes), tuple(range(len(axes)))))
+    return Diagram(
+        opened.name,
+        opened.nodes,
+        opened.types,
+        opened.hints,
+        opened.inputs,
+        tuple(ports),
+        opened.doc,
+        opened.symmetries,
+        opened.expanded,
+    )
