@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vesalius.compile.names import base_names, fresh
+from vesalius.compile.normalise import normalise
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
@@ -25,11 +26,14 @@ def wires(diagram: Diagram) -> dict[str, int]:
 def tapped(diagram: Diagram, names: Iterable[str]) -> Diagram:
     """The diagram, opened, with further outputs behind its own: the wires of these names.
 
-    Raises `StructureError` for a name that no wire has.
+    It is read in normal form, so that weights are there however a softmax was spelled. Raises
+    `StructureError` for a name that no wire has.
     """
-    opened = diagram.unfold()
+    opened = normalise(diagram.unfold())
     known = wires(opened)
     ports = list(opened.outputs)
+    named = dict.fromkeys(axis for port in opened.inputs for axis in port.axes)
+    written = {axis: k for k, axis in enumerate(named)}
     for name in names:
         if name not in known:
             raise StructureError(
@@ -39,8 +43,11 @@ def tapped(diagram: Diagram, names: Iterable[str]) -> Diagram:
         axes: list[str] = []
         for hint in opened.hints[wire]:
             axes.append(fresh_name(hint or "a", axes))
+        # Axes stand in the order in which the inputs name them.
+        slots = sorted(range(len(axes)), key=lambda s: written.get(axes[s], len(written)))
         taken = [port.name for port in ports]
-        ports.append(Port(fresh_name(name, taken), wire, tuple(axes), tuple(range(len(axes)))))
+        order = tuple([axes[slot] for slot in slots])
+        ports.append(Port(fresh_name(name, taken), wire, order, tuple(slots)))
     return Diagram(
         opened.name,
         opened.nodes,
