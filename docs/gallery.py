@@ -20,9 +20,9 @@ Every picture on this page is drawn by the code above it; `python docs/gallery.p
 Strings run from left to right, in the order of their ports. Beside a string stand its axes,
 where they change. A shaded region is a *tube*: everything in it is mapped over the axis that it is
 named after. Where two tubes would overlap without nesting, as those of queries and keys do, the
-larger one has a region and the other follows its strings. Dark boxes are learned, boxes with bars
-are diagrams of their own, a triangle is where something comes from: a parameter, a constant, a
-mask. A small stroke across a string calls an axis by another name.
+larger one has a region and the other follows its strings, with the axis in the same colour. Dark
+boxes are learned, boxes with bars are diagrams of their own, a triangle is where something comes
+from: a parameter, a constant, a mask. A small stroke across a string calls an axis by another name.
 
 ```python
 import vesalius as vs
@@ -120,7 +120,7 @@ ENTRIES = [
     (
         "Two sides of an equation",
         "pair",
-        "What differs is lit.",
+        "What goes is dashed, what comes is marked as with a broad pen.",
         """
         from vesalius.diagrams.drawing.strips import pair
 
@@ -133,6 +133,30 @@ ENTRIES = [
             return vs.contract(q, vs.contract(k, v, over="m"), over="c")
 
         picture = pair(scores_first, values_first, ["quadratic in n", "linear in n"]).svg()
+        """,
+    ),
+    (
+        "A strip",
+        "strip",
+        "As many pictures as there are; between them the rule, what it promises, and what changes.",
+        """
+        from vesalius.diagrams.drawing.strips import Change, strip
+
+        @vs.diagram
+        def unfolded(q: "n c", k: "m c", v: "m e") -> "n e":
+            weights = vs.exp(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c")))
+            return vs.contract(weights / vs.sum(weights, "m"), v, over="m")
+
+        @vs.diagram
+        def late(q: "n c", k: "m c", v: "m e") -> "n e":
+            weights = vs.exp(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c")))
+            return vs.contract(weights, v, over="m") / vs.sum(weights, "m")
+
+        steps = [
+            Change(rule="softmax unfolded", grade="equal", law="softmax(s) = exp(s) / Σ exp(s)"),
+            Change(rule="normalised late", grade="equal", law="Σ (w·x)·y = w·Σ x·y"),
+        ]
+        picture = strip([attention, unfolded, late], changes=steps, width=1000).svg()
         """,
     ),
 ]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from drawing_samples import OWN, attention, block, causal, encoder
+from drawing_samples import OWN, SHIPPED, attention, block, causal, encoder
 
 import vesalius as vs
 from vesalius.diagrams.drawing.strips import Change, strip
@@ -98,43 +98,56 @@ def rect(view, selector: str) -> dict:
 
 
 def test_the_width_table_is_right_to_three_percent(show) -> None:
-    """What a browser measures, against what the layout believed."""
-    scene = causal.draw(labels="all").scene
-    view = show(f"<!DOCTYPE html>{causal.svg(labels='all')}")
+    """What a browser measures, against what the layout believed, for all that ships."""
+    whole = "".join(diagram.svg(labels="all", legend=True) for diagram in [*OWN, *SHIPPED])
+    view = show(f"<!DOCTYPE html>{whole}")
     measured = view.evaluate(
         "[...document.querySelectorAll('svg text')].map(t => [t.textContent, "
         "parseFloat(getComputedStyle(t).fontSize), t.getComputedTextLength(), t.getBBox().width])"
     )
-    believed = {
-        ("".join(run.text for run in text.label), text.size): label_width(text.label, text.size)
-        for text in scene.texts()
-    }
-    assert len(measured) >= len(believed) > 15
+    believed = {}
+    for diagram in [*OWN, *SHIPPED]:
+        for text in diagram.draw(labels="all", legend=True).scene.texts():
+            words = "".join(run.text for run in text.label)
+            believed[words, text.size] = label_width(text.label, text.size)
+    assert len(measured) >= len(believed) > 50
     for text, size, advance, box in measured:
         assert advance == pytest.approx(believed[text, size], rel=0.03), text
-        # Chromium's box is made of whole pixels, and holds what leans out of an italic.
-        assert believed[text, size] * 0.97 <= box <= believed[text, size] * 1.03 + 2, text
+        # Chromium's box is whole pixels, with what leans out of an italic at either end.
+        assert believed[text, size] * 0.97 <= box <= believed[text, size] * 1.03 + 3, text
 
 
-@pytest.mark.parametrize("diagram", OWN, ids=lambda d: d.name)
-def test_no_text_overlaps_in_a_browser(show, diagram: vs.Diagram) -> None:
-    view = show(f"<!DOCTYPE html>{diagram.svg()}")
+@pytest.mark.parametrize("options", [{}, {"depth": 2, "direction": "down"}], ids=str)
+@pytest.mark.parametrize("diagram", [*OWN, *SHIPPED], ids=lambda d: d.name)
+def test_no_text_covers_text_or_a_box_in_a_browser(show, diagram: vs.Diagram, options) -> None:
+    view = show(f"<!DOCTYPE html>{diagram.svg(**options)}")
     found = view.evaluate(
         """() => {
-          const texts = [...document.querySelectorAll('svg text')]
-            .map(t => [t.textContent, t.getBBox()]);
+          // The box of a line of text is higher than its letters: a quarter of it is free.
+          const letters = t => {
+            const r = t.getBoundingClientRect();
+            return [r.left, r.top + r.height * .2, r.right, r.top + r.height * .85];
+          };
+          const over = (p, q) => Math.min(p[2], q[2]) - Math.max(p[0], q[0]) > 1
+            && Math.min(p[3], q[3]) - Math.max(p[1], q[1]) > 1;
+          const texts = [...document.querySelectorAll('svg text')].map(t => [t, letters(t)]);
+          const boxes = [...document.querySelectorAll('svg g > rect, svg g > polygon')]
+            .filter(r => !r.parentNode.classList.contains('frame'))
+            .map(r => [r, r.getBoundingClientRect()])
+            .map(([r, b]) => [r, [b.left, b.top, b.right, b.bottom]]);
           const bad = [];
-          for (const [i, [a, p]] of texts.entries()) for (const [b, q] of texts.slice(i + 1)) {
-            const wide = Math.min(p.x + p.width, q.x + q.width) - Math.max(p.x, q.x);
-            // The box of a line of text is higher than its letters: a quarter of it is free.
-            const high = Math.min(p.y + p.height * .85, q.y + q.height * .85)
-              - Math.max(p.y + p.height * .2, q.y + q.height * .2);
-            if (wide > 1 && high > 1) bad.push([a, b]);
+          for (const [i, [a, p]] of texts.entries()) {
+            for (const [b, q] of texts.slice(i + 1))
+              if (over(p, q)) bad.push([a.textContent, b.textContent]);
+            for (const [r, q] of boxes)
+              if (r.parentNode !== a.parentNode && over(p, q))
+                bad.push([a.textContent, r.parentNode.id]);
           }
-          return bad;
+          return [bad, texts.length, boxes.length];
         }"""
     )
-    assert found == []
+    assert found[0] == []
+    assert min(found[1:]) > 0
 
 
 def test_the_page_draws_what_the_svg_draws(show) -> None:

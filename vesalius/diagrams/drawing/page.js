@@ -154,8 +154,8 @@ function draw(layout, parent) {
       d += command === "M" ? `M${n(p[0])} ${n(p[1])}` : curve(here, p, scene.down);
       here = p;
     }
-    if (fresh(wire.key, layout)) make("path", { d, class: "fresh" }, g);
     if (wire.sleeve) make("path", { d, class: "sleeve" }, g);
+    if (fresh(wire.key, layout)) make("path", { d, class: "fresh" }, g);
     for (const [a, b] of wire.marks) {
       const near = nearest(wire, [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], scene);
       const [p, q] = [a, b].map(x => offset(layout, near, x));

@@ -20,7 +20,7 @@ WIDTH = 1600.0  # pixels; a picture that would go beyond begins a new row
 SIGN, NAME, CAPTION = 18.0, 11.0, 12.0  # font sizes
 BETWEEN = 34.0  # pixels between pictures, at the least; the sign stands there
 LINE = 16.0  # between lines of a caption
-NARROW = 150.0  # a caption may be this wide under a picture that is not
+NARROW = 130.0  # a caption may be this wide under a picture that is not, a rule beside one
 
 
 @dataclass(frozen=True)
@@ -261,17 +261,22 @@ def _caption(frame: Frame) -> list[Label]:
 
 def _between(change: Change) -> float:
     """The room for a sign, with the rule above it and the grade below."""
-    names = [label_width(label, NAME) for label in _names(change)]
-    return max(BETWEEN, label_width((Run(change.sign),), SIGN) + 16, *(w + 20 for w in names))
+    names = [label_width(label, NAME) + 20 for label in (*_rule(change), _grade(change))]
+    return max(BETWEEN, label_width((Run(change.sign),), SIGN) + 16, *names)
 
 
-def _names(change: Change) -> tuple[Label, Label]:
-    return (Run(shortened(change.rule)),), (Run(shortened(change.grade)),)
+def _rule(change: Change) -> list[Label]:
+    return [(Run(line),) for line in wrapped(change.rule, NARROW, NAME)]
+
+
+def _grade(change: Change) -> Label:
+    return (Run(shortened(change.grade)),)
 
 
 def _sign(change: Change, x: float, y: float) -> list[Text]:
     found = [Text((x, y + 6), "middle", (Run(change.sign),), SIGN, "sign")]
-    for label, down in zip(_names(change), (-14.0, 23.0), strict=True):
-        if label[0].text:
-            found.append(Text((x, y + down), "middle", label, NAME, "tick"))
+    for n, label in enumerate(reversed(_rule(change))):
+        found.append(Text((x, y - 14.0 - 14.0 * n), "middle", label, NAME, "tick"))
+    if change.grade:
+        found.append(Text((x, y + 23.0), "middle", _grade(change), NAME, "tick"))
     return found

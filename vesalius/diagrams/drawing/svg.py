@@ -139,10 +139,10 @@ class _Writer:
         data = path_data(wire.path)
         for a, b in (*wire.ticks, *wire.ends):
             data += f"M{number(a[0])} {number(a[1])}L{number(b[0])} {number(b[1])}"
-        if path + wire.key in self.comes:
-            self.lines.append(f'<path class="fresh" d="{path_data(wire.path)}"/>')
         if wire.sleeve:
             self.lines.append(f'<path class="sleeve" d="{path_data(wire.path)}"/>')
+        if path + wire.key in self.comes:
+            self.lines.append(f'<path class="fresh" d="{path_data(wire.path)}"/>')
         self.lines.append(f'<path d="{data}"/>')
         for x, y in wire.dots:
             self.lines.append(f'<circle cx="{number(x)}" cy="{number(y)}" r="3"/>')

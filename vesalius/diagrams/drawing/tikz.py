@@ -150,10 +150,10 @@ class _Writer:
 
     def wire(self, wire: Wire, within: str) -> None:
         path = " ".join(_path(part) for part in _parts(wire.path))
-        if within + wire.key in self.comes:
-            self.lines.append(rf"\draw[vs-fresh, line width=7.5pt, line join=round] {path};")
         if wire.sleeve:
             self.lines.append(rf"\draw[vs-sleeve, line width=5pt] {path};")
+        if within + wire.key in self.comes:
+            self.lines.append(rf"\draw[vs-fresh, line width=7.5pt, line join=round] {path};")
         for a, b in (*wire.ticks, *wire.ends):
             path += f" {_point(a)} -- {_point(b)}"
         gone = _GONE if within + wire.key in self.goes else ""
