@@ -3,12 +3,14 @@
 import math
 import random
 import re
+from fractions import Fraction
 
 import pytest
 import torch
 from drawing_samples import norm
 
 import vesalius as vs
+from vesalius.diagrams.drawing.formula import number_text
 from vesalius.diagrams.drawing.sketch import Glyph, sketch
 from vesalius.diagrams.drawing.text import plain
 
@@ -71,6 +73,34 @@ def test_a_chain_of_arithmetic_reads_as_what_it_computes(seed: int) -> None:
         result = value(plain(glyph.label), result)
     assert result == pytest.approx(vs.to_torch(diagram)(torch.tensor(0.7)).item(), rel=1e-4)
     assert set().union(*(g.covers for g in found)) == set(range(1, len(diagram.nodes)))
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0.5, "1/2"),
+        (Fraction(1, 2), "1/2"),
+        (Fraction(-3, 4), "−3/4"),
+        (1 / 64, "0.01562"),
+        (Fraction(1, 64), "0.01562"),
+        (Fraction(1, 3), "1/3"),
+        (0.1, "0.1"),
+        (1e-5, "10⁻⁵"),
+        (-1e-5, "−10⁻⁵"),
+        (2.5e-7, "2.5·10⁻⁷"),
+        (3, "3"),
+        (3.0, "3"),
+        (Fraction(3), "3"),
+        (10**12, "10¹²"),
+        (1e12, "10¹²"),
+        (float("inf"), "∞"),
+        (float("-inf"), "−∞"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_read_by_their_value(number: object, text: str) -> None:
+    """Equal numbers are one constant, whatever type came first: so they are one text."""
+    assert number_text(number) == text
 
 
 def test_a_norm_reads_as_on_paper() -> None:

@@ -6,6 +6,7 @@ one. Nothing is computed here: the text is only written down.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -16,6 +17,8 @@ from vesalius.diagrams.sizes import Size
 
 MOST = 24  # characters; a longer expression is drawn box by box
 VARIABLE = "x"  # what comes in
+
+LARGE = 10**9  # whole numbers from here on are written with a power of ten
 
 # How tightly each form binds: an operand that binds less is put in parentheses.
 _LOOSE, _LOGIC, _ORDER, _SUM, _PRODUCT, _TIGHT = range(6)
@@ -56,18 +59,26 @@ def size_text(value: Size | str) -> str:
 
 
 def number_text(value: object) -> str:
-    """A number, short."""
+    """A number, short; equal numbers of different types read the same."""
     if isinstance(value, Size):
         return size_text(value)
-    if isinstance(value, float):
-        if value in (float("inf"), float("-inf")):
-            return "∞" if value > 0 else "−∞"
-        head, power, exponent = f"{value:.4g}".partition("e")
-        if power:
-            raised = f"10{str(int(exponent)).translate(RAISED)}"
-            return raised if head == "1" else f"{head.replace('-', '−')}·{raised}"
-        return head.replace("-", "−")
-    return str(value).replace("-", "−")
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "nan")
+    if isinstance(value, bool) or not isinstance(value, int | float | Fraction):
+        return str(value)
+    exact = Fraction(value)
+    if exact.denominator == 1 and abs(exact) < LARGE:
+        return str(exact.numerator).replace("-", "−")
+    below = exact.denominator
+    dyadic = below & (below - 1) == 0  # a float may be equal to it
+    if (1 < below <= 8) if dyadic else isinstance(value, Fraction):
+        return str(exact).replace("-", "−")
+    head, power, exponent = f"{float(exact):.4g}".partition("e")
+    head = head.replace("-", "−")
+    if not power:
+        return head
+    raised = f"10{str(int(exponent)).translate(RAISED)}"
+    return {"1": raised, "−1": f"−{raised}"}.get(head, f"{head}·{raised}")
 
 
 def expression(diagram: Diagram, wire: int, names: Sequence[str]) -> str | None:
@@ -147,7 +158,7 @@ def _words(diagram: Diagram, wire: int, names: tuple[str, ...], fuel: int) -> Wo
 def _constant(node: Node) -> Words:
     value = node.box["value"]
     text = number_text(value)
-    if isinstance(value, Fraction) and value.denominator != 1:
+    if "/" in text and not isinstance(value, Size):
         return text, _PRODUCT
     if isinstance(value, Size) and not text.isalnum():
         return text, _SUM if len(value.terms) > 1 else _PRODUCT
