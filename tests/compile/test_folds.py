@@ -294,3 +294,74 @@ def test_a_running_sum_is_one() -> None:
     assert module.explain().kernels == ["cumulative_sum", "cumulative_sum"]
     x = torch.randn(7, 3, dtype=torch.float64)
     torch.testing.assert_close(module(x), x.cumsum(0) / torch.arange(1, 8)[:, None])
+
+
+# -- scans that are sums ------------------------------------------------------------------------
+
+
+def recurrent(step):
+    @vs.diagram
+    def mechanism(q: "n c", k: "n c", v: "n e", g: "n") -> "n e":
+        start = vs.expand(0.0, "c e")
+        _, out = vs.scan(step, over="n", states=[start], sequences=[q, k, v, g])
+        return out
+
+    mechanism.name = step.name
+    return mechanism
+
+
+@vs.diagram
+def plain_step(s: "c e", q: "c", k: "c", v: "e", g: "") -> {"s": "c e", "o": "e"}:
+    s = s + k * v
+    return {"s": s, "o": dot(q, s)}
+
+
+@vs.diagram
+def decaying_step(s: "c e", q: "c", k: "c", v: "e", g: "") -> {"s": "c e", "o": "e"}:
+    s = vs.exp(-vs.softplus(g)) * s + vs.tanh(k) * v
+    return {"s": s, "o": dot(q, s) + v}
+
+
+@vs.diagram
+def bent_step(s: "c e", q: "c", k: "c", v: "e", g: "") -> {"s": "c e", "o": "e"}:
+    s = vs.tanh(s) + k * v
+    return {"s": s, "o": dot(q, s)}
+
+
+@vs.diagram
+def early_step(s: "c e", q: "c", k: "c", v: "e", g: "") -> {"s": "c e", "o": "e"}:
+    return {"s": s + k * v, "o": dot(q, s)}
+
+
+@vs.diagram
+def signed_step(s: "c e", q: "c", k: "c", v: "e", g: "") -> {"s": "c e", "o": "e"}:
+    s = g * s + k * v
+    return {"s": s, "o": dot(q, s)}
+
+
+@pytest.mark.parametrize("step", [plain_step, decaying_step], ids=lambda step: step.name)
+@pytest.mark.parametrize("length", [1, 70])
+def test_a_linear_recurrence_is_no_loop(step, length) -> None:
+    diagram = recurrent(step).over("b")
+    module = vs.to_torch(diagram, torch.float64)
+    assert "chunked" in module.explain().kernels
+    assert "unbind" not in module.source.partition("class ")[2]
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, length, *more, dtype=torch.float64) for more in ([3], [3], [4], [])]
+    torch.testing.assert_close(module(*inputs), diagram.evaluate(*inputs), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [(bent_step, "not linear"), (early_step, "before the step"), (signed_step, "no exponential")],
+    ids=lambda x: getattr(x, "name", ""),
+)
+def test_other_recurrences_are_loops_and_say_why(step, why) -> None:
+    diagram = recurrent(step)
+    module = vs.to_torch(diagram, torch.float64)
+    (choice,) = module.explain()
+    assert choice.kernel is None
+    assert choice.note == "a loop over positions"
+    assert why in dict(choice.reasons)["chunked"]
+    inputs = [torch.randn(5, *more, dtype=torch.float64) for more in ([3], [3], [4], [])]
+    torch.testing.assert_close(module(*inputs), diagram.evaluate(*inputs))

@@ -82,10 +82,14 @@ class _Reader:
             self.conditions += conditions
             if rest is not None:
                 self.visit(rest, (*inside, use))
-        elif self.r.kind(use) is CONTRACT and (self.r.single(use[0]) or self._hides(use)):
+        elif self.r.kind(use) is CONTRACT and (self._plain(use) or self._hides(use)):
             self._open(use, inside)
         else:
             self.leaves.append(_Leaf(use, inside))
+
+    def _plain(self, use: Use) -> bool:
+        """Whether a factor is a product, entry by entry, that nothing else reads."""
+        return self.r.single(use[0]) and not self.r.node_of(use[0]).box.bound
 
     def _open(self, use: Use, inside: tuple[Use, ...]) -> None:
         opened = self.r.open(use)
@@ -221,6 +225,8 @@ class _Reader:
         of_queries = [leaf.use for leaf in leaves if query in leaf.use[1]]
         carried = {x for use in of_queries for x in use[1]} & set(bound)
         channels = {x for leaf in leaves if key in leaf.use[1] for x in leaf.use[1]} & carried
+        # What other factors carry as well is mapped over, and summed later.
+        channels -= {x for use, _ in leaves if not {query, key} & set(use[1]) for x in use[1]}
         keys: list[Use] = []
         values: list[Use] = []
         queries: list[Use] = []

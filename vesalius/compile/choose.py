@@ -14,6 +14,10 @@ from typing import NamedTuple
 from vesalius.compile.explain import Choice, Explanation
 from vesalius.compile.kernels import KERNELS, Found, Kernel, Place, Target, kernel_of
 from vesalius.compile.normalise import normalise
+from vesalius.compile.scores import Condition, at_least_zero
+from vesalius.compile.terms import Written
+from vesalius.compile.unrolled import reasons, unrolled
+from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.compose import finish_as, same_tokens, start
@@ -131,13 +135,41 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     whole = normalise(diagram.unfold())
     model, channels = _lengths_of_parameters(whole), _lengths_of_channels(diagram)
     target = replace(target or Target(), model=model, channels=channels)
-    opened = choose(whole, target)
+    opened = _without_loops(whole, target)
+    if opened is not None:
+        return opened
+    opened = _with_loops(choose(whole, target), whole)
     if not opened.choices.kernels:
         return Chosen(diagram, opened.choices)
     if not any(node.box.kind is NAMED for node in diagram.nodes):
         return opened
-    closed = _Closed(target).run(diagram)
+    closed = _with_loops(_Closed(target).run(diagram), whole)
     return closed if closed.choices.kernels == opened.choices.kernels else opened
+
+
+def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
+    """The choice with scans as causal sums, where kernels take over every one of them."""
+    sums = unrolled(whole)
+    if sums is None:
+        return None
+    found = choose(normalise(sums), target)
+    r = Written(found.diagram)
+    for node in found.diagram.boxes:
+        for wire in node.src if node.box.kind is CONTRACT else ():
+            inside = r.applied((wire, tuple(range(len(r.types[wire].sizes)))), "to_float")
+            if inside is not None and at_least_zero(r, Condition(inside[0], True)) is not None:
+                return None  # a triangle is left: a loop costs less
+    return found
+
+
+def _with_loops(found: Chosen, whole: Diagram) -> Chosen:
+    """The choice with a word on each scan that stays a loop over positions."""
+    loops = [
+        Choice(f"scan {whole.wire_type(node.wires[-1])}", (), None, "a loop over positions",
+               (("chunked", why),))
+        for node, why in reasons(whole)
+    ]  # fmt: skip
+    return Chosen(found.diagram, Explanation((*found.choices, *loops))) if loops else found
 
 
 def _lengths_of_parameters(diagram: Diagram) -> frozenset[str]:

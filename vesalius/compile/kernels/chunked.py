@@ -75,6 +75,7 @@ def find(place: Place) -> Found | str:
     shared = {x for use in found.keys for x in use[1]} & {x for u in found.values for x in u[1]}
     own = {x for use in found.values for x in use[1]} - {found.key}
     carried = {x for use in (*found.queries, *found.keys) for x in use[1]}
+    carried |= {x for s in (*found.levels, *found.references) for x in s.labels}
     if any(x in found.channels for x in shared):
         return "keys and values do not come apart"
     tubes = (own & carried) - set(found.channels)

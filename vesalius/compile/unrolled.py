@@ -1,0 +1,276 @@
+"""Scans as causal sums: the associative form of a recurrence, where there is one.
+
+    s[t] = a[t]·s[t−1] + b[t]     =     Σ_{m ≤ t} exp(C[t] − C[m])·b[m],   C[t] = Σ_{j ≤ t} log a[j]
+
+A scan whose states go on like this, with a and b that depend on no state, needs no loop over
+positions: its sums run in chunks (`vesalius.compile.kernels.chunked`). The factor a is 1, or an
+exponential, so that its logarithm is there. Blelloch, Prefix sums and their applications, 1990.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vesalius.compile.rebuild import Rebuild
+from vesalius.compile.terms import Axis, Use, Writing, Written
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.nested import SCAN
+from vesalius.diagrams.builder import Builder, Label
+from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import ArrayType
+
+
+class Recurrence(NamedTuple):
+    """How a state goes on, in wires of the body: what is added, what the decay is exponential of.
+
+    `axes` are labels of the slots of the wire that the state is afterwards.
+    """
+
+    axes: tuple[Label, ...]
+    added: tuple[Use, ...]
+    decays: tuple[Use, ...]
+
+
+def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
+    """How a state of a scan's body goes on, or why that is no sum."""
+    r = Written(body)
+    depends = _dependence(body, states)
+    port, given = body.outputs[state], body.inputs[state]
+    use: Use = (port.wire, tuple(Axis(name) for name in body.hints[port.wire]))
+    terms = r.open(use).uses if r.kind(use) is ADD else (use,)
+    own = [one for one in terms if depends[one[0]] >> state & 1]
+    if len(own) != 1 or any(depends[one[0]] for one in terms if one not in own):
+        return "the next state is no sum of the last one and something else"
+    factors: tuple[Use, ...] = (own[0],)
+    if own[0][0] != given.wire and r.kind(own[0]) is CONTRACT and not r.open(own[0]).bound:
+        factors = r.open(own[0]).uses
+    decays: list[Use] = []
+    kept = 0
+    for factor in factors:
+        if factor[0] == given.wire:
+            kept += 1
+        elif depends[factor[0]]:
+            return "the next state is not linear in the last one"
+        else:
+            inside = r.applied(factor, "exp")
+            if inside is None or inside[0][1]:
+                return "the factor of the last state is no exponential without axes of its own"
+            decays.append(inside[0])
+    if kept != 1:
+        return "the next state is not linear in the last one"
+    if any(x[1] != own[0][1] and set(x[1]) - set(use[1]) for x in terms):
+        return "the next state has other axes"
+    added = tuple(one for one in terms if one not in own)
+    return Recurrence(use[1], added, tuple(decays)) if added else "a state never changes"
+
+
+def _dependence(body: Diagram, states: int) -> list[int]:
+    """For each wire, the states that it depends on, as a bit mask."""
+    masks: list[int] = []
+    for k, node in enumerate(body.nodes):
+        mask = 1 << k if k < states else 0
+        for wire in node.src:
+            mask |= masks[wire]
+        masks += [mask] * len(node.box.outs)
+    return masks
+
+
+def reasons(diagram: Diagram) -> list[tuple[Node, str]]:
+    """The scans of a diagram that have to be loops, each with the reason."""
+    return [
+        (node, why)
+        for node in diagram.boxes
+        if node.box.kind is SCAN and (why := why_loop(diagram, node))
+    ]
+
+
+def why_loop(diagram: Diagram, node: Node) -> str:
+    """Why a scan is a loop over positions; nothing where it is a sum."""
+    box = node.box
+    body, states = box["body"], box["states"]
+    if box["reverse"]:
+        return "it runs backward"
+    if any(inner.box.kind.name in ("scan", "named", "random") for inner in body.nodes):
+        return "a step holds boxes that hold diagrams, or draws"
+    outputs = {port.wire for port in diagram.outputs}
+    for j in range(states):
+        found = recurrence(body, j, states)
+        if isinstance(found, str):
+            return found
+        wire = node.first + j
+        if diagram.consumers[wire] or wire in outputs:
+            return "its last state is read"
+        if not _is_zero(diagram, node.src[j]):
+            return "a state does not start at zero"
+    after = {body.outputs[j].wire for j in range(states)}
+    masks: list[int] = []
+    for k, inner in enumerate(body.nodes):
+        mask = 1 if k < states else 0
+        for source in inner.src:
+            mask |= masks[source]
+        masks += [0 if wire in after else mask for wire in inner.wires]
+    if any(masks[port.wire] for port in body.outputs[states:]):
+        return "what it returns depends on the state before the step"
+    return ""
+
+
+def _is_zero(diagram: Diagram, wire: int) -> bool:
+    r = Written(diagram)
+    node = r.node_of(wire)
+    while node.box.kind.name == "expand":
+        node = r.node_of(node.src[0])
+    return node.box.kind.name == "constant" and node.box["value"] == 0
+
+
+def unrolled(diagram: Diagram) -> Diagram | None:
+    """The diagram with its scans as causal sums where they can be; None if none can."""
+    sums = {
+        node.first for node in diagram.boxes
+        if node.box.kind is SCAN and not why_loop(diagram, node)
+    }  # fmt: skip
+    return _Unrolling(diagram, sums).run() if sums else None
+
+
+class _Unrolling(Rebuild):
+    def __init__(self, old: Diagram, sums: set[int]) -> None:
+        super().__init__(old)
+        self.sums = sums
+
+    def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
+        if node.first not in self.sums:
+            return super().place(node, uses, labels)
+        here = [self.here(use) for use in uses]
+        return _Scan(self.writing, node, here, labels).results()
+
+
+class _Scan:
+    """One scan, written as sums; its sequences are read along a label of their own."""
+
+    def __init__(
+        self, writing: Writing, node: Node, uses: Sequence[Use], labels: Sequence[Label]
+    ) -> None:
+        self.w = writing
+        self.box = node.box
+        self.body: Diagram = node.box["body"]
+        self.states: int = node.box["states"]
+        self.elements: int = node.box["elements"]
+        self.labels = labels
+        self.time, self.past = Axis("t"), Axis("m")
+        self.arguments: list[Use] = []
+        for p, ((wire, names), row) in enumerate(zip(uses, self.box.maps, strict=True)):
+            own = [labels[a] for a in self.box.bound if a in row]
+            if self.states <= p < self.states + self.elements:
+                *own, time = own
+                names = tuple(self.time if x is time else x for x in names)
+            slots = self.body.inputs[p].slots
+            place: dict[Label, Label] = {x: slots[i] for i, x in enumerate(own)}
+            self.arguments.append((wire, tuple(place.get(x, x) for x in names)))
+
+    def results(self) -> list[Use]:
+        """A use for each output; those of the last states are not read by anything."""
+        after = [self._state(j) for j in range(self.states)]
+        ends = self._ends(after)
+        zero = self.w.number(0.0)
+        found: list[Use] = []
+        for o, row in enumerate(self.box.outs):
+            sizes = {self.labels[a]: size for a, size in self._sizes(row).items()}
+            if o < self.states:
+                found.append(self.w.expand(zero, sizes))
+                continue
+            wire, names = ends[o - self.states]
+            port = self.body.outputs[o]
+            new = [self.labels[a] for a in row if a >= self.box.inner]
+            place: dict[Label, Label] = dict(zip(port.axes, new[1:], strict=True))
+            place[self.time] = new[0]
+            found.append(self.w.expand((wire, tuple(place.get(x, x) for x in names)), sizes))
+        return found
+
+    def _sizes(self, row: Sequence[int]) -> dict[int, Size]:
+        sizes: dict[int, Size] = {}
+        for (wire, names), maps in zip(self.arguments, self.box.maps, strict=True):
+            for axis in maps:
+                label = self.labels[axis]
+                if label in names:
+                    sizes[axis] = self.w.types[wire].sizes[names.index(label)]
+        for k, size in enumerate(self.box.new):
+            sizes[self.box.inner + k] = size
+        return {axis: sizes[axis] for axis in row}
+
+    def _graft(self, wanted: Sequence[Use]) -> list[Use]:
+        """Uses of wires of the body, for all times at once."""
+        ports = []
+        for k, (wire, _) in enumerate(wanted):
+            axes: list[str] = []
+            for hint in self.body.hints[wire]:
+                axes.append(fresh_name(hint or "a", axes))
+            ports.append(Port(f"w{k}", wire, tuple(axes), tuple(range(len(axes)))))
+        part = Builder.resume(self.body).finish(ports)
+        made = []
+        for (wire, names), port, (_, labels) in zip(
+            self.w.builder.graft(part, self.arguments), part.outputs, wanted, strict=True
+        ):
+            place = dict(zip(port.axes, labels, strict=True))
+            made.append((wire, tuple(place.get(x, x) if isinstance(x, str) else x for x in names)))
+        return made
+
+    def _state(self, j: int) -> tuple[Use, tuple[Label, ...]]:
+        """A state after each step, and the labels of its declared axes."""
+        found = recurrence(self.body, j, self.states)
+        assert isinstance(found, Recurrence)
+        w = self.w
+        parts = self._graft([*found.added, *found.decays])
+        added = w.add(parts[: len(found.added)])
+        length = self.box["length"]
+        earlier = w.apply(
+            "less_equal", w.positions(self.past, length), w.positions(self.time, length)
+        )
+        factors = [w.apply("to_float", earlier), self._past(added)]
+        decays = parts[len(found.added) :]
+        if decays:
+            other = Axis("j")
+            until = w.apply(
+                "less_equal", w.positions(other, length), w.positions(self.time, length)
+            )
+            each = w.expand(w.add(decays), {self.time: length})
+            moved = (each[0], tuple(other if x is self.time else x for x in each[1]))
+            total = w.contract([w.apply("to_float", until), moved], [other])
+            gap = w.add([total, w.apply("negate", self._past(total))])
+            factors.append(w.apply("exp", gap))
+        return w.contract(factors, [self.past]), found.axes
+
+    def _past(self, use: Use) -> Use:
+        use = self.w.expand(use, {self.time: self.box["length"]})
+        return use[0], tuple(self.past if x is self.time else x for x in use[1])
+
+    def _ends(self, after: Sequence[tuple[Use, tuple[Label, ...]]]) -> list[Use]:
+        """What the body returns at each step, from its states after the step."""
+        body = _Cut(self.body, [self.body.outputs[j].wire for j in range(self.states)]).run()
+        arguments = list(self.arguments)
+        for (wire, names), axes in after:
+            place: dict[Label, Label] = {x: slot for slot, x in enumerate(axes)}
+            arguments.append((wire, tuple(place.get(x, x) for x in names)))
+        part = Builder.resume(body).finish(list(body.outputs[self.states :]))
+        return self.w.builder.graft(part, arguments)
+
+
+class _Cut(Rebuild):
+    """A body in which some wires are further inputs, in order."""
+
+    def __init__(self, body: Diagram, wires: Sequence[int]) -> None:
+        super().__init__(body)
+        self.given: dict[int, Use] = {}
+        for k, wire in enumerate(wires):
+            axes: dict[str, Size] = {}
+            for hint, size in zip(body.hints[wire], body.types[wire].sizes, strict=True):
+                axes[fresh_name(hint or "a", axes)] = size
+            made = self.writing.builder.input(f"after{k}", ArrayType(axes))
+            self.given[wire] = (made.id, tuple(range(len(axes))))
+
+    def write(self, node: Node) -> None:
+        if len(node.wires) == 1 and node.first in self.given:
+            self.seen[node.first] = self.given[node.first]
+        else:
+            super().write(node)
