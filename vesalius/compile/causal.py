@@ -42,6 +42,7 @@ class CausalSum(NamedTuple):
     mean: bool  # whether it is divided by the sum of all weights
     rest: tuple[Use, ...]
     bound: tuple[Label, ...]
+    weights: tuple[int, ...]  # wires of queries × keys that it does without
 
 
 def read_causal(r: Reading, use: Use) -> CausalSum | str:
@@ -71,6 +72,7 @@ class _Reader:
         self.bound: list[Label] = []
         self.conditions: list[Condition] = []
         self.exponents: list[Use] = []
+        self.opened: list[Use] = []  # products that were taken apart
 
     # -- products ---------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class _Reader:
 
     def _open(self, use: Use, inside: tuple[Use, ...]) -> None:
         opened = self.r.open(use)
+        self.opened.append(use)
         self.bound += opened.bound
         for one in opened.uses:
             self.visit(one, (*inside, use))
@@ -148,6 +151,11 @@ class _Reader:
         """Each factor put where it belongs."""
         r = self.r
         self._open_wide(query, key)
+        products = [
+            u for u in self.opened if {query, key} <= set(u[1]) and r.node_of(u[0]).box.bound
+        ]
+        if len(products) > 1:
+            return "it holds several products of queries and keys"
         others = [c for c in self.conditions if not is_causal(r, c, query, key)]
         if any(query in c.use[1] for c in others):
             return "a mask beside the triangle depends on the query"
@@ -240,11 +248,13 @@ class _Reader:
                 queries.append(use)
             else:
                 rest.append(use)
+        wide = tuple({u[0] for leaf in self.leaves for u in leaf.inside
+                      if {query, key} <= set(u[1])})  # fmt: skip
         sizes = self.r.sizes([condition.use for condition in self.conditions])
         return CausalSum(
             query, key, (sizes[query], sizes[key]), tuple(queries), tuple(keys), tuple(values),
             tuple(x for x in bound if x in channels), levels, references, tuple(conditions),
-            weights is not None, tuple(rest), tuple(x for x in bound if x not in channels),
+            weights is not None, tuple(rest), tuple(x for x in bound if x not in channels), wide,
         )  # fmt: skip
 
 

@@ -72,6 +72,12 @@ def find(place: Place) -> Found | str:
         return ""  # a running sum
     if found.lengths[0] != found.lengths[1]:
         return "there are not as many keys as queries"
+    for wire in found.weights:
+        readers = {k for k, _ in place.diagram.consumers[wire]}
+        if any(place.diagram.nodes[k].src.count(wire) > 1 for k in readers):
+            return (
+                "its weights are multiplied by themselves elsewhere, so all pairs are made anyway"
+            )
     shared = {x for use in found.keys for x in use[1]} & {x for u in found.values for x in u[1]}
     own = {x for use in found.values for x in use[1]} - {found.key}
     carried = {x for use in (*found.queries, *found.keys) for x in use[1]}
