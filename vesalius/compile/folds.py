@@ -329,53 +329,50 @@ class _Form:
 
     def before(self, keys: _Keys, reference: Wire | None) -> dict[str, Wire]:
         """For each chunk, its queries' share of what came before it, per channel of the queries."""
-        fold = self.fold
-        one = vs.constant(1.0)
-        values = fold.sums(one, keys.v)
-        tops = None if keys.level is None else vs.max(keys.level, "j")
-        own = keys.k
-        if keys.level is not None and tops is not None:
-            own = own * self.brought(keys.level, tops)
+        values = self.fold.sums(vs.constant(1.0), keys.v)
+        if keys.level is None or reference is None:
+            made = {name: vs.contract(keys.k, x, over="j") for name, x in values.items()}
+            return {name: _sum_before(x, "g") for name, x in made.items()}
+        tops = vs.max(keys.level, "j")
+        own = keys.k * self.brought(keys.level, tops)
         made = {name: vs.contract(own, x, over="j") for name, x in values.items()}
-        start = [vs.expand(0.0, f"c {' '.join(axes)}") for axes in fold.parts.values()]
-        body = self._carry()
-        if tops is None:
-            found = vs.scan(body, over="g", states=start, sequences=list(made.values()))
-            return dict(zip(made, found[len(made) :], strict=True))
+        start = [vs.expand(0.0, f"c {' '.join(axes)}") for axes in self.fold.parts.values()]
         found = vs.scan(
-            body,
+            self._carry(),
             over="g",
-            states=[vs.constant(fold.lowest), *start],
+            states=[vs.constant(self.fold.lowest), *start],
             sequences=[tops, *made.values()],
         )
-        assert reference is not None
         top, *states = found[len(made) + 1 :]
         by = self.brought(top, reference)
         return {name: x * by for name, x in zip(made, states, strict=True)}
 
     def _carry(self) -> Diagram:
         """A chunk's own state joins what came before, which is handed out first."""
-        fold, builder = self.fold, Builder("carry")
-        levelled = fold.level == "given"
-        top = builder.input("top", "") if levelled else None
-        types = {name: ("c", *axes) for name, axes in fold.parts.items()}
+        builder = Builder("carry")
+        types = {name: ("c", *axes) for name, axes in self.fold.parts.items()}
+        top = builder.input("top", "")
         held = {name: builder.input(name, " ".join(axes)) for name, axes in types.items()}
-        own_top = builder.input("own_top", "") if levelled else None
-        own = {name: builder.input(f"own_{name}", " ".join(a)) for name, a in types.items()}
-        after: list[tuple[str, Wire, tuple[str, ...]]] = []
+        own_top = builder.input("own_top", "")
+        own = {name: builder.input(f"own_{name}", " ".join(axes)) for name, axes in types.items()}
         with builder:
-            if top is not None and own_top is not None:
-                both = vs.maximum(top, own_top)
-                after.append(("top", both, ()))
-                left, right = self.brought(top, both), self.brought(own_top, both)
-                new = {name: held[name] * left + own[name] * right for name in types}
-            else:
-                new = {name: held[name] + own[name] for name in types}
-        after += [(name, x, types[name]) for name, x in new.items()]
-        if top is not None:
-            after.append(("before", top, ()))
+            both = vs.maximum(top, own_top)
+            left, right = self.brought(top, both), self.brought(own_top, both)
+            new = {name: held[name] * left + own[name] * right for name in types}
+        after = [("top", both, ()), *((name, x, types[name]) for name, x in new.items())]
+        after += [("before", top, ())]
         after += [(f"{name}_before", x, types[name]) for name, x in held.items()]
         return builder.finish([Port(n, x.id, a, tuple(map(x.names.index, a))) for n, x, a in after])
+
+
+def _sum_before(x: Wire, axis: str) -> Wire:
+    """The sum of all that comes before, along an axis: a running sum of what is moved by one."""
+    from vesalius.compile.kernels.cumulative_sum import CUMULATIVE
+
+    length = x.axes[axis]
+    moved = vs.slice(vs.pad(x, axis, before=1, into="m_"), "m_", 0, length, into="m")
+    total: Wire = CUMULATIVE.definition().boxed(moved)
+    return total.rename(n=axis)
 
 
 def _length(length: Size) -> int:
