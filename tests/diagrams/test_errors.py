@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 from collections.abc import Callable
@@ -763,3 +764,55 @@ def test_a_wrong_random_value_names_what_there_is() -> None:
         "noisy has no random source 'z'",
         lambda: noisy.evaluate(torch.ones(2), randoms={"z": torch.ones(2)}),
     )
+
+
+# -- foreign and hostile texts; `test_serial.py` has many more -----------------------------------
+
+
+def changed(*path: str | int, value: Any) -> str:
+    """The text of an attention with something else at a place."""
+    document = json.loads(attention.to_json())
+    at = document
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return json.dumps(document)
+
+
+def test_a_cycle() -> None:
+    """A diagram that is built reads only what exists; a text that reads what is made later, or
+    itself, is refused."""
+    own = changed("nodes", 0, "from", value=[0, 3])
+    later = changed("nodes", 0, "from", value=[0, 5])
+    place = "$.nodes[0].from[1]: … made later"
+    refused(vs.FormatError, place, lambda: vs.Diagram.from_json(own))
+    refused(vs.FormatError, place, lambda: vs.Diagram.from_json(later))
+
+
+def test_a_foreign_text() -> None:
+    other = changed("vesalius", value="graph")
+    newer = changed("version", value=2)
+    more = changed("nodes", 0, "colour", value="red")
+    read = vs.Diagram.from_json
+    refused(vs.FormatError, '$.vesalius: expected "diagram"', lambda: read(other))
+    refused(vs.FormatError, "$.version: this library reads version 1", lambda: read(newer))
+    refused(vs.FormatError, '$.nodes[0]: … "colour"', lambda: read(more))
+    refused(vs.FormatError, "$: … ", lambda: read('{"nodes": [], "edges": []}'))
+    refused(vs.FormatError, "$: this is not JSON", lambda: read("digraph {}"))
+
+
+def test_a_hostile_text() -> None:
+    huge = changed("inputs", 0, "type", value="{n, c} float").replace(
+        '"version": 1', '"version": 1e999'
+    )
+    digits = huge.replace("1e999", "9" * 5000)
+    code = changed("nodes", 0, "kind", value="__import__('os').system('true')")
+    formula = changed("inputs", 0, "type", value="{n:__import__('os'), c} float")
+    power = changed("inputs", 0, "type", value="{n:9**9**9, c} float")
+    read = vs.Diagram.from_json
+    refused(vs.FormatError, "$: … nested too deeply", lambda: read("[" * 10**6))
+    refused(vs.FormatError, "$: this is not JSON", lambda: read(digits))
+    refused(vs.FormatError, "$.version: … too large", lambda: read(huge))
+    refused(vs.FormatError, "$.nodes[0].kind: … no kind of box", lambda: read(code))
+    refused(vs.FormatError, "$.inputs[0].type: … is not a size", lambda: read(formula))
+    refused(vs.FormatError, "$.inputs[0].type: …", lambda: read(power))
