@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations, pairwise
 
 import numpy as np
-from drawing_geometry import Box, all_shapes, all_texts, overlap, points, scenes
+from drawing_geometry import Box, all_shapes, all_texts, ink, overlap, points, scenes
 
 from vesalius.diagrams.drawing.scene import Region, Scene, Wire
 
@@ -114,6 +114,25 @@ def merged(found: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return result
 
 
+def strings_end_on_outlines(scene: Scene) -> None:
+    """Where a string begins or ends at a glyph, it touches what is drawn of it."""
+    for one, _ in scenes(scene):
+        boxes = {shape.key: shape for shape in one.shapes}
+        for wire in one.wires:
+            for anchor in wire.anchors:
+                shape = boxes.get(anchor.owner)
+                if not anchor.edge or shape is None or shape.look in ("input", "output"):
+                    continue
+                (left, top, right, bottom), (x, y) = ink(shape), anchor.at
+                assert left - 0.2 <= x <= right + 0.2, (wire.key, shape.key)
+                assert top - 0.2 <= y <= bottom + 0.2, (wire.key, shape.key)
+                if shape.look in ("dot", "scalar"):
+                    radius = min(right - left, bottom - top) / 2
+                    dx = max(left + radius - x, x - right + radius, 0.0)
+                    dy = max(top + radius - y, y - bottom + radius, 0.0)
+                    assert (dx * dx + dy * dy) ** 0.5 <= radius + 0.5, (wire.key, shape.key)
+
+
 def strings_miss_texts(scene: Scene) -> None:
     """No string runs through the letters of a text; its own axes stand beside it."""
     for one, _ in scenes(scene):
@@ -128,6 +147,7 @@ CHECKS = (
     labels_fit,
     boxes_are_apart,
     strings_are_clear,
+    strings_end_on_outlines,
     strings_miss_texts,
     all_is_inside,
     tubes_nest,

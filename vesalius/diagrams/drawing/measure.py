@@ -102,7 +102,6 @@ class Measure:
     def span(self, k: int, glyph: Glyph) -> Point:
         """The size of a glyph along and across the flow."""
         wide = label_width(glyph.label)
-        count = max(len(glyph.ins), len(glyph.outs), 1)
         look = glyph.look
         if look in ENDS:
             if self.frame is not None:
@@ -118,13 +117,13 @@ class Measure:
                 return (SIZE + 6 + TRIANGLE, max(wide, TRIANGLE + 4))
             return (wide + 5 + TRIANGLE, 20.0)
         if look in ("dot", "scalar"):
-            ports = (count - 1) * self.pitch(glyph) + 14
-            if look == "dot" and wide <= 17 and count <= 2:
+            ports = self.ports_span(glyph) + 14
+            if look == "dot" and wide <= 17 and ports <= ROUND + 8:
                 return (ROUND, ROUND)
             w, h = max(wide + 16, ROUND), ROUND
             return (h, max(w, ports)) if self.down else (w, max(h, ports))
         w, h = max(wide + 2 * PAD, 32.0), HIGH
-        ports = (count - 1) * PITCH + HIGH
+        ports = self.ports_span(glyph) + HIGH
         return (h, max(w, ports)) if self.down else (w, max(h, ports))
 
     def pitch(self, glyph: Glyph) -> float:
@@ -144,13 +143,29 @@ class Measure:
             item.ins = [y + title - middle for y in inner.ins]
             item.outs = [y + title - middle for y in inner.outs]
             return
+        into, out = self.pitches(glyph)
+        item.ins = spread(len(glyph.ins), into)
+        item.outs = spread(len(glyph.outs), out)
+
+    def pitches(self, glyph: Glyph) -> Point:
+        """The distances of input ports and of output ports.
+
+        Where strings run down, what stands beside one must end before the next.
+        """
         pitch = self.pitch(glyph)
-        ticks = [label_width(tick_label(port), TICK) for port in glyph.ins]
-        in_pitch = max(pitch, max(ticks) + 14) if self.down and any(ticks) else pitch
-        item.ins = spread(len(glyph.ins), in_pitch)
+        if not self.down:
+            return pitch, pitch
+        ticked = glyph.ins if glyph.free else glyph.ins[:-1]  # what is free may come last
+        ticks = [label_width(tick_label(port), TICK) for port in ticked]
         labels = [label_width(axes_label(self.sketch, port.string), AXES) for port in glyph.outs]
-        out_pitch = max(pitch, max(labels) + 14) if self.down and len(labels) > 1 else pitch
-        item.outs = spread(len(glyph.outs), out_pitch)
+        beside = [max(found, default=0.0) for found in (ticks, labels[:-1])]
+        into, out = (max(pitch, wide + 14) if wide else pitch for wide in beside)
+        return into, out
+
+    def ports_span(self, glyph: Glyph) -> float:
+        """How far the ports of a glyph are apart, from the first to the last."""
+        into, out = self.pitches(glyph)
+        return max((len(glyph.ins) - 1) * into, (len(glyph.outs) - 1) * out, 0.0)
 
     def straight_through(self) -> None:
         """The main string of a glyph goes straight through it, others come in from the side.
