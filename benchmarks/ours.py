@@ -109,3 +109,65 @@ def _output(command: list[str]) -> str:
     if run.returncode:
         raise RuntimeError(run.stderr.strip().rpartition("\n")[2] or f"status {run.returncode}")
     return run.stdout
+
+
+# -- rewriting --------------------------------------------------------------------------------
+
+
+@cache
+def fusion() -> Any:
+    """tanh(exp(x)) → sin(x): two boxes into one."""
+
+    @vs.rule("variant")
+    def fuse(x: "") -> "":
+        """tanh(exp x) → sin x"""
+        return vs.tanh(vs.exp(x)), vs.sin(x)
+
+    return fuse
+
+
+def rewrite_everywhere(diagram: Diagram, rule: Any) -> Diagram:
+    """All matches, in one pass."""
+    from vesalius.rewrite.strategy import everywhere
+
+    return everywhere(diagram, rule)[0]
+
+
+def all_rules() -> Any:
+    """Every rule of the library, in one table."""
+    from vesalius.rewrite.rules import RULES
+    from vesalius.rewrite.ruleset import RuleSet
+
+    return RuleSet(*RULES.values())
+
+
+def one_rule() -> Any:
+    """A rule that begins with another kind of box."""
+    from vesalius.rewrite.rules import RULES
+    from vesalius.rewrite.ruleset import RuleSet
+
+    return RuleSet(RULES["reassociate"])
+
+
+def find_all(diagram: Diagram, rules: Any) -> int:
+    """How many matches there are."""
+    return sum(1 for _ in rules.matches(diagram))
+
+
+def fresh(diagram: Diagram) -> Diagram:
+    """The same diagram, of which nothing is remembered."""
+    return vs.Builder.resume(diagram).finish(diagram.outputs)
+
+
+def build_silu(n: int) -> Diagram:
+    """A chain of n boxes with which no rule of the library begins."""
+    b = vs.Builder()
+    x = b.input("x", "n c")
+    for k in range(n):
+        x = vs.floor(x) if k % 2 else vs.sign(x)
+    return b.diagram(y=x)
+
+
+def attention_of_fifty() -> Diagram:
+    """A layer of causal multi-head attention with norms and a feed-forward net, 50 boxes or so."""
+    return vs.anatomy["block"]().unfold()

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chyp.graph import Graph, gen, perm
-from chyp.matcher import find_iso
+from chyp.matcher import find_iso, match_rule
+from chyp.rewrite import dpo
+from chyp.rule import Rule
 from sampling import Operation
 from shapes import brick_offsets
 
@@ -115,7 +117,20 @@ def equal(n: int) -> Operation:
     )
 
 
+def rewrite_chain(n: int) -> Operation:
+    """f;g becomes h, the first match again and again, each checked for convexity as it does."""
+    rule = Rule(gen("f", 1, 1) >> gen("g", 1, 1), gen("h", 1, 1))
+
+    def run(graph: Graph) -> Graph:
+        while (match := next(iter(match_rule(rule, graph)), None)) is not None:
+            graph = next(iter(dpo(rule, match))).cod
+        return graph
+
+    return Operation(run, prepare=lambda: (chain_bulk(n),), check=lambda g: g.num_edges() == n // 2)
+
+
 OPERATIONS = {
+    "rewrite_chain": rewrite_chain,
     "build_chain": building(chain),
     "build_chain_in_place": building(chain_in_place),
     "build_chain_bulk": building(chain_bulk),

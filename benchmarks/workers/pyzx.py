@@ -93,7 +93,36 @@ def drawing(build: Callable[..., BaseGraph]) -> Callable[..., Operation]:
     return operation
 
 
+def pairs(n: int) -> BaseGraph:
+    """A chain of n spiders, two of a colour and then two of the other: n/2 can be fused."""
+    graph = pyzx.Graph()
+    before = first = graph.add_vertex(VertexType.BOUNDARY, 0, 0)
+    for i in range(n):
+        colour = VertexType.Z if i // 2 % 2 else VertexType.X
+        after = graph.add_vertex(colour, 0, i + 1, PHASES[i % 2])
+        graph.add_edge((before, after))
+        before = after
+    last = graph.add_vertex(VertexType.BOUNDARY, 0, n + 1)
+    graph.add_edge((before, last))
+    graph.set_inputs((first,))
+    graph.set_outputs((last,))
+    return graph
+
+
+def rewrite_chain(n: int) -> Operation:
+    """Every pair of spiders of one colour becomes one spider, in place."""
+
+    def run(graph: BaseGraph) -> BaseGraph:
+        pyzx.simplify.fuse_simp.simp(graph)
+        return graph
+
+    return Operation(
+        run, prepare=lambda: (pairs(n),), check=lambda g: g.num_vertices() == n // 2 + 2
+    )
+
+
 OPERATIONS = {
+    "rewrite_chain": rewrite_chain,
     "draw_chain": drawing(chain),
     "draw_brick": drawing(brick),
     "build_chain": build_chain,

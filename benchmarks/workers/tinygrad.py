@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sampling import Operation
 from tinygrad.dtype import dtypes
-from tinygrad.uop.ops import Ops, UOp
+from tinygrad.uop.ops import Ops, PatternMatcher, UOp, UPat, graph_rewrite
 
 DISTRIBUTION = "tinygrad"
 
@@ -69,7 +69,19 @@ def equal(n: int) -> Operation:
     )
 
 
+def rewrite_chain(n: int) -> Operation:
+    """sin(exp2(x)) becomes sqrt(x), all over a chain."""
+    inner = UPat(Ops.EXP2, src=(UPat.var("x"),))
+    rules = PatternMatcher([(UPat(Ops.SIN, src=(inner,)), lambda x: UOp(Ops.SQRT, x.dtype, (x,)))])
+    return Operation(
+        lambda x: graph_rewrite(x, rules),
+        prepare=lambda: (chain(n, source()),),
+        check=lambda d: length(d) == n // 2,
+    )
+
+
 OPERATIONS = {
+    "rewrite_chain": rewrite_chain,
     "build_chain": build_chain,
     "build_chain_by_methods": build_chain_by_methods,
     "compose": compose,

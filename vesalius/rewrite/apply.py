@@ -38,15 +38,19 @@ class Image:
     """Where the right side of a match landed in the result.
 
     `body` is the right side as it was put in: as many operands, and the functions, that the
-    host has. `sizes` sends the size variables of the rule to sizes of the result.
+    host has.
     """
 
     def __init__(self, match: Match, right: RightSide, applied: Applied) -> None:
         self.match = match
         self.body = right.body
-        self.sizes = right.sizes
         self._right = right
         self._applied = applied
+
+    @property
+    def sizes(self) -> Mapping[str, Size]:
+        """The sizes of the result that the size variables of the rule stand for."""
+        return self._right.sizes
 
     @cached_property
     def wires(self) -> dict[int, int]:
@@ -71,14 +75,26 @@ class Image:
 
 
 class Applied:
-    """The result of a rewriting, and what became of everything: `images` of the matches."""
+    """The result of a rewriting, and what became of everything."""
 
-    def __init__(self, host: Diagram, diagram: Diagram, seen: Sequence[Seen]) -> None:
+    def __init__(
+        self,
+        host: Diagram,
+        diagram: Diagram,
+        rights: Sequence[RightSide],
+        seen: Sequence[Seen],
+        moved: Mapping[int, int] | None,
+    ) -> None:
         self.host = host
         self.diagram = diagram
-        self.images: tuple[Image, ...] = ()
+        self._rights = rights
         self._seen = seen
-        self._moved: Mapping[int, int] | None = None
+        self._moved = moved
+
+    @cached_property
+    def images(self) -> tuple[Image, ...]:
+        """Where the right side of each match landed, in order."""
+        return tuple([Image(right.match, right, self) for right in self._rights])
 
     def moved(self, wires: Mapping[int, int]) -> dict[int, int]:
         """Wires as they were while building, as wires of the result."""
@@ -113,10 +129,13 @@ class RightSide:
 
     def __init__(self, match: Match) -> None:
         self.match = match
-        counts = tuple([len(row) for row in match.shape.ends[: len(match.rule.left.inputs)]])
-        functions = tuple(sorted(match.functions.items())) if match.functions else ()
-        self.body = instance(match.rule, counts, functions)
-        self.reads = match.reads()
+        rule = match.rule
+        if rule.many or match.functions:
+            counts = tuple([len(row) for row in match.shape.ends[: len(rule.left.inputs)]])
+            self.body = instance(rule, counts, tuple(sorted(match.functions.items())))
+        else:
+            self.body = rule.right
+        self.reads = match.reads
         self.tokens: dict[Token, Token] = {}
         self._made: dict[int, int] = {}
         self._template: Template | None = None
@@ -264,10 +283,7 @@ def rewrite(host: Diagram, *found: Match) -> Applied:
             for k, node in zip(place, original.nodes, strict=True)
             for offset in range(len(node.box.outs))
         ]
-    applied = Applied(original, result, seen)
-    applied._moved = builder.moved
-    applied.images = tuple([Image(right.match, right, applied) for right in rights])
-    return applied
+    return Applied(original, result, rights, seen, builder.moved)
 
 
 def _replacing(rights: Sequence[RightSide]) -> dict[int, RightSide | _Output]:
@@ -315,7 +331,7 @@ def _live(host: Diagram, replacing: Mapping[int, RightSide | _Output]) -> bytear
 def _in_time(host: Diagram, found: Sequence[Match]) -> tuple[Diagram, list[int], tuple[Match, ...]]:
     """The host in an order in which all that a right side reads comes before what it replaces."""
     first = {
-        host.owner[wire]: [host.owner[other] for other in match.reads()]
+        host.owner[wire]: [host.owner[other] for other in match.reads]
         for match in found
         if match.rule.pattern.tangled
         for wire in match.replaced()

@@ -22,6 +22,8 @@ from vesalius.rewrite.pattern import Pattern
 from vesalius.rewrite.spread import Place, edges, spread
 from vesalius.rewrite.unify import Sizes, bind_size
 
+KEPT = 4096  # how many boxes, and how many shapes of matches, are remembered for a pattern
+
 
 class Binding(NamedTuple):
     """What sizes, functions and identities of a pattern stand for."""
@@ -103,7 +105,10 @@ class Assigner:
                 self.missed(state, node, host, "two ways lead to different boxes")
             return
         ours, theirs = self.left.nodes[node], self.host.nodes[host]
-        binding = self.binds(state.binding, ours.box, theirs.box)
+        if not fits(self.pattern, node, theirs.box):
+            self.missed(state, node, host, "box")
+            return
+        binding = binds(self.pattern, state.binding, ours.box, theirs.box)
         if binding is None:
             self.missed(state, node, host, "box")
             return
@@ -178,17 +183,14 @@ class Assigner:
                 return
             known = {axis: image for (k, axis), image in spread_.items() if k == node}
 
-        def fits(p: int, q: int) -> bool:
+        def may_stand(p: int, q: int) -> bool:
             return self._may_stand(state, ours.src[p], theirs.src[q])
 
-        for ports, bound in arrangements(ours.box, theirs.box, several, known, fits):
-            if any(len(ports[p]) < self._least(ours.src[p]) for p in several):
+        for ports, bound in arrangements(ours.box, theirs.box, several, known, may_stand):
+            if any(len(ports[p]) < self.pattern.least(ours.src[p]) for p in several):
                 continue
             for new in _new_choices(ours.box, theirs.box):
                 yield ports, bound | new
-
-    def _least(self, wire: int) -> int:
-        return self.pattern.variables[self.pattern.ends[wire]].least
 
     def _may_stand(self, state: Assignment, wire: int, other: int) -> bool:
         """Whether a wire of the host may stand for one of the pattern, at first sight."""
@@ -202,9 +204,9 @@ class Assigner:
             return True
         below, its = self.left.owner[wire], self.host.owner[other]
         mine, node = self.left.nodes[below], self.host.nodes[its]
-        if wire - mine.first != other - node.first or mine.box.kind is not node.box.kind:
+        if wire - mine.first != other - node.first or state.nodes.get(below, its) != its:
             return False
-        return state.nodes.get(below, its) == its and len(mine.box.bound) == len(node.box.bound)
+        return fits(self.pattern, below, node.box)
 
     def ends(
         self, tokens: Mapping[Token, Token], wire: int, other: int
@@ -227,43 +229,69 @@ class Assigner:
             return None  # a frozen array is no parameter that a witness may set
         return _paired(tokens, mine, its)
 
-    # -- attributes ---------------------------------------------------------------------------
 
-    def binds(self, binding: Binding, ours: Box, theirs: Box) -> Binding | None:
-        """What attributes say of sizes, functions and identities; None where they differ."""
-        if (
-            ours.kind is not theirs.kind
-            or len(ours.bound) != len(theirs.bound)
-            or len(ours.new) != len(theirs.new)
-            or len(ours.outs) != len(theirs.outs)
-        ):
-            return None
-        sizes, functions, tokens = binding
-        stand_ins = self.pattern.stand_ins
-        for (_, codec), mine, other in zip(ours.kind.fields, ours.attrs, theirs.attrs, strict=True):
-            if codec == "function" and id(mine) in stand_ins:
-                bound = (other, theirs["numbers"])
-                name = stand_ins[id(mine)]
-                if other.arity != mine.arity or functions.get(name, bound) != bound:
-                    return None
-                functions = {**functions, name: bound}
-            elif codec == "numbers" and id(ours.attrs[0]) in stand_ins:
-                continue
-            elif isinstance(mine, Size) and type(other) in (Size, int):
-                grown = bind_size(sizes, mine, size(other))
-                if grown is None:
-                    return None
-                sizes = grown
-            elif isinstance(mine, Token) and isinstance(other, Token):
-                paired = _paired(tokens, mine, other)
-                if paired is None:
-                    return None
-                tokens = paired
-            elif codec == "diagram" and mine.size_variables:
-                continue  # compared when the sizes are known
-            elif type(mine) is not type(other) or mine != other:
+# -- single boxes ---------------------------------------------------------------------------------
+
+
+def fits(pattern: Pattern, node: int, box: Box) -> bool:
+    """Whether a box may stand for a box of the pattern, whatever else does; found once."""
+    known = pattern.known[node]
+    found = known.get(box)
+    if found is None:
+        if len(known) > KEPT:
+            known.clear()
+        found = known[box] = _fits(pattern, node, box)
+    return found
+
+
+def _fits(pattern: Pattern, node: int, box: Box) -> bool:
+    ours = pattern.left.nodes[node]
+    if binds(pattern, Binding(pattern.rule.fixed, {}, {}), ours.box, box) is None:
+        return False
+    several = [p for p, wire in enumerate(ours.src) if pattern.many(wire)]
+    if not several and len(ours.src) != len(box.maps):
+        return False
+    arranged = arrangements(ours.box, box, several, {}, lambda p, q: True)
+    return any(
+        all(len(ports[p]) >= pattern.least(ours.src[p]) for p in several) for ports, _ in arranged
+    )
+
+
+def binds(pattern: Pattern, binding: Binding, ours: Box, theirs: Box) -> Binding | None:
+    """What attributes say of sizes, functions and identities; None where they differ."""
+    if (
+        ours.kind is not theirs.kind
+        or len(ours.bound) != len(theirs.bound)
+        or len(ours.new) != len(theirs.new)
+        or len(ours.outs) != len(theirs.outs)
+    ):
+        return None
+    sizes, functions, tokens = binding
+    stand_ins = pattern.stand_ins
+    for (_, codec), mine, other in zip(ours.kind.fields, ours.attrs, theirs.attrs, strict=True):
+        if codec == "function" and id(mine) in stand_ins:
+            bound = (other, theirs["numbers"])
+            name = stand_ins[id(mine)]
+            if other.arity != mine.arity or functions.get(name, bound) != bound:
                 return None
-        return Binding(sizes, functions, tokens)
+            functions = {**functions, name: bound}
+        elif codec == "numbers" and id(ours.attrs[0]) in stand_ins:
+            continue
+        elif isinstance(mine, Size) and type(other) in (Size, int):
+            grown = bind_size(sizes, mine, size(other))
+            if grown is None:
+                return None
+            sizes = grown
+        elif isinstance(mine, Token) and isinstance(other, Token):
+            paired = _paired(tokens, mine, other)
+            if paired is None:
+                return None
+            tokens = paired
+        elif codec == "diagram" and mine.size_variables:
+            continue  # compared when the sizes are known
+        elif type(mine) is not type(other) or mine != other:
+            return None
+    return Binding(sizes, functions, tokens)
 
 
 def _new_choices(ours: Box, theirs: Box) -> Iterator[dict[int, int]]:

@@ -15,12 +15,12 @@ from functools import cached_property
 from itertools import islice, permutations, product
 from typing import Any, NamedTuple
 
-from vesalius.diagrams.box import Box, Hole, Parameter, Token
+from vesalius.diagrams.box import Hole, Parameter, Token
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
-from vesalius.rewrite.assign import Assigner, Assignment, Binding
+from vesalius.rewrite.assign import KEPT, Assigner, Assignment, Binding, binds, fits
 from vesalius.rewrite.axes import TURNS, End, Shape, shapes
 from vesalius.rewrite.context import surroundings, used_elsewhere
 from vesalius.rewrite.convex import convex
@@ -137,18 +137,10 @@ class Match:
             [x if isinstance(x, int) else Tube(x, n) for x, n in zip(labels, names, strict=True)]
         )
 
+    @cached_property
     def reads(self) -> list[int]:
         """The host wires at the boundary, each once."""
-        found = dict.fromkeys(
-            [
-                end.port if end.node < 0 else self.read(end)
-                for row in self.shape.ends
-                for end in row[:1] or ()
-            ]
-            if not self.rule.many
-            else [wire for row in self.ends for wire, _ in row]
-        )
-        return list(found)
+        return list(dict.fromkeys([wire for row in self.ends for wire, _ in row]))
 
     def replaced(self) -> list[int]:
         """The host wires of the outputs."""
@@ -209,9 +201,11 @@ class Matcher:
         self.within = None if within is None else frozenset(within)
         self.assigner = Assigner(self.pattern, host, self.within)
         self._rigid = self.pattern.rigid and not host.symmetries
-        self._fits: dict[int, dict[Box, bool]] = {k: {} for k in self.pattern.boxes}
-        self._shapes: dict[Any, list[Shape]] = {}
+        self._shapes: dict[Any, list[Shape]] = self.pattern.shapes
+        if len(self._shapes) > KEPT:
+            self._shapes.clear()
         self._dtypes = rule.left.types
+        self._plain = not rule.conditions and not self.pattern.tangled
 
     def all(self) -> Iterator[Match]:
         """All matches, in the order of their anchor in the host."""
@@ -219,13 +213,10 @@ class Matcher:
             yield from self._distinct(self._loose(self.assigner.start))
             return
         anchor = self.anchor()
-        known: dict[Box, bool] = {}
+        known = self.pattern.known[anchor]
         for k, node in enumerate(self.host.nodes):
             box = node.box
-            fits = known.get(box)
-            if fits is None:
-                fits = known[box] = self._fit(anchor, box)
-            if not fits:
+            if not (known[box] if box in known else fits(self.pattern, anchor, box)):
                 continue
             if self._rigid:
                 found = self._walk(k)
@@ -249,7 +240,8 @@ class Matcher:
     def at(self, host: int, anchor: int | None = None) -> Iterator[Match]:
         """All matches that send an anchor, by default the first root, to a host node."""
         if self._rigid:
-            found = self._walk(host)
+            box = self.host.nodes[host].box
+            found = self._walk(host) if fits(self.pattern, self.pattern.roots[0], box) else None
             if found is not None:
                 yield found
             return
@@ -327,11 +319,11 @@ class Matcher:
             wire = places[place].src[port]
             k = owner[wire]
             here = nodes[k]
-            known = self._fits[below]
-            fits = known.get(here.box)
-            if fits is None:
-                fits = known[here.box] = self._fit(below, here.box)
-            if not fits or wire - here.first != offset:
+            box, known = here.box, pattern.known[below]
+            if (
+                not (known[box] if box in known else fits(pattern, below, box))
+                or wire - here.first != offset
+            ):
                 return None
             places.append(here)
             images.append(k)
@@ -339,11 +331,13 @@ class Matcher:
             if places[place].src[port] != places[to].first + offset:
                 return None
         tokens: Mapping[Token, Token] = {}
+        reads = []
         for wire, ends in walk.ends:
             first, port = ends[0]
             other = places[first].src[port]
             if types[other].dtype != self._dtypes[wire].dtype:
                 return None
+            reads.append(other)
             for place, port in ends[1:]:
                 if places[place].src[port] != other:
                     return None
@@ -364,7 +358,7 @@ class Matcher:
         sent = dict(zip(walk.nodes, images, strict=True))
         settled: Any = ()
         if pattern.sized:
-            settled = tuple([types[places[e[0][0]].src[e[0][1]]] for _, e in walk.ends])
+            settled = tuple([types[wire] for wire in reads])
         binding = None if pattern.named else shape.kept.get(settled)
         if binding is None:
             binding = self._binding(sent, tokens)
@@ -374,14 +368,8 @@ class Matcher:
                 return None
             shape.kept[settled] = binding
         match = Match(self.rule, host, sent, shape, binding)
-        return match if self._serves(match) else None
-
-    def _fit(self, node: int, box: Box) -> bool:
-        """Whether a host box may stand for a box of the pattern, whatever else does."""
-        ours = self.rule.left.nodes[node].box
-        if self._rigid and len(ours.maps) != len(box.maps):
-            return False
-        return self.assigner.binds(self.assigner.start.binding, ours, box) is not None
+        match.__dict__["reads"] = reads if len(reads) < 2 else list(dict.fromkeys(reads))
+        return match if self._plain or self._serves(match) else None
 
     def _binding(self, sent: Mapping[int, int], tokens: Mapping[Token, Token]) -> Binding | None:
         binding: Binding | None = self.assigner.start.binding._replace(tokens=tokens)
@@ -389,7 +377,7 @@ class Matcher:
             if binding is None:
                 return None
             ours, theirs = self.rule.left.nodes[node].box, self.host.nodes[k].box
-            binding = self.assigner.binds(binding, ours, theirs)
+            binding = binds(self.pattern, binding, ours, theirs)
         return binding
 
     def _rigid_shapes(self, images: list[int]) -> list[Shape]:

@@ -73,6 +73,9 @@ class Pattern:
         self.ends = {variable.wire: k for k, variable in enumerate(self.variables)}
         self.boxes = [k for k, node in enumerate(left.nodes) if node.first not in self.ends]
         self.named = bool(left.tokens)
+        # What matching has found out already: which boxes fit, how the axes of matches go.
+        self.known: dict[int, dict[Box, bool]] = {k: {} for k in self.boxes}
+        self.shapes: dict[Any, Any] = {}
         self.stand_ins = {id(f): name for name, f in rule.functions.items()}
         owners = [left.owner[port.wire] for port in left.outputs]
         self.roots = tuple(dict.fromkeys(k for k in owners if left.nodes[k].first not in self.ends))
@@ -88,6 +91,10 @@ class Pattern:
         """Whether a wire of the pattern stands for several operands."""
         end = self.ends.get(wire)
         return end is not None and self.variables[end].many
+
+    def least(self, wire: int) -> int:
+        """How many operands a wire of the pattern stands for at least."""
+        return self.variables[self.ends[wire]].least
 
     def head(self, node: int) -> Head:
         """What a host box must have to be worth a look; no function where a stand-in stands."""

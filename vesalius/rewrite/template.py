@@ -20,7 +20,8 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
 
-Hint = tuple[str | tuple[int, int], ...]  # for each slot a name, or whose slot it is called after
+# For each slot a name, or whose slot it is called after; a wire whose names serve as they are.
+Hint = tuple[str | tuple[int, int], ...] | int
 
 
 class Step(NamedTuple):
@@ -86,6 +87,8 @@ class Template:
 
 
 def _hint(one: Hint, hints: Sequence[tuple[str, ...]], wires: Sequence[int]) -> tuple[str, ...]:
+    if isinstance(one, int):
+        return hints[wires[one]]
     names = [x if isinstance(x, str) else hints[wires[x[0]]][x[1]] for x in one]
     if len(set(names)) < len(names):
         taken: set[str] = set()
@@ -132,18 +135,23 @@ def template(
             node.src,
             len(node.src) > 1 and node.box.kind.commutes(node.box.attrs),
             tuple(builder.types[wire] for wire in node.wires),
-            tuple(_read(builder.hints[wire]) for wire in node.wires),
+            tuple(_read(builder, wire) for wire in node.wires),
         )
         for node in builder.nodes[count:]
     ]
     return Template(steps, [seen[0] for seen in graft.seen], output, slots)
 
 
-def _read(names: tuple[str, ...]) -> Hint:
+def _read(builder: Builder, wire: int) -> Hint:
     found: list[str | tuple[int, int]] = []
-    for name in names:
+    for name in builder.hints[wire]:
         _, *rest = name.split("\0")
         found.append((int(rest[0]), int(rest[1])) if rest else name)
+    after = {x[0] for x in found if not isinstance(x, str)}
+    if len(after) == 1:
+        (only,) = after
+        if found == [(only, slot) for slot in range(len(builder.types[only].sizes))]:
+            return only
     return tuple(found)
 
 
