@@ -22,7 +22,11 @@ from vesalius.rewrite.pattern import Pattern
 from vesalius.rewrite.spread import Place, edges, spread
 from vesalius.rewrite.unify import Sizes, bind_size
 
+WAYS = 24  # how many arrangements of operands are remembered for a box
 KEPT = 4096  # how many boxes, and how many shapes of matches, are remembered for a pattern
+
+
+Way = tuple[Ports, dict[int, int]]  # host ports for each port, images of bound and new axes
 
 
 class Binding(NamedTuple):
@@ -69,8 +73,19 @@ class Assigner:
 
     def from_anchor(self, node: int, host: int) -> Iterator[Assignment]:
         """All assignments that send a pattern node to a host node."""
-        for state in self._node(self.start, node, host, []):
-            yield from self._others(state)
+        if self._plausible(node, host):
+            for state in self._node(self.start, node, host, []):
+                yield from self._others(state)
+
+    def _plausible(self, node: int, host: int) -> bool:
+        """Whether something that fits stands below a host box for each box below a pattern's."""
+        pattern, nodes, owner = self.pattern, self.host.nodes, self.host.owner
+        below = [nodes[owner[wire]].box for wire in nodes[host].src]
+        for k in pattern.below[node]:
+            if not any(fits(pattern, k, box) for box in below):
+                self.missed(self.start, node, host, "below", k)
+                return False
+        return True
 
     # -- from box to box ----------------------------------------------------------------------
 
@@ -174,6 +189,17 @@ class Assigner:
         self, state: Assignment, node: int, ours: Node, theirs: Node
     ) -> Iterator[tuple[Ports, dict[int, int]]]:
         """The host ports for each port of the pattern, and images of bound and of new axes."""
+        ways = arranged(self.pattern, node, theirs.box)
+        if ways is not None and (len(state.nodes) == 1 or len(ways) == 1):
+            # What a box allows by itself is known; which operands stand where is to be asked.
+            for ports, images in ways:
+                if all(
+                    self._may_stand(state, wire, theirs.src[q])
+                    for wire, chosen in zip(ours.src, ports, strict=True)
+                    for q in chosen
+                ):
+                    yield ports, images
+            return
         several = [p for p, wire in enumerate(ours.src) if self.pattern.many(wire)]
         known: dict[int, int] = {}
         free = several or len(ours.src) > 1 or len(ours.box.bound) > 1
@@ -236,25 +262,33 @@ class Assigner:
 def fits(pattern: Pattern, node: int, box: Box) -> bool:
     """Whether a box may stand for a box of the pattern, whatever else does; found once."""
     known = pattern.known[node]
-    found = known.get(box)
-    if found is None:
+    if box not in known:
         if len(known) > KEPT:
             known.clear()
-        found = known[box] = _fits(pattern, node, box)
+        known[box] = _fits(pattern, node, box)
+    return bool(known[box] != ())
+
+
+def arranged(pattern: Pattern, node: int, box: Box) -> tuple[Way, ...] | None:
+    """The ways in which a box that fits may stand for one of the pattern; None if they are many."""
+    found: tuple[Way, ...] | None = pattern.known[node][box]
     return found
 
 
-def _fits(pattern: Pattern, node: int, box: Box) -> bool:
+def _fits(pattern: Pattern, node: int, box: Box) -> tuple[Way, ...] | None:
     ours = pattern.left.nodes[node]
     if binds(pattern, Binding(pattern.rule.fixed, {}, {}), ours.box, box) is None:
-        return False
+        return ()
     several = [p for p, wire in enumerate(ours.src) if pattern.many(wire)]
     if not several and len(ours.src) != len(box.maps):
-        return False
-    arranged = arrangements(ours.box, box, several, {}, lambda p, q: True)
-    return any(
-        all(len(ports[p]) >= pattern.least(ours.src[p]) for p in several) for ports, _ in arranged
-    )
+        return ()
+    found: list[Way] = []
+    for ports, bound in arrangements(ours.box, box, several, {}, lambda p, q: True):
+        if all(len(ports[p]) >= pattern.least(ours.src[p]) for p in several):
+            found += [(ports, bound | new) for new in _new_choices(ours.box, box)]
+            if len(found) > WAYS:
+                return None
+    return tuple(found)
 
 
 def binds(pattern: Pattern, binding: Binding, ours: Box, theirs: Box) -> Binding | None:

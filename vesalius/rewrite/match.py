@@ -216,7 +216,7 @@ class Matcher:
         known = self.pattern.known[anchor]
         for k, node in enumerate(self.host.nodes):
             box = node.box
-            if not (known[box] if box in known else fits(self.pattern, anchor, box)):
+            if not (known[box] != () if box in known else fits(self.pattern, anchor, box)):
                 continue
             if self._rigid:
                 found = self._walk(k)

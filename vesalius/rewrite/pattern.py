@@ -74,7 +74,7 @@ class Pattern:
         self.boxes = [k for k, node in enumerate(left.nodes) if node.first not in self.ends]
         self.named = bool(left.tokens)
         # What matching has found out already: which boxes fit, how the axes of matches go.
-        self.known: dict[int, dict[Box, bool]] = {k: {} for k in self.boxes}
+        self.known: dict[int, dict[Box, Any]] = {k: {} for k in self.boxes}
         self.shapes: dict[Any, Any] = {}
         self.stand_ins = {id(f): name for name, f in rule.functions.items()}
         owners = [left.owner[port.wire] for port in left.outputs]
@@ -109,6 +109,15 @@ class Pattern:
             k: frozenset(
                 self.head(left.owner[wire]) for wire in left.nodes[k].src if wire not in self.ends
             )
+            for k in self.boxes
+        }
+
+    @cached_property
+    def below(self) -> dict[int, tuple[int, ...]]:
+        """For each box of the pattern, the boxes below it."""
+        owner, ends = self.left.owner, self.ends
+        return {
+            k: tuple(dict.fromkeys(owner[w] for w in self.left.nodes[k].src if w not in ends))
             for k in self.boxes
         }
 
