@@ -129,7 +129,11 @@ class Remote:
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise ``TooSlowError`` in the block after ``seconds`` (in the main thread only)."""
+    """Raise ``TooSlowError`` in the block after ``seconds`` (in the main thread only).
+
+    It rings again every second: Python drops an error that is raised while the collector calls
+    back or an object dies, and the block would go on for ever.
+    """
     here = threading.current_thread() is threading.main_thread()
     if not here or math.isinf(seconds) or not hasattr(signal, "setitimer"):
         yield
@@ -140,10 +144,11 @@ def alarm(seconds: float) -> Iterator[None]:
 
     start = time.monotonic()
     before = signal.signal(signal.SIGALRM, ring)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         still = max(left - (time.monotonic() - start), 1e-3) if left else 0.0
         signal.setitimer(signal.ITIMER_REAL, still)  # an alarm that somebody else had set
