@@ -101,6 +101,12 @@ class Rule:
 
         return Pattern(self)
 
+    def explain(self, diagram: Diagram) -> str:
+        """Why this rule does not match: the nearest miss, the box and what failed there."""
+        from vesalius.rewrite.explain import explain
+
+        return explain(self, diagram)
+
     def inverse(self) -> Rule:
         """The rule read from right to left. Raises `RuleError` where it has no such reading."""
         back: dict[str, list[str]] = {}
