@@ -125,6 +125,8 @@ class _Misses(Assigner):
         return bool(box.attrs) and id(box.attrs[0]) in self.pattern.stand_ins
 
     def _attributes(self, wanted: Box, box: Box) -> str:
+        if wanted.kind is not box.kind:
+            return f"the rule has {_label(wanted)} there"
         for (name, _), mine, its in zip(wanted.kind.fields, wanted.attrs, box.attrs, strict=True):
             if mine != its:
                 return f"its {name} is {its}, in the rule {mine}"
@@ -132,6 +134,7 @@ class _Misses(Assigner):
 
     def _arrangements(self, ours: Node, theirs: Node) -> Iterator[list[str]]:
         """For each order of operands and of bound axes, what does not fit."""
+        none: list[str] = []
         have = range(len(theirs.src))
         commutes = ours.box.kind.commutes(ours.box.attrs)
         several = [p for p, wire in enumerate(ours.src) if self.pattern.many(wire)]
@@ -149,7 +152,8 @@ class _Misses(Assigner):
                 ]
                 for q in rest:
                     options = [list(self._operand(ours, theirs, p, q, image)) for p in several]
-                    found += min(options, key=len, default=[])
+                    fewest: list[str] = min(options, key=len, default=none)
+                    found += fewest
                 yield found
 
     def _operand(
