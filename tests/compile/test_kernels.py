@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -192,3 +194,16 @@ def test_parameters_on_which_nothing_depends_stay_in_the_state() -> None:
 def test_a_layer_that_is_drawn_again_gives_the_same_text() -> None:
     assert vs.to_torch(attention).source == vs.to_torch(attention).source
     assert "scaled_dot_product_attention" in vs.to_torch(attention).chosen.svg()
+
+
+def test_what_is_preferred_does_not_hang_on_what_was_imported_first() -> None:
+    program = """
+import vesalius.compile.kernels.vector_norm, vesalius.compile.kernels.chunked
+from vesalius.compile import kernels
+kernels.load()
+print(tuple(kernels.KERNELS) == kernels.SHIPPED)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True\n"

@@ -31,9 +31,16 @@ SHIPPED = (  # in the order in which they are preferred
 
 
 def load() -> None:
-    """Declare the kernels that come with the library."""
+    """Declare the kernels that come with the library; they come first, in their order.
+
+    A file may have been imported before this one asks for it, by a test or for its tools: what
+    is preferred to what must not hang on that.
+    """
     for name in SHIPPED:
         import_module(f"vesalius.compile.kernels.{name}")
+    if tuple(KERNELS)[: len(SHIPPED)] != SHIPPED:
+        for name in (*SHIPPED, *(name for name in KERNELS if name not in SHIPPED)):
+            KERNELS[name] = KERNELS.pop(name)
 
 
 __all__ = [
