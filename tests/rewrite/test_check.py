@@ -15,9 +15,10 @@ from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.meaning.field import acceptance
 from vesalius.rewrite.check import assert_rule, check
+from vesalius.rewrite.checking.compare import compare
 from vesalius.rewrite.checking.exact import complexity, exact
 from vesalius.rewrite.checking.pair import Pair
-from vesalius.rewrite.checking.sampled import compare, sampled
+from vesalius.rewrite.checking.sampled import sampled
 from vesalius.rewrite.derivation import Derivation, Step, derive
 from vesalius.rewrite.grade import Grade, Precision, Relation
 from vesalius.rewrite.moves import Rewrite
@@ -172,7 +173,10 @@ def test_an_empty_axis_is_noted_and_not_held_against_a_rule():
 
     verdict = check(mean_of_shift)
     assert verdict
-    assert verdict.notes == ("the sides differ where m is empty",)
+    assert set(verdict.notes) == {
+        "the sides differ where m is empty",
+        "the sides differ where s is all −∞",
+    }
 
 
 def test_a_value_at_special_points_only_is_noted():
@@ -207,8 +211,8 @@ def test_a_constant_in_floats_is_the_binary_fraction_that_it_is():
 def test_a_difference_that_only_the_finite_field_sees_is_printed_in_it():
     @rule("equal")
     def nearly(x: "") -> "":
-        """exp(x·(1 + 2⁻¹²⁰)) is exp(x) to any number of digits that is used"""
-        return vs.exp(x * (1 + Fraction(1, 2**2000))), vs.exp(x)
+        """exp(x·(1 + 2⁻⁵⁰⁰⁰)) is exp(x) to any number of digits that is used"""
+        return vs.exp(x * (1 + Fraction(1, 2**5000))), vs.exp(x)
 
     verdict = check(nearly)
     assert not verdict

@@ -24,7 +24,7 @@ from vesalius.rewrite import rules
 from vesalius.rewrite.check import check
 from vesalius.rewrite.checking.instances import Instance, legal_counts, pair_of, samples
 from vesalius.rewrite.checking.pair import Pair
-from vesalius.rewrite.checking.sampled import symbolic
+from vesalius.rewrite.checking.proof import symbolic
 from vesalius.rewrite.rule import Rule, anyfunction, many, rule
 
 

@@ -4,7 +4,7 @@
 
 The search goes from few operands and no tubes, over the smallest sizes, to small integers; what
 remains is simplified entry by entry. A difference too small for float64 is shown in exact
-rationals, in the finite field, or to many digits.
+rationals, in the finite field, or in balls.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 from vesalius.diagrams.errors import VesaliusError
 from vesalius.diagrams.meaning.residues import FIELD, P, Q
 from vesalius.rewrite.checking.code import Listing
+from vesalius.rewrite.checking.compare import DEEP, compare
 from vesalius.rewrite.checking.draws import Style, draw_floats, fits, small_sizes
 from vesalius.rewrite.checking.pair import Array, Pair, Values, differs
-from vesalius.rewrite.checking.sampled import compare
 
 SHAPES = 60  # assignments of sizes that are searched
 TRIES = 6  # draws at each
@@ -41,7 +41,7 @@ _STYLES = (
 class Counterexample:
     """A pair of diagrams and values at which they differ.
 
-    `algebra` is where the difference shows: `torch` (float64), `rational`, `field` or `precise`.
+    `algebra` is where the difference shows: `torch` (float64), `rational`, `field` or `balls`.
     """
 
     title: str
@@ -73,7 +73,7 @@ def smallest(
     for pair, values in known:
         if shows(pair, values) and compare(pair, values, seed) in ("different", "undefined"):
             return Counterexample(title, pair, simplified(pair, values, shows), seed=seed)
-    for algebra in ("rational", "precise"):
+    for algebra in ("rational", "balls"):
         for pair, values in known:
             if _shows_in(algebra, pair, values, seed):
                 return Counterexample(title, pair, values, algebra, seed)
@@ -121,14 +121,14 @@ def _floats(values: Values) -> Iterator[Array]:
 
 def _shows_in(algebra: str, pair: Pair, values: Values, seed: int) -> bool:
     from vesalius.diagrams.meaning.rational import RationalAlgebra
-    from vesalius.rewrite.checking.precise import PreciseAlgebra
+    from vesalius.rewrite.checking.balls import BallAlgebra
 
-    chosen: Any = RationalAlgebra() if algebra == "rational" else PreciseAlgebra(400)
+    chosen: Any = RationalAlgebra() if algebra == "rational" else BallAlgebra(DEEP)
     try:
         left, right = (pair.run(side, values, chosen, seed) for side in (pair.left, pair.right))
     except VesaliusError:
         return False
-    return any(bool(np.any(x != y)) for x, y in zip(left, right, strict=True))
+    return not all(chosen.same(x, y) for x, y in zip(left, right, strict=True))
 
 
 # -- simplification -------------------------------------------------------------------------------
@@ -253,14 +253,15 @@ def _write_rational(
     return text, _assertion("(one == other).all()", "one.tolist()", "other.tolist()")
 
 
-def _write_precise(
+def _write_balls(
     listing: Listing, found: Counterexample, names: tuple[str, str]
 ) -> tuple[str, str]:
-    where = "vesalius.rewrite.checking.precise"
-    listing.imports[f"from {where} import PreciseAlgebra"] = None
-    text = _calls(found, names, _listed, _first_in(found), ", algebra=PreciseAlgebra(50)")
-    test = "all(abs(a - b) <= 1e-30 * abs(a) for a, b in zip(one.flat, other.flat))"
-    return text, _assertion(test, "one.tolist()", "other.tolist()")
+    where = "vesalius.rewrite.checking.balls"
+    listing.imports[f"from {where} import BallAlgebra"] = None
+    listing.imports["from fractions import Fraction"] = None
+    options = f", algebra=BallAlgebra({DEEP})"
+    text = _calls(found, names, _listed, _first_in(found), options)
+    return text, _assertion("BallAlgebra().same(one, other)", "one.tolist()", "other.tolist()")
 
 
 def _write_field(
@@ -276,7 +277,7 @@ def _write_field(
 _WRITERS: dict[str, Callable[[Listing, Counterexample, tuple[str, str]], tuple[str, str]]] = {
     "torch": _write_torch,
     "rational": _write_rational,
-    "precise": _write_precise,
+    "balls": _write_balls,
     "field": _write_field,
 }
 
@@ -344,10 +345,10 @@ def _first_difference(found: Counterexample) -> int:
 def _first_in(found: Counterexample) -> int:
     from vesalius.diagrams.meaning.field import FieldAlgebra
     from vesalius.diagrams.meaning.rational import RationalAlgebra
-    from vesalius.rewrite.checking.precise import PreciseAlgebra
+    from vesalius.rewrite.checking.balls import BallAlgebra
 
-    made: Any = {"rational": RationalAlgebra, "field": FieldAlgebra, "precise": PreciseAlgebra}
-    algebra = made[found.algebra]()
+    made: Any = {"rational": RationalAlgebra, "field": FieldAlgebra, "balls": BallAlgebra}
+    algebra = made[found.algebra](*([DEEP] if found.algebra == "balls" else []))
     pair = found.pair
     left, right = (
         pair.run(side, found.values, algebra, found.seed) for side in (pair.left, pair.right)

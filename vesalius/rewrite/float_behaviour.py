@@ -9,15 +9,17 @@ though the type has room for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vesalius.diagrams.errors import Outside, StructureError, VesaliusError
+from vesalius.diagrams.errors import Outside, StructureError
+from vesalius.rewrite.checking.balls import BallAlgebra, Undefined
+from vesalius.rewrite.checking.compare import in_float64
 from vesalius.rewrite.checking.draws import Style, different_sizes, draw_floats, fits
 from vesalius.rewrite.checking.instances import Instance, legal_counts, pair_of, samples
+from vesalius.rewrite.checking.masks import masked
 from vesalius.rewrite.checking.pair import Array, Pair, Values
 from vesalius.rewrite.rule import Rule
 
@@ -99,7 +101,7 @@ def float_behaviour(thing: Rule | tuple[Any, Any], *, seed: int = 0) -> FloatBeh
         for dtype in DTYPES
         for magnitude in MAGNITUDES
     ]
-    return FloatBehaviour(name, tuple(rows), tuple(_masked(pair, sizes, seed)))
+    return FloatBehaviour(name, tuple(rows), tuple(masked(pair, sizes, seed)))
 
 
 def _typical(rule: Rule) -> Pair:
@@ -172,53 +174,16 @@ def _in_dtype(pair: Pair, side: Any, values: Values, dtype: torch.dtype, seed: i
 
 def _reference(pair: Pair, values: Values, seed: int) -> list[Array]:
     """The left side to many digits, else in float64."""
-    from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra
-    from vesalius.rewrite.checking.precise import PreciseAlgebra
-
     try:
-        results = pair.run(pair.left, values, PreciseAlgebra(50), seed)
+        results = pair.run(pair.left, values, BallAlgebra(), seed)
         return [_as_floats(y) for y in results]
     except Outside:
-        return [np.asarray(y.double()) for y in pair.run(pair.left, values, TorchAlgebra(), seed)]
+        return in_float64(pair, pair.left, values, seed)
 
 
 def _as_floats(x: Array) -> Array:
     found = np.empty(x.shape)
     for place in np.ndindex(x.shape):
-        found[place] = float(x[place])
+        entry = x[place]
+        found[place] = np.nan if isinstance(entry, Undefined) else float(entry)
     return found
-
-
-def _masked(pair: Pair, sizes: dict[str, int], seed: int) -> list[str]:
-    """Where an input that holds −∞ makes one side lose what the other keeps."""
-    notes = []
-    rng = np.random.default_rng([seed, 32])
-    values = draw_floats(pair, sizes, rng, Style(1.0))
-    for k, port in enumerate(pair.left.inputs):
-        x = values.inputs[k]
-        if x.dtype.kind != "f" or not x.ndim or not x.size:
-            continue
-        some = x.copy()
-        some[..., -1] = -np.inf
-        for what, changed in (("holds", some), ("is all", np.full(x.shape, -np.inf))):
-            inputs: Sequence[Array] = [
-                changed if j == k else y for j, y in enumerate(values.inputs)
-            ]
-            moved = Values(values.sizes, tuple(inputs), values.sources)
-            try:
-                left, right = _finite(pair, moved, seed)
-            except VesaliusError:
-                continue
-            if left != right:
-                worse = "right" if left else "left"
-                notes.append(f"the {worse} side is not a number where {port.name} {what} −∞")
-    return notes
-
-
-def _finite(pair: Pair, values: Values, seed: int) -> list[bool]:
-    from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra
-
-    return [
-        not any(bool(y.isnan().any()) for y in pair.run(side, values, TorchAlgebra(), seed))
-        for side in (pair.left, pair.right)
-    ]

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from vesalius.diagrams.wire import Wire
 
 
+LARGEST_POWER = 10_000  # of an exact rational
+
+
 @dataclass(frozen=True, eq=False)
 class Function:
     """A pointwise function of `arity` arguments and some numbers (`parameters`).
@@ -214,6 +217,8 @@ def _exact_sqrt(x: Any) -> Any:
 def _exact_power(x: Any, exponent: Any) -> Any:
     if Fraction(exponent).denominator != 1:
         raise Outside(f"a rational to the power {exponent} need not be rational")
+    if abs(exponent) > LARGEST_POWER:
+        raise Outside(f"a rational to the power {exponent} has too many digits")
     return Fraction(x) ** int(exponent)
 
 

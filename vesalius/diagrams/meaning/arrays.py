@@ -286,12 +286,13 @@ class ArrayAlgebra(Algebra):
         if size == 0:
             return real, imaginary
         turns = [self.turn(step, size) for step in range(size)]
-        sign, scale = (-1, Fraction(1, size)) if inverse else (1, Fraction(1))
+        scale = self.floats(boxed(Fraction(1, size if inverse else 1)))
         places = np.outer(np.arange(size), np.arange(size)) % size  # [frequency, position]
-        cosines = np.array([cosine * scale for cosine, _ in turns], dtype=object)[places]
-        sines = np.array([sine * (sign * scale) for _, sine in turns], dtype=object)[places]
-        cos, sin = self.floats(cosines), self.floats(sines)
-        minus = self.floats(-sines)
+        cosines, sines = (np.array(row, dtype=object)[places] for row in zip(*turns, strict=True))
+        cos, sin = (self.times(self.floats(table), scale) for table in (cosines, sines))
+        minus = self.times(sin, self.floats(boxed(-1)))
+        if inverse:
+            sin, minus = minus, sin
         last = [d for d in range(real.ndim) if d != dim]
         rows = [x.transpose((*last, dim))[..., None, :] for x in (real, imaginary)]
 
@@ -302,7 +303,7 @@ class ArrayAlgebra(Algebra):
         return combine(cos, sin), combine(minus, cos)
 
     def turn(self, step: int, size: int) -> tuple[Any, Any]:
-        """The cosine and the sine of `step/size` of a turn, as factors of a Fraction."""
+        """The cosine and the sine of `step/size` of a turn."""
         if 4 % size:
             raise Outside(
                 f"fourier: the turns of a circle cut in {size} are not rational; lengths 1, 2 "

@@ -21,6 +21,7 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, product
 from vesalius.diagrams.types import ArrayType, is_axis_name
+from vesalius.rewrite.checking.instances import written
 
 Names = list[str]
 RESERVED = {"vs", "torch", "Fraction", "Function", "FUNCTIONS", "OWN", "inputs", "float"}
@@ -62,18 +63,26 @@ class Listing:
                 self.imports[f"import {module}  # declares {function.name}"] = None
             self.imports["from vesalius.diagrams.boxes.pointwise import FUNCTIONS"] = None
             return f"FUNCTIONS[{function.name!r}]"
+        if function not in self.functions and written(function) is not None:
+            where = "vesalius.rewrite.checking.instances"
+            self.imports[f"from {where} import sample"] = None
+            return self._called(function, f"{written(function)}  # for one that may be any")
         if function not in self.functions:
             if not isinstance(function.torch, str):
                 raise Outside(f"the function {function.name!r} is not declared under its name")
-            called = fresh_name(function.name, self.taken)
-            self.taken.add(called)
-            self.functions[function] = called
             self.imports["from vesalius.diagrams.boxes.pointwise import Function"] = None
             arity = "" if function.arity == 1 else f", {function.arity}"
-            self.definitions.append(
-                f"{called} = Function({function.name!r}{arity}, torch={function.torch!r})"
-            )
+            text = f"Function({function.name!r}{arity}, torch={function.torch!r})"
+            return self._called(function, text)
         return self.functions[function]
+
+    def _called(self, function: Function, text: str) -> str:
+        """Define a name for what `text` makes."""
+        called = fresh_name(function.name, self.taken)
+        self.taken.add(called)
+        self.functions[function] = called
+        self.definitions.append(f"{called} = {text}")
+        return called
 
     def number(self, value: Any) -> str:
         """A number or truth value as text."""

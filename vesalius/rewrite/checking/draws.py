@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,19 +17,24 @@ from vesalius.diagrams.boxes.reductions import SOFTMAX
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.types import ArrayType
+from vesalius.rewrite.checking.corners import lengths, thresholds
 from vesalius.rewrite.checking.pair import Array, Pair, Values
 
 EXPONENTIALS = {"exp", "tanh", "sigmoid", "silu"}  # those that the finite field knows
 ATTEMPTS = 200
+LONG = 12  # assignments of sizes with a long axis
+ENTRIES = 1 << 13  # of the largest array with a long axis
 
-Shape = Literal["normal", "integers", "sparse", "constant"]
+Shape = Literal["normal", "integers", "sparse", "constant", "wide", "near"]
 
 
 @dataclass(frozen=True)
 class Style:
     """How entries are drawn: their size, and whether ties, zeros and repetitions are wanted.
 
-    `generic` draws hit a given set of measure zero with probability zero.
+    `wide` entries are of all magnitudes at once, `near` ones lie at the magnitude, a little off
+    it, and at simple multiples. `generic` draws hit a given set of measure zero with probability
+    zero.
     """
 
     magnitude: float
@@ -36,22 +42,32 @@ class Style:
 
     @property
     def generic(self) -> bool:
-        return self.shape == "normal"
+        return self.shape in ("normal", "wide")
 
 
-# Both signs in each; magnitudes from tiny to 1e4; ties, zeros and equal rows.
+# Both signs in each; magnitudes from 1e-16 to 1e16; ties, zeros and equal rows.
 STYLES = (
     Style(1.0),
     Style(1.0, "integers"),
     Style(30.0),
     Style(1.0, "sparse"),
+    Style(1.0, "wide"),
     Style(1e4),
     Style(1e-4),
     Style(1.0, "constant"),
     Style(1e3),
+    Style(1.0, "wide"),
     Style(1e4, "integers"),
     Style(1e2),
 )
+
+
+def corner_styles(pair: Pair) -> list[Style]:
+    """Styles for the constants of both sides: their magnitude, its reciprocal, and close by."""
+    found = []
+    for x in thresholds(pair):
+        found += [Style(x, "near"), Style(2 * x), Style(1 / x)]
+    return found
 
 
 # -- sizes ----------------------------------------------------------------------------------------
@@ -102,6 +118,26 @@ def any_sizes(pair: Pair, rng: np.random.Generator, top: int) -> dict[str, int] 
             return sizes
         top = min(top + 1, 12)
     return None
+
+
+def long_sizes(pair: Pair, rng: np.random.Generator) -> Iterator[dict[str, int]]:
+    """Sizes that fit with one long axis: beyond the integers of both sides, and anyhow."""
+    short = next(different_sizes(pair, rng), None)
+    if short is None:
+        return
+    count = 0
+    for length in (*lengths(pair), int(rng.integers(9, 18))):
+        for name in pair.variables:
+            sizes = {**short, name: length}
+            if count < LONG and fits(pair, sizes) and largest(pair, sizes) <= ENTRIES:
+                count += 1
+                yield sizes
+
+
+def largest(pair: Pair, sizes: Mapping[str, int]) -> int:
+    """The entries of the largest array of both sides."""
+    arrays = (type_.sizes for side in (pair.left, pair.right) for type_ in side.types)
+    return max((math.prod(length.at(sizes) for length in row) for row in arrays), default=1)
 
 
 def small_sizes(pair: Pair, top: int = 3, least: int = 1) -> Iterator[dict[str, int]]:
@@ -160,21 +196,31 @@ def floats(shape: Sequence[int], style: Style, rng: np.random.Generator) -> Arra
         return np.asarray(np.round(style.magnitude * rng.integers(-3, 4, size))).astype(float)
     if style.shape == "constant":
         return np.full(size, style.magnitude * float(rng.integers(-2, 3)))
+    if style.shape == "wide":
+        signs = rng.choice([-1.0, 1.0], size)
+        return np.asarray(style.magnitude * signs * 10 ** rng.uniform(-16, 16, size))
+    if style.shape == "near":
+        return np.asarray(style.magnitude * rng.choice(_NEAR, size) + rng.choice(_BESIDE, size))
     drawn = np.asarray(style.magnitude * rng.standard_normal(size))
     if style.shape == "sparse":
         drawn = np.where(rng.random(size) < 0.5, 0.0, drawn)
     return drawn
 
 
+_NEAR = np.array([1.0, 1.0, 1.0, -1.0, -1.0, 1 + 1e-6, 1 - 1e-6, 2.0, -2.0, 0.5, 0.0])
+_BESIDE = np.array([0.0, 0.0, 0.0, 1.0, -1.0])
+
+
 def fractions(shape: Sequence[int], style: Style, rng: np.random.Generator) -> Array:
-    """The same as fractions: multiples of 1/64 of the magnitude."""
+    """The same as fractions, short ones where that does not make them zero."""
     return _exact(floats(shape, style, rng))
 
 
 def _exact(entries: Array) -> Array:
     exact = np.empty(entries.shape, dtype=object)
     for place in np.ndindex(entries.shape):
-        exact[place] = Fraction(round(float(entries[place]) * 64), 64)
+        entry = float(entries[place])
+        exact[place] = Fraction(round(entry * 64), 64) if abs(entry) > 1 / 64 else Fraction(entry)
     return exact
 
 
@@ -188,8 +234,10 @@ def draw(
 
     Integers are places where something is read, if the sides read at computed places at all.
     """
-    lengths = [length.at(sizes) for length in pair.indexed]
-    low, high = (0, max(min(lengths), 1)) if lengths else (-4, 5)
+    places = [length.at(sizes) for length in pair.indexed]
+    far = [int(x) for x in thresholds(pair) if x < 1e6] if rng.random() < 0.3 else []
+    reach = max([4, *far])
+    low, high = (0, max(min(places), 1)) if places else (-reach, reach + 2)
 
     def one(name: str, type_: ArrayType) -> Array:
         shape = tuple(length.at(sizes) for length in type_.axes.values())

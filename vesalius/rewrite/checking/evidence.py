@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from vesalius.rewrite.checking.draws import different_sizes
 from vesalius.rewrite.checking.exact import ERROR, Difference, exact
+from vesalius.rewrite.checking.masks import masked
 from vesalius.rewrite.checking.pair import Pair, Values
-from vesalius.rewrite.checking.sampled import DRAWS, rational, sampled, sampled_tier, symbolic
+from vesalius.rewrite.checking.proof import symbolic
+from vesalius.rewrite.checking.sampled import DRAWS, rational, sampled, sampled_tier
 from vesalius.rewrite.verdict import Mark, Outcome, Tier
 
 _MARK_OF: dict[str, Mark] = {
@@ -49,8 +54,12 @@ def gather(
     draws: int = DRAWS,
     shapes: int = 3,
     error: float | None = ERROR,
+    quick: bool = False,
 ) -> Evidence:
-    """Run the tiers: the finite field; floats always; rationals and SymPy where it is silent."""
+    """Run the tiers: the finite field; floats always; rationals and SymPy where it is silent.
+
+    With `quick` the first tier that refutes is the last.
+    """
     evidence = Evidence()
     if not pair.sources and pair.left == pair.right:
         evidence.tiers.append(Tier("same diagram", "equal", error=0.0))
@@ -58,6 +67,8 @@ def gather(
     tier, difference = exact(pair, seed=seed, stand_ins=stand_ins, shapes=shapes, error=error)
     evidence.tiers.append(tier)
     evidence.difference = difference
+    if quick and difference is not None:
+        return evidence
     sample = sampled(pair, seed=seed, draws=draws)
     if sample.refutation is not None:
         evidence.known.append(sample.refutation.values)
@@ -71,7 +82,15 @@ def gather(
         if evidence.refuted is None and sample.refutation is None:
             evidence.tiers.append(symbolic(pair))
     evidence.tiers.append(sampled_tier(sample))
+    if evidence.refuted is None:
+        evidence.notes.update(dict.fromkeys(infinities(pair, seed)))
     return evidence
+
+
+def infinities(pair: Pair, seed: int = 0) -> list[str]:
+    """What −∞ in an input changes."""
+    sizes = next(different_sizes(pair, np.random.default_rng([seed, 30])), None)
+    return [] if sizes is None else list(masked(pair, sizes, seed))
 
 
 def together(tiers: Sequence[Tier]) -> list[Tier]:

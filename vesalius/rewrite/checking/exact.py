@@ -6,7 +6,8 @@ equal then are equal whatever these functions are, in particular for those meant
 differ then may still be equal, and the tier says `outside`.
 
 Sizes are at least 2 and pairwise different, so that nothing passes because it is true at
-size 1, or because two axes happen to have one length.
+size 1, or because two axes happen to have one length. Then each axis in turn is long, and longer
+than the integers of both sides. Constants that the field does not tell apart are refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,8 +26,9 @@ from vesalius.diagrams.errors import Outside, SizeError, StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.arrays import Array, Real
 from vesalius.diagrams.meaning.field import FieldAlgebra, ZeroDenominator, acceptance
-from vesalius.diagrams.meaning.residues import FIELD, mix, spread
-from vesalius.rewrite.checking.draws import different_sizes, draw, fits
+from vesalius.diagrams.meaning.residues import FIELD, P, Q, mix, spread
+from vesalius.rewrite.checking.corners import constants
+from vesalius.rewrite.checking.draws import different_sizes, draw, fits, long_sizes
 from vesalius.rewrite.checking.pair import Pair, Values
 from vesalius.rewrite.checking.terms import TermAlgebra, terms
 from vesalius.rewrite.verdict import Tier
@@ -114,12 +118,16 @@ def exact(
     acceptance below `error`, the others a few; so do all when `error` is None.
     """
     rng = np.random.default_rng([seed, 1])
+    confused = _confused(pair)
+    if confused:
+        return Tier("finite field", "outside", 0, confused), None
     done, bound, sized = 0, None, 0
     refused = ""
-    for sizes in different_sizes(pair, rng):
-        if sized == shapes:
-            break
-        needed = LEAST
+    apart = islice(different_sizes(pair, rng), 4 * shapes)
+    for long, sizes in (*((False, s) for s in apart), *((True, s) for s in long_sizes(pair, rng))):
+        if sized == shapes and not long:
+            continue
+        needed = 1 if long else LEAST
         try:
             if not sized and error is not None:
                 needed, bound = _needed(pair, sizes, seed, error)
@@ -140,13 +148,26 @@ def exact(
             continue
         except (Outside, StructureError) as problem:
             return Tier("finite field", "outside", done, _first_line(problem)), None
-        sized += 1
+        sized += not long
     if not sized:
         return Tier("finite field", "outside", 0, refused or "no sizes fit"), None
     reason = f"at {sized} assignments of sizes"
     if error is not None and bound is None:
         reason += "; too many exponentials for a bound on the error"
     return Tier("finite field", "equal", done, reason, bound), None
+
+
+def _confused(pair: Pair) -> str:
+    """Which constants are different and yet have one residue, if there are such."""
+    for modulus in (P, Q):
+        seen: dict[int, Fraction] = {}
+        for x in (Fraction(0), Fraction(1), Fraction(-1), *constants(pair)):
+            if x.denominator % modulus == 0:
+                return f"the denominator of the constant {x} is 0 in the finite field"
+            residue = x.numerator * pow(x.denominator, -1, modulus) % modulus
+            if seen.setdefault(residue, x) != x:
+                return f"the constants {x} and {seen[residue]} are one in the finite field"
+    return ""
 
 
 def _shown(sizes: dict[str, int]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -35,38 +36,55 @@ Functions = dict[str, Any]
 
 @dataclass(frozen=True)
 class Instance:
-    """`counts[k]` operands for input k; `tubes[i]` are the tubes of operand i, over all inputs."""
+    """`counts[k]` operands for input k; `tubes[i]` are the tubes of operand i, over all inputs;
+    `variant` chooses the samples for stand-ins."""
 
     counts: tuple[int, ...]
     tubes: tuple[tuple[str, ...], ...]
+    variant: int = 0
 
 
 # -- stand-ins ------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
-def sample(name: str, k: int) -> Function:
-    """A function for a stand-in: rational, so that every algebra knows it, and not special.
+_WRITTEN: dict[Function, str] = {}
 
-    In the finite field it is unspecified: it has no `field` form.
+
+@lru_cache(maxsize=256)
+def sample(name: str, k: int, variant: int = 0) -> Function:
+    """A function for a stand-in: rational, so that exact algebras know it, and not special.
+
+    In the finite field it is unspecified, for SymPy as well. Variants have other signs and sizes.
     """
-    top, bottom = k + 2, 2 * k + 3
+    drawn = np.random.default_rng([variant, k]).integers(1, 12, 4)
+    signs = [(-1) ** (variant >> j & 1) for j in range(4)]
+    a, b, c, d = (Fraction(sign * int(x), 4) for sign, x in zip(signs, drawn, strict=True))
+    e = 2 * k + 3
 
     def form(x: Any) -> Any:
-        return (x**3 + top) / (x**2 + bottom)
+        return (((a * x + b) * x + c) * x + d) / (x * x + e)
 
-    return Function(
+    shown = [float(x) for x in (a, b, c, d)]
+    made = Function(
         f"any_{name}",
-        torch=f"({{0}} ** 3 + {top}) / ({{0}} ** 2 + {bottom})",
+        torch="((({} * {{0}} + {}) * {{0}} + {}) * {{0}} + {}) / ({{0}} ** 2 + {})".format(
+            *shown, e
+        ),
         exact=form,
-        sympy=form,
         symbol=name,
     )
+    _WRITTEN[made] = f"sample({name!r}, {k}, {variant})"
+    return made
 
 
-def samples(rule: Rule) -> Functions:
+def written(function: Function) -> str | None:
+    """The call of `sample` that made a function, if one did."""
+    return _WRITTEN.get(function)
+
+
+def samples(rule: Rule, variant: int = 0) -> Functions:
     """A sample for each stand-in, as a box holds a function: with its numbers."""
-    return {name: (sample(name, k), ()) for k, name in enumerate(rule.functions)}
+    return {name: (sample(name, k, variant), ()) for k, name in enumerate(rule.functions)}
 
 
 # -- instances ------------------------------------------------------------------------------------
@@ -108,7 +126,7 @@ def instances(rule: Rule, rng: np.random.Generator, most: int = INSTANCES) -> li
     found: dict[Instance, None] = {}
     for k in range(most):
         row = counts[k] if k < len(counts) else counts[int(rng.integers(len(counts)))]
-        found[Instance(row, _tubes(sum(row), k, rng))] = None
+        found[Instance(row, _tubes(sum(row), k, rng), k)] = None
     return list(found)
 
 
@@ -126,7 +144,7 @@ def sides_of(
     rule: Rule, instance: Instance, functions: Functions | None = None
 ) -> tuple[Diagram, Diagram]:
     """Both sides on the inputs of an instance, with samples for stand-ins unless told."""
-    functions = samples(rule) if functions is None else functions
+    functions = samples(rule, instance.variant) if functions is None else functions
     left, right = (
         _on_inputs(rule, spelled(rule, side, instance.counts, functions), instance, side)
         for side in ("left", "right")
@@ -191,7 +209,7 @@ def host(rule: Rule, instance: Instance, rng: np.random.Generator) -> Diagram:
     Some operands are computed, some outputs are read twice, and some wires inside the left
     side are outputs themselves. Axes have names of their own.
     """
-    body = spelled(rule, "left", instance.counts, samples(rule))
+    body = spelled(rule, "left", instance.counts, samples(rule, instance.variant))
     return _Host(rule, body, instance, rng).build()
 
 
@@ -274,5 +292,5 @@ class _Host:
 
 def is_whole(rule: Rule, instance: Instance) -> bool:
     """Whether no box of the left side vanishes for so few operands."""
-    body = spelled(rule, "left", instance.counts, samples(rule))
+    body = spelled(rule, "left", instance.counts, samples(rule, instance.variant))
     return len(body) == len(rule.left)
