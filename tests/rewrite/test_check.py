@@ -120,12 +120,40 @@ def test_a_true_rule_is_accepted_with_the_mark_it_deserves(mark, known):
     assert_rule(known)
 
 
+# Equal rules of the library on which no exact tier decides: they are about order.
+WEAKER = {
+    "rational": {
+        "largest_is_the_maximum",
+        "maximum_in_two",
+        "maximum_of_concat",
+        "maximum_of_merged",
+        "maximum_of_negatives",
+        "maximum_of_shift",
+        "prefix_maximum_as_loop",
+        "relu_is_a_maximum",
+        "root_of_product",
+        "sum_in_sorted_order",
+        "two_relus_are_linear",
+        "two_relus_are_the_absolute",
+    },
+    "sampled": {
+        "all_of_the_largest",
+        "log_of_reciprocal",
+        "log_of_sigmoid",
+        "mask_as_places",
+        "softmax_in_sorted_order",
+        "unfold_softplus",
+    },
+}
+
+
 @pytest.mark.parametrize("known", RULES.values(), ids=RULES.keys())
 def test_every_rule_of_the_library_keeps_its_promise(known):
     verdict = check(known)
     assert verdict, str(verdict)
     if known.grade.name == "equal":
-        assert verdict.mark != "outside"
+        weaker = [mark for mark, names in WEAKER.items() if known.name in names]
+        assert [verdict.mark] == (weaker or ["exact"])
 
 
 def test_an_equal_rule_is_tried_in_every_tier_and_through_the_engine():

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -39,6 +40,7 @@ from vesalius.rewrite.checking.instances import (
 )
 from vesalius.rewrite.checking.moves import check_move
 from vesalius.rewrite.checking.pair import Pair
+from vesalius.rewrite.checking.proof import symbolic
 from vesalius.rewrite.counterexample import Counterexample, smallest
 from vesalius.rewrite.derivation import Derivation, Step
 from vesalius.rewrite.grade import Grade, Relation
@@ -200,8 +202,16 @@ def _simple_pairs(rule: Rule) -> Iterator[Pair]:
         yield pair_of(rule, Instance(counts, ((),) * sum(counts)))
 
 
-def _stand_ins(rule: Rule) -> list[str]:
-    return [function.name for function, _ in samples(rule).values()]
+def _stand_ins(rule: Rule, instance: Instance) -> list[str]:
+    return [function.name for function, _ in samples(rule, instance.variant).values()]
+
+
+def _proof(rule: Rule, instance: Instance, known: dict[tuple[int, ...], Tier], pair: Pair) -> Tier:
+    """A proof for so many operands, without their tubes: those are only mapped over."""
+    if instance.counts not in known:
+        bare = Instance(instance.counts, ((),) * sum(instance.counts), instance.variant)
+        known[instance.counts] = symbolic(pair_of(rule, bare))
+    return known[instance.counts]
 
 
 def _check_equal(rule: Rule, seed: int, explain: bool) -> Verdict:
@@ -214,15 +224,18 @@ def _check_equal(rule: Rule, seed: int, explain: bool) -> Verdict:
     tiers: list[Tier] = []
     notes: dict[str, None] = {}
     marks: list[Mark] = []
+    proofs: dict[tuple[int, ...], Tier] = {}
     if not rule.conditions:  # else the sides alone need not be equal
         for k, instance in enumerate(chosen):
             pair = pair_of(rule, instance)
             evidence = gather(
                 pair,
                 seed=seed + k,
-                stand_ins=_stand_ins(rule),
+                stand_ins=_stand_ins(rule, instance),
                 draws=30 if k < 2 else 10,
                 shapes=3 if k < 2 else 1,
+                quick=not explain,
+                prove=partial(_proof, rule, instance, proofs),
             )
             notes.update(evidence.notes)
             if evidence.refuted is not None or evidence.mark == "outside":
@@ -271,7 +284,12 @@ def _check_in_hosts(
             found += 1
             pair = Pair(before, after)
             evidence = gather(
-                pair, seed=seed + k, stand_ins=_stand_ins(rule), draws=4, shapes=1, error=None
+                pair,
+                seed=seed + k,
+                stand_ins=_stand_ins(rule, instance),
+                draws=4,
+                shapes=1,
+                error=None,
             )
             if evidence.refuted is not None:
                 title = f"{rule.name}, applied in a diagram, changes what it computes"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,10 +55,11 @@ def gather(
     shapes: int = 3,
     error: float | None = ERROR,
     quick: bool = False,
+    prove: Callable[[Pair], Tier] = symbolic,
 ) -> Evidence:
     """Run the tiers: the finite field; floats always; rationals and SymPy where it is silent.
 
-    With `quick` the first tier that refutes is the last.
+    With `quick` the first tier that refutes is the last. `prove` is the tier of SymPy.
     """
     evidence = Evidence()
     if not pair.sources and pair.left == pair.right:
@@ -80,7 +81,7 @@ def gather(
         if refutation is not None:
             evidence.known.append(refutation.values.as_floats())
         if evidence.refuted is None and sample.refutation is None:
-            evidence.tiers.append(symbolic(pair))
+            evidence.tiers.append(prove(pair))
     evidence.tiers.append(sampled_tier(sample))
     if evidence.refuted is None:
         evidence.notes.update(dict.fromkeys(infinities(pair, seed)))

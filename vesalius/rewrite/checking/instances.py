@@ -30,7 +30,8 @@ from vesalius.rewrite.instance import Spelling
 from vesalius.rewrite.rule import Rule
 
 COUNTS = (1, 2, 0, 3)
-INSTANCES = 6
+INSTANCES = 8  # combinations of numbers of operands
+TUBINGS = 4  # ways to put tubes on them
 Functions = dict[str, Any]
 
 
@@ -116,18 +117,42 @@ def legal_counts(rule: Rule, functions: Functions) -> Iterator[tuple[int, ...]]:
         yield counts
 
 
-def instances(rule: Rule, rng: np.random.Generator, most: int = INSTANCES) -> list[Instance]:
-    """Instances without tubes, with one tube shared by all, with a tube each, and at random."""
-    functions = samples(rule)
-    counts = list(legal_counts(rule, functions))
-    if not counts:
+def instances(rule: Rule, rng: np.random.Generator) -> list[Instance]:
+    """Each number of operands for each `many`, in as many combinations as there is room for;
+    without tubes, with one tube shared by all, with a tube each, and at random."""
+    rows = covering(list(legal_counts(rule, samples(rule))))
+    if not rows:
         return []
-    most = most if rule.many else min(most, 4)
     found: dict[Instance, None] = {}
-    for k in range(most):
-        row = counts[k] if k < len(counts) else counts[int(rng.integers(len(counts)))]
+    for k in range(max(len(rows), TUBINGS)):
+        row = rows[k % len(rows)]
         found[Instance(row, _tubes(sum(row), k, rng), k)] = None
     return list(found)
+
+
+def covering(rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Some rows in which all pairs of entries occur that do, as far as `INSTANCES` allows.
+
+    The first row stays the first; those that show more that is new come before others.
+    """
+    pairs = {
+        row: {((i, a), (j, b)) for i, a in enumerate(row) for j, b in enumerate(row) if i <= j}
+        for row in rows
+    }
+    chosen = rows[:1]
+    seen = set().union(*(pairs[row] for row in chosen))
+    while len(chosen) < INSTANCES:
+        best = max(rows, key=lambda row: _news(pairs[row] - seen), default=None)
+        if best is None or pairs[best] <= seen:
+            break
+        chosen.append(best)
+        seen |= pairs[best]
+    return chosen
+
+
+def _news(pairs: set[Any]) -> tuple[int, int]:
+    """How many entries, and then how many pairs of them, are new."""
+    return sum(one == other for one, other in pairs), len(pairs)
 
 
 def _tubes(operands: int, k: int, rng: np.random.Generator) -> tuple[tuple[str, ...], ...]:
@@ -225,7 +250,7 @@ class _Host:
         tubes = dict.fromkeys(t for row in instance.tubes for t in row)
         letters = [str(x) for x in rng.permutation(_LETTERS)]
         names = [letters[k] if k < len(letters) else f"a{k}" for k in range(len(axes) + len(tubes))]
-        self.names = dict(zip([*axes, *(f"tube {t}" for t in tubes)], names, strict=True))
+        self.names = dict(zip([*axes, *(f"tube_{t}" for t in tubes)], names, strict=True))
         self.sizes: Mapping[str, Size] = {
             v: size(self.names.get(v, f"{v}_")) for v in body.size_variables
         }
@@ -235,7 +260,7 @@ class _Host:
         given = []
         for k, (port, own) in enumerate(zip(self.body.inputs, self.instance.tubes, strict=True)):
             known = self.body.port_type(port)
-            axes = {self.names[f"tube {t}"]: size(self.names[f"tube {t}"]) for t in own}
+            axes = {self.names[f"tube_{t}"]: size(self.names[f"tube_{t}"]) for t in own}
             for axis, length in known.axes.items():
                 axes[self.names[axis]] = length.substitute(self.sizes)
             order = [str(a) for a in rng.permutation(list(axes))] if axes else []
@@ -291,6 +316,12 @@ class _Host:
 
 
 def is_whole(rule: Rule, instance: Instance) -> bool:
-    """Whether no box of the left side vanishes for so few operands."""
+    """Whether the left side is all there for so few operands: every box, with every axis."""
     body = spelled(rule, "left", instance.counts, samples(rule, instance.variant))
-    return len(body) == len(rule.left)
+    return _outline(body) == _outline(rule.left)
+
+
+def _outline(side: Diagram) -> list[tuple[str, tuple[int, ...]]]:
+    """The boxes of a side by kind, with the ranks of what they make."""
+    rows = [(n.box.kind.name, tuple(map(len, n.box.outs))) for n in side.nodes[len(side.inputs) :]]
+    return sorted(rows)
