@@ -1,5 +1,5 @@
-"""Mutants of equal rules that are true rules themselves, and why; SymPy or the finite field
-proves each in `test_mutants.py`."""
+"""Mutants of equal rules that are true rules themselves, and why; SymPy proves each in
+`test_mutants.py`."""
 
 LACKS = "an operand without the axis is a special case"
 SIGN = "what is added may have any sign"
@@ -267,5 +267,31 @@ EQUAL: dict[str, dict[str, str]] = {
     "fold_scale": {
         'q: ""': LACKS,
         'k: ""': LACKS,
+    },
+    "causal_distance_has_no_sign": {
+        "n - m, with Add": "a sum of places has no sign either",
+    },
+    "slope_of_distance_is_a_bias_of_keys": {
+        's: "n"': LACKS,
+        'slope: "n"': "a slope for each query is the same for all of its keys",
+        "vs.iota('m'), over \"n\"": "what is added is the same for all keys",
+        "m - n, with Add": SIGN,
+    },
+    "rotations_meet_in_their_difference": {
+        'x: ""': LACKS,
+        'y: ""': LACKS,
+        'u: ""': LACKS,
+        'v: ""': LACKS,
+        'ca: ""': LACKS,
+        'sa: ""': LACKS,
+        'cb: ""': LACKS,
+        'sb: ""': LACKS,
+    },
+    "length_of_rotated": {
+        'x: ""': LACKS,
+        'y: ""': LACKS,
+        'cos: ""': LACKS,
+        'sin: ""': LACKS,
+        "rotated(x, y, cos, sin), swapped": SWAP,
     },
 }

@@ -200,7 +200,7 @@ def _is_integer(entry: Any) -> bool:
 
 
 def _is_truth(entry: Any) -> bool:
-    return isinstance(entry, (bool, sympy.logic.boolalg.Boolean))
+    return isinstance(entry, (bool, np.bool_, sympy.logic.boolalg.Boolean))
 
 
 def _expression(entry: Any) -> Any:
