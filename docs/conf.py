@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 sys.path.insert(0, str(Path(__file__).parent))
 
 import reference
+import rules
 
 project = "Vesalius"
 author = "The Vesalius authors"
@@ -60,6 +61,7 @@ MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs t
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", with_rules)
     app.connect("env-get-outdated", from_declarations)
     app.connect("source-read", with_primitives)
     app.connect("autodoc-process-docstring", from_markdown)
@@ -71,6 +73,11 @@ def from_declarations(
 ) -> list[str]:
     """The page of the primitives is written anew each time: the declarations may have changed."""
     return ["primitives"]
+
+
+def with_rules(app: Sphinx) -> None:
+    """Writes the pages of the rules, with their pictures, before any page is read."""
+    rules.write(Path(__file__).parent / "rules")
 
 
 def with_primitives(app: Sphinx, name: str, source: list[str]) -> None:

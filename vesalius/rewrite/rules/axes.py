@@ -64,6 +64,35 @@ def largest_score_of_a_picture(q: "n c", k: "y x c") -> "n":
 
 
 @rule("equal")
+def sum_of_turned(x: "j", y: "j") -> "":
+    """Σ_j x[−j]·y[−j] = Σ_j x·y: sums do not see the order of their terms"""
+    return (
+        vs.contract(vs.slice(x, "j", step=-1), vs.slice(y, "j", step=-1), over="j"),
+        vs.contract(x, y, over="j"),
+    )
+
+
+@worked(sum_of_turned)
+def mix_of_a_turned_sequence(weights: "n m", v: "m e") -> "n e":
+    a, b = (vs.slice(x, "m", step=-1) for x in (weights, v))
+    return vs.contract(a, b, over="m")
+
+
+@rule("equal")
+def softmax_of_turned(s: "j") -> "j":
+    """softmax_j(s[−j]) = softmax_j(s)[−j]"""
+    return (
+        vs.softmax(vs.slice(s, "j", step=-1), over="j"),
+        vs.slice(vs.softmax(s, over="j"), "j", step=-1),
+    )
+
+
+@worked(softmax_of_turned)
+def weights_of_a_turned_sequence(s: "n m") -> "n m":
+    return vs.softmax(vs.slice(s, "m", step=-1), over="m")
+
+
+@rule("equal")
 def sum_over_a_diagonal(x: "i j:i") -> "":
     """Σ_i diagonal(x)_i = Σ_ij x_ij·[i = j]: a trace"""
     same = vs.to_float(vs.equal(vs.iota("i"), vs.iota("j:i")))

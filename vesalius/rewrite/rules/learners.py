@@ -225,6 +225,31 @@ def scores_of_a_vocabulary(tokens: "n int", other: "m int") -> "n m":
 # -- sharing --------------------------------------------------------------------------------------
 
 
+def _twice(p: State, sizes: Sizes) -> State:
+    return {"v.u": p["u.u"], "v.o": p["u.o"]}
+
+
+@diagram
+def linear_net(x: "d") -> "e":
+    """tanh(x·U)·O"""
+    return vs.linear(vs.tanh(vs.linear(x, "d", "a", name="u")), "a", "e", name="o")
+
+
+@rule("reduces", witness=Witness(to_left=_twice, fill={"u": linear_net, "v": linear_net}))
+def share_a_learner(x: "d", y: "d") -> ("e", "e"):  # type: ignore[syntax]
+    """u(x) and v(y) → u(x) and u(y)"""
+    one = vs.learner("u", x, binds="d", into="e")
+    other = vs.learner("v", y, binds="d", into="e")
+    return (one, other), (one, vs.learner("u", y, binds="d", into="e"))
+
+
+@worked(share_a_learner)
+def keys_and_values_apart(y: "m d") -> "m e":
+    k = vs.learner("keys", y, binds="d", into="e")
+    v = vs.learner("values", vs.tanh(y), binds="d", into="e")
+    return k * v
+
+
 def _repeated(p: State, sizes: Sizes) -> State:
     return {"w": p["shared"].unsqueeze(1).expand(-1, sizes["h"], -1)}
 

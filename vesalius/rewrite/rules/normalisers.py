@@ -85,6 +85,34 @@ def exponential_mix(q: "n c", k: "m c", v: "m e") -> "n e":
 
 
 @rule("equal")
+def absolute_scores_by_softmax(g: "m") -> "m":
+    """|g|/Σ_m |g| = softmax_m(log |g|), for rows with a score that is not 0
+
+    A kernel for softmax computes weights by any scores that are not negative.
+    """
+    return vs.abs(g) / vs.sum(vs.abs(g), "m"), vs.softmax(vs.log(vs.abs(g)), over="m")
+
+
+@worked(absolute_scores_by_softmax)
+def attention_by_absolute_scores(q: "n c", k: "m c", v: "m e") -> "n e":
+    scores = vs.abs(vs.contract(q, k, over="c"))
+    return vs.contract(scores / vs.sum(scores, "m"), v, over="m")
+
+
+@rule("equal")
+def squared_scores_by_softmax(g: "m") -> "m":
+    """g²/Σ_m g² = softmax_m(2·log |g|), for rows with a score that is not 0"""
+    squares = vs.power(g, 2)
+    return squares / vs.sum(squares, "m"), vs.softmax(2 * vs.log(vs.abs(g)), over="m")
+
+
+@worked(squared_scores_by_softmax)
+def attention_by_squared_scores(q: "n c", k: "m c", v: "m e") -> "n e":
+    scores = vs.power(vs.contract(q, k, over="c"), 2)
+    return vs.contract(scores / vs.sum(scores, "m"), v, over="m")
+
+
+@rule("equal")
 def scale_of_weights_cancels(a: "m", w: "") -> "m":
     """w·a/Σ_m w·a = a/Σ_m a, where w ≠ 0 does not depend on m"""
     scaled = w * a

@@ -191,3 +191,38 @@ def causal_kernel_attention_in_blocks(q: "b i c", k: "d:b j:i c", v: "d:b j:i e"
     before = (d < b) | (vs.equal(d, b) & (j <= i))
     scores = vs.contract(vs.elu(q) + 1, vs.elu(k) + 1, over="c")
     return vs.contract(vs.where(before, scores, 0.0), v, over="d j")
+
+
+# -- delta rules ----------------------------------------------------------------------------------
+
+
+@diagram
+def corrected(state: "c", q: "c", k: "c", v: "", step: "") -> ("c", ""):  # type: ignore[syntax]
+    state = state + k * (step * (v - vs.contract(k, state, over="c")))
+    return state, vs.contract(q, state, over="c")
+
+
+@diagram
+def corrections(state: "c", k: "c", v: "", step: "") -> ("c", ""):  # type: ignore[syntax]
+    value = step * (v - vs.contract(k, state, over="c"))
+    return state + k * value, value
+
+
+@rule("equal")
+def delta_rule_as_linear_attention(q: "n c", k: "n c", v: "n", step: "n") -> "n":
+    """o_n = q_n·S_n, S_n = S_(n−1) + k_n·u_n, u_n = β_n·(v_n − k_n·S_(n−1)): Σ_{m ≤ n} (q_n·k_m)·u_m
+
+    The u solve a triangular system, in blocks with matrix products (DeltaNet, arXiv 2406.06484).
+    """
+    empty = vs.expand(0.0, "c")
+    _, o = vs.scan(corrected, over="n", states=[empty], sequences=[q, k, v, step])
+    _, u = vs.scan(corrections, over="n", states=[empty], sequences=[k, v, step])
+    scores = causal(vs.contract(q, k.rename(n="m"), over="c"))
+    return o, vs.contract(scores, u.rename(n="m"), over="m")
+
+
+@worked(delta_rule_as_linear_attention)
+def delta_net(q: "h n c", k: "h n c", v: "h n e", step: "h n") -> "h n e":
+    states = [vs.expand(0.0, "c")]
+    _, o = vs.scan(corrected, over="n", states=states, sequences=[q, k, v, vs.sigmoid(step)])
+    return o
