@@ -21,8 +21,8 @@ MEASURED = HERE / "rules.json"
 
 SIGNS = {
     "equal": "=",
-    "reparametrised": "= with other weights",
-    "limit": "= in the limit",
+    "reparametrised": "=",
+    "limit": "→",
     "reduces": "⊒",
     "generalises": "⊑",
     "approximates": "≈",
@@ -100,7 +100,7 @@ def family_of(module: ModuleType) -> str:
 
 def pages() -> dict[str, str]:
     """A page for each family and every picture, by file name."""
-    from vesalius.diagrams.drawing.strips import pair
+    from vesalius.diagrams.drawing.strips import Change, strip
     from vesalius.rewrite.rule import Rule
     from vesalius.rewrite.rules import FAMILIES
     from vesalius.rewrite.schema import Schema
@@ -109,13 +109,12 @@ def pages() -> dict[str, str]:
     files: dict[str, str] = {}
     for module in FAMILIES:
         name = family_of(module)
-        head, _, rest = (module.__doc__ or "").strip().partition("\n")
-        parts = [f"# {name.capitalize()}\n\n{head}{rest}\n"]
+        parts = [f"# {name.capitalize()}\n\n{(module.__doc__ or '').strip()}\n"]
         for value in vars(module).values():
             if isinstance(value, Rule):
-                sign = SIGNS[value.grade.name]
-                strip = pair(value.left, value.right, ["left", f"{sign} right"])
-                files[f"pictures/{value.name}.svg"] = strip.svg()
+                step = Change(sign=SIGNS[value.grade.name], grade=value.grade.name)
+                picture = strip([value.left, value.right], changes=[step])
+                files[f"pictures/{value.name}.svg"] = picture.svg()
                 parts.append(rule_section(value, known.get(value.name, {})))
             elif isinstance(value, Schema):
                 parts.append(schema_section(value))
@@ -132,7 +131,9 @@ def rule_section(rule: Any, known: dict[str, str]) -> str:
     if rest.strip():
         lines.append(escaped(rest.strip()) + "\n")
     lines.append(f"![Both sides of {rule.name}](pictures/{rule.name}.svg)\n")
-    if "mark" in known:
+    if rule.grade.name == "variant":
+        lines.append("- verdict: promises nothing; values at which the sides differ are known")
+    elif "mark" in known:
         lines.append(f"- verdict: *{known['mark']}*" + said(known.get("notes")))
     if "floats" in known:
         lines.append(f"- in floats: {known['floats']}")

@@ -125,6 +125,32 @@ EQUAL: dict[str, dict[str, str]] = {
     "sum_in_sorted_order": {
         "vs.sum(s, 'm'), with max": ANY,
     },
+    "slope_of_distance_is_a_bias_of_keys": {
+        's: "n"': LACKS,
+        'slope: "n"': "a slope for each query is the same for all of its keys",
+        "vs.iota('m'), over \"n\"": "what is added is the same for all keys",
+        "m - n, with Add": SIGN,
+    },
+    "causal_distance_has_no_sign": {
+        "n - m, with Add": "a sum of places has no sign either",
+    },
+    "rotations_meet_in_their_difference": {
+        'x: ""': LACKS,
+        'y: ""': LACKS,
+        'u: ""': LACKS,
+        'v: ""': LACKS,
+        'ca: ""': LACKS,
+        'sa: ""': LACKS,
+        'cb: ""': LACKS,
+        'sb: ""': LACKS,
+    },
+    "length_of_rotated": {
+        'x: ""': LACKS,
+        'y: ""': LACKS,
+        'cos: ""': LACKS,
+        'sin: ""': LACKS,
+        "rotated(x, y, cos, sin), swapped": SWAP,
+    },
     "sum_between_by_prefix_sums": {
         "0.0 + 1 (2)": START,
     },
@@ -267,31 +293,5 @@ EQUAL: dict[str, dict[str, str]] = {
     "fold_scale": {
         'q: ""': LACKS,
         'k: ""': LACKS,
-    },
-    "causal_distance_has_no_sign": {
-        "n - m, with Add": "a sum of places has no sign either",
-    },
-    "slope_of_distance_is_a_bias_of_keys": {
-        's: "n"': LACKS,
-        'slope: "n"': "a slope for each query is the same for all of its keys",
-        "vs.iota('m'), over \"n\"": "what is added is the same for all keys",
-        "m - n, with Add": SIGN,
-    },
-    "rotations_meet_in_their_difference": {
-        'x: ""': LACKS,
-        'y: ""': LACKS,
-        'u: ""': LACKS,
-        'v: ""': LACKS,
-        'ca: ""': LACKS,
-        'sa: ""': LACKS,
-        'cb: ""': LACKS,
-        'sb: ""': LACKS,
-    },
-    "length_of_rotated": {
-        'x: ""': LACKS,
-        'y: ""': LACKS,
-        'cos: ""': LACKS,
-        'sin: ""': LACKS,
-        "rotated(x, y, cos, sin), swapped": SWAP,
     },
 }

@@ -11,19 +11,6 @@ LOW = float("-inf")
 
 
 @rule("equal")
-def positions_in_two_parts() -> "n":
-    """n = 256·⌊n/256⌋ + n mod 256: two channels that bfloat16 holds exactly below 65536"""
-    n = vs.iota("n")
-    high, low = vs.floor_divide(n, 256), vs.remainder(n, 256)
-    return vs.to_float(n), 256.0 * vs.to_float(high) + vs.to_float(low)
-
-
-@worked(positions_in_two_parts)
-def slopes_of_keys(slope: "h") -> "h m":
-    return slope * vs.to_float(vs.iota("m"))
-
-
-@rule("equal")
 def slope_of_distance_is_a_bias_of_keys(s: "n m", slope: "") -> "n m":
     """softmax_m(s + w·(m − n)) = softmax_m(s + w·m): the part of the query is dead
 

@@ -210,7 +210,7 @@ def corrections(state: "c", k: "c", v: "", step: "") -> ("c", ""):  # type: igno
 
 @rule("equal")
 def delta_rule_as_linear_attention(q: "n c", k: "n c", v: "n", step: "n") -> "n":
-    """o_n = q_n·S_n, S_n = S_(n−1) + k_n·u_n, u_n = β_n·(v_n − k_n·S_(n−1)): Σ_{m ≤ n} (q_n·k_m)·u_m
+    """q_n·S_n = Σ_{m ≤ n} (q_n·k_m)·u_m, S_n = S_(n−1) + k_n·u_n, u_n = β_n·(v_n − k_n·S_(n−1))
 
     The u solve a triangular system, in blocks with matrix products (DeltaNet, arXiv 2406.06484).
     """
