@@ -308,6 +308,10 @@ class Side:
             self._placed[part.path] = self.call(part, *self[part])
         return self._placed[part.path]
 
+    def made(self, part: Part) -> tuple[Wire, ...]:
+        """What a part of the left side makes."""
+        return self._place(part)
+
     def __getitem__(self, part: Part) -> list[Wire]:
         opened = self.opened
         found = []
@@ -333,9 +337,8 @@ class Side:
         ]
         uses = [(wire.id, wire.names) for wire in wires]
         made = place(part.kind.name, part.kind, box.attrs, wires, uses, bound, new)
-        return tuple(
-            output_wire(part.kind.name, self.builder, made, j) for j in range(len(box.outs))
-        )
+        builder = wires[0].builder if wires else self.builder  # in a body it is another one
+        return tuple(output_wire(part.kind.name, builder, made, j) for j in range(len(box.outs)))
 
 
 def repeated(side: Side, wire: Wire, part: Part, axes: Sequence[int]) -> Wire:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
-from vesalius.rewrite.rules import linearity, named, reindexing, scans
+from vesalius.rewrite.rules import fusion, linearity, named, reindexing, scans
 from vesalius.rewrite.rules.worked import worked
 
 
@@ -60,6 +60,21 @@ def running_sum(x: "n d") -> "n d":
     """What came before each token, added up: the state of linear attention."""
     _, before = vs.scan(add_up, over="n", states=[vs.expand(0.0, "d")], sequences=[x])
     return before
+
+
+@worked(fusion.compute_in_the_loop)
+def running_sum_of_keys(x: "n d", wk: "d c") -> "n c":
+    """The keys are made one by one, each when the loop comes to it."""
+    k = vs.contract(x, wk, over="d").rename(c="d")
+    _, before = vs.scan(add_up, over="n", states=[vs.expand(0.0, "d:c")], sequences=[k])
+    return before.rename(d="c")
+
+
+@worked(fusion.read_in_the_loop)
+def queries_of_running_sums(q: "n d", x: "n d") -> "n":
+    """Each query reads the state of its moment, and no other is kept."""
+    _, before = vs.scan(add_up, over="n", states=[vs.expand(0.0, "d")], sequences=[x])
+    return vs.contract(q, before, over="d")
 
 
 @worked(scans.unroll_scan)

@@ -1,11 +1,11 @@
-"""Loops along an axis: what does not need one, and what moves into one.
+"""Loops along an axis: what does not need one, what is a sum, what is few steps.
 
 A scan is opened by calling its body with the axis of time as a tube.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from vesalius.diagrams import verbs as vs
@@ -24,26 +24,28 @@ STEPS = 16  # a scan of more positions than these is not written out
 class Loop:
     """A scan as the left side of a schema, its wires called as its body calls them.
 
-    `time` is the axis along which it runs, `body` its body, with names that meet no others.
+    `time` is the axis along which it runs, by a name given or its own; `body` is its body, with
+    names that meet none of its tubes.
     """
 
-    def __init__(self, side: Side, part: Part) -> None:
+    def __init__(self, side: Side, part: Part, time: str = "") -> None:
         self.side, self.part = side, part
         body: Diagram = part["body"]
         self.states: int = part["states"]
         self.elements: int = part["elements"]
-        taken = set(side.opened.names.values())
+        box, first = part.box, self.states
+        if part["elements"]:
+            timed = [a for a in box.bound if a in box.maps[first]][-1:]
+        else:
+            timed = [self.made(j)[0] for j in range(first, len(body.outputs))][:1]
+        taken = {side.name(part, axis) for axis in part.tubes}
+        self.time = time or (side.name(part, timed[0]) if timed else fresh_name("t", taken))
+        taken.add(self.time)
         names: dict[str, str] = {}
         for axis in (a for port in (*body.inputs, *body.outputs) for a in port.axes):
             if axis not in names:
                 names[axis] = fresh_name(axis, taken)
                 taken.add(names[axis])
-        box, first = part.box, self.states
-        if part["elements"]:
-            timed = [a for a in box.bound if a in box.maps[first]][-1:]
-        else:
-            timed = [self._made(j)[0] for j in range(first, len(body.outputs))][:1]
-        self.time = side.name(part, timed[0]) if timed else fresh_name("t", taken)
         self.body = body.rename(**names)
         self.wires = [self._read(port, wire) for port, wire in enumerate(side[part])]
 
@@ -53,12 +55,10 @@ class Loop:
     def _read(self, port: int, wire: Wire) -> Wire:
         box = self.part.box
         bound = [a for a in box.bound if a in box.maps[port]]
-        names = {
-            self.side.name(self.part, a): n for a, n in zip(bound, self._own(port), strict=True)
-        }
-        return wire.rename(**names) if names else wire
+        own = zip(bound, self._own(port), strict=True)
+        return renamed(wire, {self.side.name(self.part, a): n for a, n in own})
 
-    def _made(self, output: int) -> list[int]:
+    def made(self, output: int) -> list[int]:
         """The axes that the scan makes for an output: time, where it is collected, then its own."""
         own = len(self.part["body"].outputs[output].axes) + (output >= self.states)
         row = self.part.box.outs[output]
@@ -101,9 +101,14 @@ class Loop:
         """An output of the body, with time, as the scan calls it."""
         timed = [self.time] if output >= self.states else []
         own = [*timed, *self.body.outputs[output].axes]
-        made = self._made(output)
-        names = {n: self.side.name(self.part, a) for n, a in zip(own, made, strict=True)}
-        return wire.rename(**names) if names else wire
+        made = zip(own, self.made(output), strict=True)
+        return renamed(wire, {n: self.side.name(self.part, a) for n, a in made})
+
+
+def renamed(wire: Wire, names: Mapping[str, str]) -> Wire:
+    """The wire with other names for those of its axes that are named."""
+    own = {old: new for old, new in names.items() if old in wire.names and old != new}
+    return wire.rename(**own) if own else wire
 
 
 @schema("equal", at=[SCAN])
