@@ -192,6 +192,14 @@ class EGraph:
         """The box of an e-node with its local sizes and the element types of its inputs."""
         return self._site(node.box, node.src)
 
+    def same(self, one: Use, other: Use) -> bool:
+        """Whether two uses are known to be equal."""
+        (a, labels), (b, others) = self.use(one), self.use(other)
+        if a != b or labels == others:
+            return a == b
+        turns = self.turns.get(a, ())
+        return any(tuple([labels[k] for k in turn]) == others for turn in turns)
+
     # -- adding -----------------------------------------------------------------------------------
 
     def add(
@@ -376,9 +384,9 @@ class EGraph:
             return
         node.same = other
         for output in range(len(seats)):
-            self.union(self._output(other, output), self._output(node, output))
+            self.union(self.output(other, output), self.output(node, output))
 
-    def _output(self, node: ENode, output: int) -> Use:
+    def output(self, node: ENode, output: int = 0) -> Use:
         """The use of an output whose labels are the local axes of the box."""
         group, slots = self.seat(node, output)
         labels: list[Label] = [None] * len(slots)

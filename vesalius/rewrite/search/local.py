@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import islice, product
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes
@@ -21,8 +22,10 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.rewrite.apply import apply
 from vesalius.rewrite.match import matches
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
+VIEWS = 64  # how many sets of e-nodes a schema looks at below one anchor
 SIGHT = (CONSTANT, IOTA)  # sources that a neighbourhood shows wherever it ends
 NAMED = (PARAMETER, RANDOM)  # sources that it shows to rules that speak of them
 
@@ -142,6 +145,36 @@ class Looks:
             if output == one.output and self.fits(one.pattern, node):
                 for turn in graph.ways(node, output):
                     yield Choice(node, output, turn)
+
+
+class Glances:
+    """What a schema looks at: an anchor and the boxes right below it."""
+
+    depth = 2
+    named = False
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+
+    def choices(self, graph: EGraph, root: ENode) -> Iterator[Chosen]:
+        """The e-nodes that the schema may look at below a root, each set of them once."""
+        schema, kind = self.schema, root.box.kind
+        if not root.src or (schema.at is not None and kind not in schema.at):
+            return
+        groups = list(dict.fromkeys(graph.find(group)[0] for group in root.src))
+        options: list[list[Choice | None]] = []
+        for group in groups:
+            seen = [
+                Choice(node, output, turn)
+                for node, output in graph.members(group)
+                if node.src and (schema.below is None or node.box.kind in schema.below)
+                for turn in graph.ways(node, output)
+            ]
+            options.append([None, *seen])
+        for picked in islice(product(*options), VIEWS):
+            chosen = {g: c for g, c in zip(groups, picked, strict=True) if c is not None}
+            if chosen:
+                yield chosen
 
 
 class Neighbourhood:
@@ -265,18 +298,12 @@ def _names(slots: Axes) -> tuple[str, ...]:
     return tuple([f"s{slot}" for slot in slots])
 
 
-class Rewritten(NamedTuple):
-    """A neighbourhood after a rule: its inputs are the same classes."""
-
-    diagram: Diagram
-
-
 class Reader:
     """What one rule does to neighbourhoods, each found once."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule | Schema) -> None:
         self.rule = rule
-        self.looks = Looks(rule)
+        self.looks: Looks | Glances = Looks(rule) if isinstance(rule, Rule) else Glances(rule)
         self._known: dict[Any, list[Diagram]] = {}
 
     def rewritten(self, place: Neighbourhood) -> list[Diagram]:

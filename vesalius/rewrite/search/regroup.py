@@ -10,7 +10,7 @@ Which of them is best is the extraction's choice, which sees what is shared. Sum
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from vesalius.rewrite.search.egraph import EGraph, ENode
 
 OPERANDS = 32  # a contraction of more operands is not flattened further
 UNKNOWN = 64  # what a size without a value counts as, where one order has to be chosen
-PARTS = 40  # how many connected parts an operand set may have for all orders to be added
+PARTS = 40  # how many connected parts k operands may have, or k² if more, for all orders
 FORMS = 4  # how many flat forms of one contraction are made
 
 
@@ -57,9 +57,10 @@ class Regrouping:
         self.made: set[ENode] = set()
         self._done: set[Any] = set()
 
-    def run(self, nodes: list[ENode]) -> None:
+    def run(self, nodes: Iterable[ENode], check: Callable[[], None] = lambda: None) -> None:
         """Flatten and take apart these e-nodes and what their flat forms are."""
         for node in nodes:
+            check()
             if node.same is None and node.box.kind in (CONTRACT, ADD) and node not in self.made:
                 for form in (node, *self._flatten(node)):
                     self._take_apart(form)
@@ -79,7 +80,7 @@ class Regrouping:
                 continue
             for below in inner[:FORMS]:
                 key = reader.box, reader.src, below.box, below.src
-                flat = self._inline(reader, port, below)
+                flat = self.inline(reader, port, below)
                 if key not in self._done:
                     self._done.add(key)
                     self.flattened.append((reader, below, flat))
@@ -106,7 +107,7 @@ class Regrouping:
                 return port, [node for node in inner if len(node.src) == flattest]
         return 0, []
 
-    def _inline(self, reader: ENode, port: int, below: ENode) -> ENode:
+    def inline(self, reader: ENode, port: int, below: ENode) -> ENode:
         """The reader with the operands of what it reads at a port in the place of that."""
         graph, box = self.graph, reader.box
         group, slots = graph.seat(below)
@@ -125,7 +126,7 @@ class Regrouping:
         bound = [*box.bound, *(inside[a] for a in below.box.bound)]
         node, ((made, made_labels),) = graph.place(box.kind, box.attrs, uses, bound)
         assert node is not None
-        graph.union(_output(graph, reader), (made, made_labels))
+        graph.union(graph.output(reader), (made, made_labels))
         return node
 
     # -- orders -----------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ class Regrouping:
         self.made.update(self.graph.made[before:])
         if parts.whole:
             self.parts.append((node, parts))
-            self.graph.union(_output(self.graph, node), parts.use[parts.full])
+            self.graph.union(self.graph.output(node), parts.use[parts.full])
 
 
 class Parts:
@@ -211,7 +212,7 @@ class Parts:
 
     def build(self, at: Mapping[str, int] | None) -> None:
         """Make all parts, or those on one good path."""
-        connected = self.connected(PARTS)
+        connected = self.connected(max(PARTS, len(self.flat.uses) ** 2))
         for k, use in enumerate(self.flat.uses):
             self.use[1 << k] = self._summed(1 << k, use)
         if connected is None:
@@ -292,12 +293,3 @@ def number(size: Size, at: Mapping[str, int] | None) -> int:
     """The value of a size; a variable without a value counts as `UNKNOWN`."""
     values = dict.fromkeys(size.variables, UNKNOWN)
     return size.at({**values, **(at or {})})
-
-
-def _output(graph: EGraph, node: ENode) -> Use:
-    """The use of what an e-node makes, labelled by its local axes."""
-    group, slots = graph.seat(node)
-    labels: list[Label] = [None] * len(slots)
-    for axis, slot in zip(node.box.outs[0], slots, strict=True):
-        labels[slot] = axis
-    return group, tuple(labels)

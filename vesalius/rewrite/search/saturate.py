@@ -6,21 +6,27 @@ e-nodes a rule read and which e-node it made equal to the first of them.
 
 A rule that finds more than its share in one round is left out of the next ones, each time
 for longer, so that one prolific rule does not use up the bound (the back-off of Willsey et
-al., *egg*, POPL 2021).
+al., *egg*, POPL 2021). Rules that change nothing but the nesting of contractions are left to
+`vesalius.rewrite.search.regroup`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from vesalius.diagrams.builder import Use
-from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.graph import Diagram, Port
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.egraph import EGraph, ENode
+from vesalius.rewrite.search.erase import Erased, erase
 from vesalius.rewrite.search.local import Cyclic, Neighbourhood, Reader
+from vesalius.rewrite.search.regroup import Regrouping
 
 SHARE = 500  # how many places a rule may find in a round before it is left out for a while
 
@@ -29,10 +35,9 @@ class Application(NamedTuple):
     """A rule at a place: `left[0]` is the e-node rewritten, the others are what stands below it.
 
     `right` is the e-node that the right side ends in; None where it ends in one of its inputs.
-    `rule` is None for what holds by the representation: an expansion that is erased.
     """
 
-    rule: Rule | None
+    rule: Rule | Schema
     left: tuple[ENode, ...]
     right: ENode | None
 
@@ -65,27 +70,51 @@ class Watch:
             raise Stop(f"{self.nodes} e-nodes are made")
 
 
-class Saturation:
-    """An e-graph that grows by rules from one diagram."""
+@dataclass
+class _Turn:
+    """When a rule takes part again, how often it was left out, and what it has missed."""
 
-    def __init__(self, diagram: Diagram, rules: Iterable[Rule]) -> None:
+    until: int = 0
+    times: int = 0
+    missed: set[int] = field(default_factory=set)
+
+
+class Saturation:
+    """An e-graph that grows by rules from one diagram.
+
+    `log`, `erased` and `regrouping` say what is equal and why.
+    """
+
+    def __init__(
+        self,
+        diagram: Diagram,
+        rules: Iterable[Rule | Schema],
+        at: Mapping[str, int] | None = None,
+    ) -> None:
         self.graph = EGraph()
         self.diagram = diagram
-        self.readers = [Reader(rule) for rule in rules]
-        seen, _ = self.graph.insert(diagram)
+        seen, nodes = self.graph.insert(diagram)
         self._roots = [seen[port.wire] for port in diagram.outputs]
+        self._first = [node for node in nodes if node is not None]
+        self.regrouping = Regrouping(self.graph, at)
+        self.readers = [Reader(rule) for rule in rules if not regroups(rule)]
         self.log: list[Application] = []
-        self.found: dict[str, int] = {}
+        self.erased: list[Erased] = []
+        self.found: Counter[str] = Counter()
         self.rounds = 0
-        self._done: set[object] = set()
-        self._until: dict[int, int] = {}  # the round from which a rule takes part again
-        self._times: dict[int, int] = {}
-        self._missed: dict[int, set[int]] = {}
+        self._done: set[Any] = set()
+        self._turns = [_Turn() for _ in self.readers]
+        self._makers: dict[ENode, set[int]] = {}
 
     @property
     def roots(self) -> list[Use]:
         """The uses of the diagram's outputs, labelled by the slots of their wires."""
         return [self.graph.use(use) for use in self._roots]
+
+    @property
+    def first(self) -> set[ENode]:
+        """The e-nodes of the diagram that it started from."""
+        return {self.graph.node(node) for node in self._first}
 
     def run(self, watch: Watch) -> str:
         """Saturate; returns why it ended: `saturated`, or the bound that was met."""
@@ -100,45 +129,54 @@ class Saturation:
     def round(self, watch: Watch) -> bool:
         """One round; says whether another one may find more."""
         graph = self.graph
+        self._settle(watch)
         self.rounds += 1
         touched, graph.touched = graph.touched, set()
-        near = _near(graph, touched, max((r.looks.depth for r in self.readers), default=1))
-        waiting = False
-        all_places: list[tuple[Reader, Neighbourhood]] = []
-        for k, reader in enumerate(self.readers):
-            missed = self._missed.setdefault(k, set())
-            if self._until.get(k, 0) > self.rounds:
-                missed |= touched
-                waiting = True
+        depth = max((reader.looks.depth for reader in self.readers), default=1)
+        near = _near(graph, touched, depth)
+        found: list[tuple[Reader, Neighbourhood]] = []
+        for reader, turn in zip(self.readers, self._turns, strict=True):
+            if turn.until > self.rounds:
+                turn.missed |= touched
                 continue
-            roots = near[min(reader.looks.depth, len(near)) - 1]
-            if missed:
-                own = _near(graph, missed | touched, reader.looks.depth)
-                roots, self._missed[k] = own[-1], set()
-            places = self._places(reader, roots, watch, SHARE << self._times.get(k, 0))
+            own = reader.looks.depth
+            roots = _near(graph, turn.missed | touched, own)[-1] if turn.missed else near[own - 1]
+            places = self._places(reader, roots, watch, SHARE << turn.times)
             if places is None:
-                self._times[k] = self._times.get(k, 0) + 1
-                self._until[k] = self.rounds + (1 << self._times[k])
-                self._missed[k] = missed | touched
-                waiting = True
-                continue
-            all_places += [(reader, place) for place in places]
-        for reader, place in all_places:
+                turn.times += 1
+                turn.until = self.rounds + (1 << turn.times)
+                turn.missed |= touched
+            else:
+                turn.missed = set()
+                found += [(reader, place) for place in places]
+        for reader, place in found:
             self._apply(reader, place)
             watch.check(len(graph))
         graph.rebuild()
-        self._erase()
-        graph.rebuild()
-        return waiting or bool(graph.touched)
+        return bool(graph.touched) or any(turn.missed for turn in self._turns)
+
+    def _settle(self, watch: Watch) -> None:
+        """Add what holds whatever the rules are: other nestings, expansions that are erased."""
+        graph = self.graph
+        while True:
+            graph.rebuild()
+            before = len(graph.made)
+            near = _near(graph, graph.touched, 2)[1]
+            self.regrouping.run(near, lambda: watch.check(len(graph)))
+            graph.rebuild()
+            self.erased += erase(graph, sorted(graph.touched))
+            graph.rebuild()
+            watch.check(len(graph))
+            if len(graph.made) == before:
+                return
 
     def _places(
-        self, reader: Reader, roots: Sequence[ENode], watch: Watch, share: int
+        self, reader: Reader, roots: Iterable[ENode], watch: Watch, share: int
     ) -> list[Neighbourhood] | None:
         """Where the rule applies and has not been applied; None when these are too many."""
-        graph, found = self.graph, []
+        graph = self.graph
+        found: dict[Any, Neighbourhood] = {}
         for root in roots:
-            if root.same is not None:
-                continue
             watch.check()
             for chosen in reader.looks.choices(graph, root):
                 key = (
@@ -152,30 +190,30 @@ class Saturation:
                     place = Neighbourhood(graph, root, chosen, reader.looks.named)
                 except Cyclic:
                     continue
-                if reader.rewritten(place):
-                    found.append(place)
-                    if len(found) > share:
-                        return None
-                else:
+                if not reader.rewritten(place):
                     self._done.add(key)
-        for place in found:
-            chosen = place.chosen
-            self._done.add(
-                (
-                    id(reader),
-                    place.root.number,
-                    tuple(sorted((c.node.number, c.output, c.turn) for c in chosen.values())),
-                )
-            )
-        return found
+                    continue
+                found[key] = place
+                if len(found) > share:
+                    return None
+        self._done.update(found)
+        return list(found.values())
 
     def _apply(self, reader: Reader, place: Neighbourhood) -> None:
+        graph = self.graph
         left = (place.root, *(choice.node for choice in place.chosen.values()))
-        for result in reader.rewritten(place):
+        results = reader.rewritten(place)
+        # What a rule has made is taken up by the same rule in one way only: a sum of twenty is
+        # split into twenty parts one after the other, and not into all sets of them.
+        if any(id(reader) in self._makers.get(node, ()) for node in left):
+            results = results[:1]
+        for result in results:
+            before = len(graph.made)
             right = self._merge(place, result)
+            for node in graph.made[before:]:
+                self._makers.setdefault(node, set()).add(id(reader))
             self.log.append(Application(reader.rule, left, right))
-            name = reader.rule.name
-            self.found[name] = self.found.get(name, 0) + 1
+            self.found[reader.rule.name] += 1
 
     def _merge(self, place: Neighbourhood, result: Diagram) -> ENode | None:
         """Add what a neighbourhood became, and merge its outputs with those of its root."""
@@ -183,16 +221,17 @@ class Saturation:
         ends = [(g, tuple(range(len(graph.types[g].sizes)))) for g in place.ends]
         seen, nodes = graph.insert(result, ends)
         for output, port in enumerate(result.outputs):
-            group, labels = seen[port.wire]
-            axis = dict(zip(port.slots, port.axes, strict=True))
-            own = tuple([axis[slot] for slot in labels if isinstance(slot, int)])
             seat = place.seats[output]
             names = tuple([f"s{slot}" for slot in range(len(seat.slots))])
-            graph.union((seat.group, names), (group, own))
+            graph.union((seat.group, names), named(seen[port.wire], port))
         return nodes[result.owner[result.outputs[0].wire]]
 
-    def _erase(self) -> None:
-        """Read through expansions whose axes other operands bring, as diagrams do."""
+
+def named(use: Use, port: Port) -> Use:
+    """The use of an output, labelled by its axes instead of by the slots of its wire."""
+    group, labels = use
+    axis = dict(zip(port.slots, port.axes, strict=True))
+    return group, tuple([axis[slot] for slot in labels if isinstance(slot, int)])
 
 
 def _near(graph: EGraph, touched: set[int], depth: int) -> list[list[ENode]]:
@@ -205,3 +244,20 @@ def _near(graph: EGraph, touched: set[int], depth: int) -> list[list[ENode]]:
         groups |= {graph.seat(n, o).group for n in above for o in range(len(n.seats))}
         levels.append(levels[-1] | above)
     return [sorted(level, key=lambda node: node.number) for level in levels]
+
+
+@lru_cache(maxsize=1024)
+def regroups(rule: Rule | Schema) -> bool:
+    """Whether the two sides of a rule differ in the nesting of contractions and sums alone."""
+    if isinstance(rule, Schema):
+        return rule.name in ("flatten_nested", "group_operands")
+    graph = EGraph()
+    left, _ = graph.insert(rule.left)
+    right, _ = graph.insert(rule.right, left[: len(rule.left.inputs)])
+    for _ in range(2):
+        Regrouping(graph).run(graph.nodes())
+        graph.rebuild()
+    return all(
+        graph.same(named(left[one.wire], one), named(right[other.wire], other))
+        for one, other in zip(rule.left.outputs, rule.right.outputs, strict=True)
+    )
