@@ -10,7 +10,7 @@ ordinary engine; nothing is taken on trust.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
@@ -278,11 +278,7 @@ class Recovery:
                 group = graph.seat(need, output).group
                 for other in self.here.made.get(group, ()):
                     if other is not need:
-                        try:
-                            self._advance(other, need, within)
-                        except Stuck:
-                            return False
-                        return True
+                        return self._advanced(other, need, within)
         if edge.rule is None:
             if edge.needs or edge.right is None:
                 return False  # an expansion is erased as soon as it stands there
@@ -327,70 +323,84 @@ class Recovery:
 
     def _regroup(self, node: ENode, goal: ENode, within: tuple[int, ...]) -> bool:
         """Flatten the nested boxes below an e-node, and group them as the goal is nested."""
+        made = {self.graph.node(node) for node in self.saturation.regrouping.made}
+        return any(
+            self._regroup_to(node, goal, self._tree(goal, parts), within) for parts in (made, None)
+        )
+
+    def _regroup_to(
+        self, node: ENode, goal: ENode, tree: Mapping[int, ENode], within: tuple[int, ...]
+    ) -> bool:
         graph, regrouping = self.graph, self.saturation.regrouping
         group = graph.seat(goal).group
-        tree = self._tree(goal)
-        for below, wanted in tree.items():
-            for other in self.here.made.get(below, ()):
-                if other is not wanted:
-                    try:
-                        self._advance(other, wanted, within)
-                    except Stuck:
-                        return False
-                    return True
         flat = goal
         while (port := _port(graph, flat, tree)) is not None:
-            flat = regrouping.inline(flat, port, tree[graph.find(flat.src[port])[0]])
-            graph.rebuild()
-            flat = graph.node(flat)
+            flat = self._inlined(flat, port, tree[graph.find(flat.src[port])[0]])
         leaves = {graph.find(below)[0] for below in flat.src}
         moved = False
         while node is not flat:
-            inner = {
-                below: made
-                for below in {graph.find(g)[0] for g in node.src} - leaves - {group}
-                if (made := self.here.only(below)) is not None and made.box.kind is node.box.kind
-            }
-            port = _port(graph, node, inner)
-            if port is None:
-                return moved or self._recorded(node, flat, within)
-            below = inner[graph.find(node.src[port])[0]]
-            after = graph.node(regrouping.inline(node, port, below))
-            graph.rebuild()
-            edge = Edge(flatten_nested, node, (below,), graph.node(after), False)
-            if not self._step(edge):
+            for port, below in enumerate(graph.find(below)[0] for below in node.src):
+                if below not in leaves and below != group:
+                    break
+            else:
                 return moved
-            moved = True
-            node = graph.node(after)
+            inner = self.here.only(below)
+            if inner is None or inner.box.kind is not node.box.kind:
+                return moved or self._bring(below, node, leaves | tree.keys(), within)
+            after = self._inlined(node, port, inner)
+            if not self._step(Edge(flatten_nested, node, (inner,), after, False)):
+                return moved
+            node, moved = graph.node(after), True
+        for below, wanted in tree.items():
+            for other in self.here.made.get(below, ()):
+                if other is not wanted:
+                    return self._advanced(other, wanted, within) or moved
         return self._group(group, goal, tree) or moved
 
-    def _tree(self, goal: ENode) -> dict[int, ENode]:
-        """The classes below a goal that are parts of the same contraction, as selected."""
+    def _inlined(self, node: ENode, port: int, below: ENode) -> ENode:
+        flat = self.saturation.regrouping.inline(node, port, below)
+        self.graph.rebuild()
+        return self.graph.node(flat)
+
+    def _bring(
+        self, group: int, reader: ENode, leaves: Collection[int], within: tuple[int, ...]
+    ) -> bool:
+        """Bring a class to an e-node that can be flattened into the reader, if only these remain."""
+        graph = self.graph
+        others = self.here.made.get(group, ())
+        for wanted, _ in graph.members(group):
+            if wanted.box.kind is reader.box.kind and all(
+                graph.find(below)[0] in leaves for below in wanted.src
+            ):
+                for other in others:
+                    if other is not wanted and self._advanced(other, wanted, within):
+                        return True
+        return False
+
+    def _advanced(self, node: ENode, goal: ENode, within: tuple[int, ...]) -> bool:
+        try:
+            self._advance(node, goal, within)
+        except Stuck:
+            return False
+        return True
+
+    def _tree(self, goal: ENode, parts: Collection[ENode] | None) -> dict[int, ENode]:
+        """The classes below a goal that belong to the same contraction, as they are selected.
+
+        They are made by one of `parts`, or by any contraction when that is None.
+        """
         graph, found = self.graph, dict[int, ENode]()
-        made = {graph.node(node) for node in self.saturation.regrouping.made}
+        own = graph.seat(goal).group
         todo = list(goal.src)
         while todo:
             group, _ = graph.find(todo.pop())
             node = self._selected(group)
-            if node in made and node.box.kind is goal.box.kind and group not in found:
+            if node is None or group in found or group == own:
+                continue
+            if node.box.kind is goal.box.kind and (parts is None or node in parts):
                 found[group] = node
                 todo += node.src
         return found
-
-    def _recorded(self, node: ENode, flat: ENode, within: tuple[int, ...]) -> bool:
-        """Bring what an e-node reads to what was read when it was flattened."""
-        graph = self.graph
-        for reader, below, _ in self.saturation.regrouping.flattened:
-            if graph.node(reader) is node:
-                wanted = graph.node(below)
-                other = self.here.only(graph.seat(wanted).group)
-                if other is not None and other is not wanted:
-                    try:
-                        self._advance(other, wanted, within)
-                    except Stuck:
-                        continue
-                    return True
-        return False
 
     def _group(self, group: int, goal: ENode, tree: Mapping[int, ENode]) -> bool:
         """Group a flat box as the goal is nested: the flattening of the goal, read backwards."""
@@ -407,9 +417,7 @@ class Recovery:
             below = tree[graph.find(node.src[port])[0]]
             here = self._placed(chain[-1][0])
             wanted = {here.nodes[graph.node(node)], here.nodes[below]}
-            node = graph.node(self.saturation.regrouping.inline(node, port, below))
-            graph.rebuild()
-            node = graph.node(node)
+            node = self._inlined(node, port, below)
             for match in matches(flatten_nested, here.diagram):
                 if set(match.nodes.values()) == wanted:
                     chain.append((apply(here.diagram, match), below))
