@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.errors import VesaliusError
@@ -84,6 +85,7 @@ class Recovery:
         self._barred: set[tuple[Diagram, Edge]] = set()
         self._edges = self._all_edges()
         self._families = self._all_families()
+        self._parts = {self.graph.node(node) for node in saturation.regrouping.made}
 
     def run(self) -> bool:
         """Go on until the end is what was selected; says whether it is."""
@@ -323,10 +325,27 @@ class Recovery:
 
     def _regroup(self, node: ENode, goal: ENode, within: tuple[int, ...]) -> bool:
         """Flatten the nested boxes below an e-node, and group them as the goal is nested."""
-        made = {self.graph.node(node) for node in self.saturation.regrouping.made}
         return any(
-            self._regroup_to(node, goal, self._tree(goal, parts), within) for parts in (made, None)
+            self._regroup_to(node, goal, self._tree(goal, option), within)
+            for option in (self._part_selected, self._part, self._nested)
         )
+
+    def _part_selected(self, group: int, kind: Kind) -> ENode | None:
+        """What is selected for a class, if it is a part of a contraction that was taken apart."""
+        node = self._nested(group, kind)
+        return node if node in self._parts else None
+
+    def _part(self, group: int, kind: Kind) -> ENode | None:
+        """A part that a class is, whatever it is brought to later, unless it stands there."""
+        if group in self.here.made:
+            return self._part_selected(group, kind)
+        made = (n for n, _ in self.graph.members(group) if n.box.kind is kind and n in self._parts)
+        return self._part_selected(group, kind) or next(made, None)
+
+    def _nested(self, group: int, kind: Kind) -> ENode | None:
+        """What is selected for a class, if it is of a kind."""
+        node = self._selected(group)
+        return node if node is not None and node.box.kind is kind else None
 
     def _regroup_to(
         self, node: ENode, goal: ENode, tree: Mapping[int, ENode], within: tuple[int, ...]
@@ -384,22 +403,20 @@ class Recovery:
             return False
         return True
 
-    def _tree(self, goal: ENode, parts: Collection[ENode] | None) -> dict[int, ENode]:
-        """The classes below a goal that belong to the same contraction, as they are selected.
-
-        They are made by one of `parts`, or by any contraction when that is None.
-        """
+    def _tree(
+        self, goal: ENode, option: Callable[[int, Kind], ENode | None]
+    ) -> dict[int, ENode]:
+        """The classes below a goal that belong to the same contraction, and what they are."""
         graph, found = self.graph, dict[int, ENode]()
         own = graph.seat(goal).group
         todo = list(goal.src)
         while todo:
             group, _ = graph.find(todo.pop())
-            node = self._selected(group)
-            if node is None or group in found or group == own:
-                continue
-            if node.box.kind is goal.box.kind and (parts is None or node in parts):
-                found[group] = node
-                todo += node.src
+            if group not in found and group != own:
+                node = option(group, goal.box.kind)
+                if node is not None:
+                    found[group] = node
+                    todo += node.src
         return found
 
     def _group(self, group: int, goal: ENode, tree: Mapping[int, ENode]) -> bool:
