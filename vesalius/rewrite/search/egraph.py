@@ -89,6 +89,7 @@ class EGraph:
         self._readers: list[list[ENode]] = []
         self._generators: dict[int, list[Axes]] = {}
         self._stale: list[ENode] = []
+        self._known: dict[int, list[tuple[ENode, int]]] = {}  # members, until they change
 
     # -- looking ----------------------------------------------------------------------------------
 
@@ -144,15 +145,18 @@ class EGraph:
     def members(self, group: int) -> list[tuple[ENode, int]]:
         """The e-nodes of a class, each with the output that is in it, in the order of making."""
         group, _ = self.find(group)
-        alive = [node for node in self._members[group] if node.same is None]
-        alive = sorted(dict.fromkeys(alive), key=lambda node: node.number)
-        self._members[group] = alive
-        return [
-            (node, output)
-            for node in alive
-            for output in range(len(node.seats))
-            if self.seat(node, output).group == group
-        ]
+        known = self._known.get(group)
+        if known is None:
+            alive = {node for node in self._members[group] if node.same is None}
+            ordered = sorted(alive, key=lambda node: node.number)
+            self._members[group] = ordered
+            known = self._known[group] = [
+                (node, output)
+                for node in ordered
+                for output in range(len(node.seats))
+                if self.seat(node, output).group == group
+            ]
+        return known
 
     def ways(self, node: ENode, output: int) -> tuple[Axes, ...]:
         """The ways to read an output of an e-node as its class.
@@ -344,6 +348,8 @@ class EGraph:
         self._members[a] += self._members[b]
         self._readers[a] += self._readers[b]
         self._members[b], self._readers[b] = [], []
+        self._known.pop(a, None)
+        self._known.pop(b, None)
         self.touched.discard(b)
         self.touched.add(a)
         self.turns.pop(b, None)
@@ -383,6 +389,8 @@ class EGraph:
             self._turn(node, spelled)
             return
         node.same = other
+        for seat in seats:
+            self._known.pop(seat.group, None)
         for output in range(len(seats)):
             self.union(self.output(other, output), self.output(node, output))
 

@@ -35,10 +35,10 @@ class Extraction:
         graph: EGraph,
         roots: Iterable[int],
         price: Callable[[ENode], int],
-        check: Callable[[], None] = lambda: None,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self.graph = graph
-        self.check = check
+        self.go_on = go_on
         self.options: dict[int, list[Option]] = {}
         self._index: dict[int, int] = {}
         self.roots = [graph.find(root)[0] for root in roots]
@@ -177,7 +177,8 @@ class Extraction:
         while better:
             better = False
             for group in list(incumbent):
-                self.check()
+                if not self.go_on():
+                    return incumbent
                 old = chosen[group]
                 for option in self.options[group]:
                     if option is old:
@@ -206,8 +207,8 @@ class Extraction:
             steps += 1
             if steps > STEPS:
                 return incumbent
-            if not steps % 256:
-                self.check()
+            if not steps % 256 and not self.go_on():
+                return incumbent
             if price + self._rest(chosen, pending) >= least:
                 continue
             if not pending:

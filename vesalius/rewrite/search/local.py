@@ -9,22 +9,27 @@ a neighbourhood depends on its boxes and types alone, and is found once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from itertools import islice, product
 from typing import Any, NamedTuple
 
-from vesalius.diagrams.box import Axes
+from vesalius.diagrams.box import Axes, Box, Kind
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.sources import CONSTANT, INPUT, IOTA, PARAMETER, RANDOM
 from vesalius.diagrams.builder import Builder
+from vesalius.diagrams.cost import FLOPS_PER_OPERATION, operations
+from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.apply import apply
 from vesalius.rewrite.match import matches
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
+UNKNOWN = 64  # what a size without a value counts as
+PATIENCE = 40  # how many neighbourhoods of the same kinds are looked at in vain
 VIEWS = 64  # how many sets of e-nodes a schema looks at below one anchor
 SIGHT = (CONSTANT, IOTA)  # sources that a neighbourhood shows wherever it ends
 NAMED = (PARAMETER, RANDOM)  # sources that it shows to rules that speak of them
@@ -75,6 +80,11 @@ class Looks:
             )
         self.roots = tuple(dict.fromkeys(left.owner[port.wire] for port in left.outputs))
         self.named = any(node.box.kind in NAMED for node in left.nodes)
+        self._fitting: dict[tuple[int, Box], bool] = {}
+
+    def anchors(self, kind: Kind) -> bool:
+        """Whether an e-node of this kind may be the root of a match."""
+        return self.heads[self.roots[0]][0] is kind
 
     @cached_property
     def depth(self) -> int:
@@ -87,14 +97,27 @@ class Looks:
 
     def fits(self, pattern: int, node: ENode) -> bool:
         """Whether an e-node may stand for a box of the pattern, at first sight."""
-        kind, function = self.heads[pattern]
         box = node.box
+        known = self._fitting.get((pattern, box))
+        if known is None:
+            known = self._fitting[pattern, box] = self._fits(pattern, box)
+        return known
+
+    def _fits(self, pattern: int, box: Box) -> bool:
+        kind, function = self.heads[pattern]
+        own = self.nodes[pattern].box
         if box.kind is not kind or (function is not None and box["function"] is not function):
             return False
-        wanted = self.nodes[pattern].src
-        return len(node.src) == len(wanted) or (
-            self.open[pattern] and len(node.src) >= len(wanted) - 1
-        )
+        if (len(box.bound), len(box.new)) != (len(own.bound), len(own.new)):
+            return False
+        if (
+            box.kind is CONSTANT
+            and not isinstance(own["value"], Size)
+            and own["value"] != box["value"]
+        ):
+            return False
+        have, wanted = len(box.maps), len(own.maps)
+        return have == wanted or (self.open[pattern] and have >= wanted - 1)
 
     def choices(self, graph: EGraph, root: ENode) -> Iterator[Chosen]:
         """The e-nodes that the pattern may look at below a root, each set of them once."""
@@ -156,6 +179,10 @@ class Glances:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
 
+    def anchors(self, kind: Kind) -> bool:
+        """Whether an e-node of this kind may be an anchor."""
+        return self.schema.at is None or kind in self.schema.at
+
     def choices(self, graph: EGraph, root: ENode) -> Iterator[Chosen]:
         """The e-nodes that the schema may look at below a root, each set of them once."""
         schema, kind = self.schema, root.box.kind
@@ -212,6 +239,11 @@ class Neighbourhood:
             (root.box, tuple([place[g] for g in root.src])),
             tuple(seat.slots for seat in self.seats),
         )
+
+    def kinds(self) -> Any:
+        """What kinds of boxes stand here, and with how many operands."""
+        nodes = [self.root, *(self.chosen[group].node for group in self.order)]
+        return tuple([(node.box.kind, len(node.src), len(node.box.bound)) for node in nodes])
 
     def _visit(self) -> None:
         """Put the classes in order, from the root down."""
@@ -298,27 +330,56 @@ def _names(slots: Axes) -> tuple[str, ...]:
     return tuple([f"s{slot}" for slot in slots])
 
 
+class Rewritten(NamedTuple):
+    """A neighbourhood after a rule, its inputs the same; `dearer` where it costs more FLOPs."""
+
+    diagram: Diagram
+    dearer: bool
+
+
+def work(diagram: Diagram, at: Mapping[str, int]) -> int:
+    """FLOPs at some sizes; a size without a value counts as `UNKNOWN`."""
+    total = 0
+    for name, count in operations(diagram).items():
+        values = {**dict.fromkeys(count.variables, UNKNOWN), **at}
+        total += FLOPS_PER_OPERATION.get(name, 1) * count.at(values)
+    return total
+
+
 class Reader:
     """What one rule does to neighbourhoods, each found once."""
 
-    def __init__(self, rule: Rule | Schema) -> None:
+    def __init__(self, rule: Rule | Schema, at: Mapping[str, int]) -> None:
         self.rule = rule
         self.looks: Looks | Glances = Looks(rule) if isinstance(rule, Rule) else Glances(rule)
-        self._known: dict[Any, list[Diagram]] = {}
+        self.at = at
+        self.dearer = 0  # how many rewritings that make things dearer were taken
+        self._known: dict[Any, list[Rewritten]] = {}
+        self._vain: dict[Any, int] = {}
 
-    def rewritten(self, place: Neighbourhood) -> list[Diagram]:
+    def rewritten(self, place: Neighbourhood) -> list[Rewritten]:
         """The neighbourhood after the rule, for each match that looks at all of it."""
         found = self._known.get(place.key)
         if found is None:
+            # Boxes among which the rule has never been found will not be looked at for ever.
+            kinds = place.kinds()
+            if self._vain.get(kinds, 0) >= PATIENCE:
+                return []
             found = self._known[place.key] = list(self._rewrite(place))
+            self._vain[kinds] = 0 if found else self._vain.get(kinds, 0) + 1
         return found
 
-    def _rewrite(self, place: Neighbourhood) -> Iterator[Diagram]:
+    def _rewrite(self, place: Neighbourhood) -> Iterator[Rewritten]:
         host = place.diagram()
         if host is None:
             return
         sources = len(place._sources)
+        before = work(host, self.at)
         wanted = set(range(len(place.ends) + sources, len(host.nodes)))
         for match in matches(self.rule, host):
             if wanted <= set(match.nodes.values()):
-                yield apply(host, match)
+                try:
+                    after = apply(host, match)
+                except StructureError:
+                    continue  # a right side of no operands
+                yield Rewritten(after, work(after, self.at) > before)

@@ -79,6 +79,7 @@ class Recovery:
         self.graph: EGraph = saturation.graph
         self.target = target
         self.check = check
+        self.obstacle: ENode | None = None  # what was selected and could not be reached
         self.derivation = Derivation(saturation.diagram)
         self.here = self._placed(saturation.diagram)
         self._seen = {hash(saturation.diagram): [saturation.diagram]}
@@ -97,6 +98,7 @@ class Recovery:
             try:
                 self._advance(*wrong, ())
             except Stuck:
+                self.obstacle = wrong[1]
                 return False
         return False
 
@@ -403,9 +405,7 @@ class Recovery:
             return False
         return True
 
-    def _tree(
-        self, goal: ENode, option: Callable[[int, Kind], ENode | None]
-    ) -> dict[int, ENode]:
+    def _tree(self, goal: ENode, option: Callable[[int, Kind], ENode | None]) -> dict[int, ENode]:
         """The classes below a goal that belong to the same contraction, and what they are."""
         graph, found = self.graph, dict[int, ENode]()
         own = graph.seat(goal).group

@@ -20,8 +20,11 @@ from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
+NESTING = (CONTRACT, ADD)
 OPERANDS = 32  # a contraction of more operands is not flattened further
+SPARE = 4  # how many operands more than in the diagram a rule may bring about
 UNKNOWN = 64  # what a size without a value counts as, where one order has to be chosen
+FEW = 8  # how many connected parts, for what is not taken apart wholly
 PARTS = 40  # how many connected parts k operands may have, or k² if more, for all orders
 FORMS = 4  # how many flat forms of one contraction are made
 
@@ -44,35 +47,49 @@ def flat_of(node: ENode) -> Flat:
 class Regrouping:
     """Adds flat forms and orders of evaluation to an e-graph.
 
-    `flattened` lists (reader, what it read, flat form), `parts` flat forms with their parts:
-    what holds by nesting alone. `made` are the e-nodes of parts, which are not
+    `wholly` says for which e-nodes all orders are
+    added where they are few. `flattened` lists (reader, what it read, flat form), `parts` flat forms with their parts:
+    what holds by nesting alone. `origin` is the e-node whose nesting led to another one. `made` are the e-nodes of parts, which are not
     flattened again.
     """
 
-    def __init__(self, graph: EGraph, at: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        graph: EGraph,
+        at: Mapping[str, int] | None = None,
+        wholly: Callable[[ENode], bool] = lambda node: True,
+    ) -> None:
         self.graph = graph
         self.at = at
+        self.wholly = wholly
         self.flattened: list[tuple[ENode, ENode, ENode]] = []
         self.parts: list[tuple[ENode, Parts]] = []
         self.made: set[ENode] = set()
+        self.origin: dict[ENode, ENode] = {}
+        self.most = OPERANDS
         self._done: set[Any] = set()
 
     def run(self, nodes: Iterable[ENode], check: Callable[[], None] = lambda: None) -> None:
         """Flatten and take apart these e-nodes and what their flat forms are."""
         for node in nodes:
             check()
-            if node.same is None and node.box.kind in (CONTRACT, ADD) and node not in self.made:
+            if node.same is None and node.box.kind in NESTING and node not in self.made:
+                wholly = self.wholly(node)
                 for form in (node, *self._flatten(node)):
-                    self._take_apart(form)
+                    self._take_apart(form, wholly)
+        if self.most == OPERANDS:  # what rules make later has no more operands than this
+            counts = [len(node.src) for node in self.graph.nodes() if node.box.kind in NESTING]
+            self.most = min(OPERANDS, max(counts, default=0) + SPARE)
 
     # -- flattening -------------------------------------------------------------------------------
 
     def _flatten(self, node: ENode) -> Iterator[ENode]:
         """The flat forms of an e-node that reads nested ones."""
-        graph, todo, forms = self.graph, [node], 0
+        graph, forms = self.graph, 0
+        todo: list[tuple[ENode, frozenset[int]]] = [(node, frozenset([graph.seat(node).group]))]
         while todo and forms < FORMS:
-            reader = todo.pop()
-            port, inner = self._nested(reader)
+            reader, gone = todo.pop()
+            port, inner = self._nested(reader, gone)
             if not inner:
                 if reader is not node:
                     forms += 1
@@ -80,26 +97,30 @@ class Regrouping:
                 continue
             for below in inner[:FORMS]:
                 key = reader.box, reader.src, below.box, below.src
+                before = len(graph.made)
                 flat = self.inline(reader, port, below)
+                self.origin.update(dict.fromkeys(graph.made[before:], node))
                 if key not in self._done:
                     self._done.add(key)
                     self.flattened.append((reader, below, flat))
                 if graph.node(flat) is not graph.node(reader):
-                    todo.append(flat)
+                    todo.append((flat, gone | {reader.src[port]}))
 
-    def _nested(self, reader: ENode) -> tuple[int, list[ENode]]:
-        """A port of an e-node at which nested ones come in, and these; none where it is flat."""
+    def _nested(self, reader: ENode, gone: frozenset[int]) -> tuple[int, list[ENode]]:
+        """A port of an e-node at which nested ones come in, and these; none where it is flat.
+
+        Classes that were flattened on the way here are left, or what reads itself has no end.
+        """
         graph, kind = self.graph, reader.box.kind
-        own = {graph.seat(reader).group}
         for port, group in enumerate(reader.src):
-            if graph.find(group)[0] in own:
+            if group in gone:
                 continue
             inner = [
                 node
                 for node, _ in graph.members(group)
                 if node.box.kind is kind
                 and node not in self.made
-                and len(reader.src) + len(node.src) - 1 <= OPERANDS
+                and len(reader.src) + len(node.src) - 1 <= self.most
                 and group not in node.src
             ]
             if inner:
@@ -131,7 +152,7 @@ class Regrouping:
 
     # -- orders -----------------------------------------------------------------------------------
 
-    def _take_apart(self, node: ENode) -> None:
+    def _take_apart(self, node: ENode, wholly: bool) -> None:
         """Add what is equal to a flat e-node and has two operands at each step."""
         key = node.box, node.src
         if len(node.src) < 2 or key in self._done:
@@ -139,8 +160,9 @@ class Regrouping:
         self._done.add(key)
         before = len(self.graph.made)
         parts = Parts(self.graph, flat_of(node))
-        parts.build(self.at)
+        parts.build(self.at, wholly)
         self.made.update(self.graph.made[before:])
+        self.origin.update(dict.fromkeys(self.graph.made[before:], node))
         if parts.whole:
             self.parts.append((node, parts))
             self.graph.union(self.graph.output(node), parts.use[parts.full])
@@ -210,9 +232,10 @@ class Parts:
             (inside if part >> k & 1 else outside).update(labels)
         return frozenset(label for label in inside if label not in self._bound or label in outside)
 
-    def build(self, at: Mapping[str, int] | None) -> None:
+    def build(self, at: Mapping[str, int] | None, wholly: bool) -> None:
         """Make all parts, or those on one good path."""
-        connected = self.connected(max(PARTS, len(self.flat.uses) ** 2))
+        most = max(PARTS, len(self.flat.uses) ** 2) if wholly else FEW
+        connected = self.connected(most)
         for k, use in enumerate(self.flat.uses):
             self.use[1 << k] = self._summed(1 << k, use)
         if connected is None:

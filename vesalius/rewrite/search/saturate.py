@@ -31,6 +31,11 @@ from vesalius.rewrite.search.regroup import Regrouping
 SHARE = 500  # how many places a rule may find in a round before it is left out for a while
 
 
+DETOUR = 1  # how many rules on the way to an e-node may make what they rewrite dearer
+NEAR = 1  # how many rules may lead to an e-node that is taken apart in all orders
+DEARER = 24  # how often one rule may do so
+
+
 class Application(NamedTuple):
     """A rule at a place: `left[0]` is the e-node rewritten, the others are what stands below it.
 
@@ -59,6 +64,10 @@ class Watch:
     def spent(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self.started
+
+    def goes_on(self) -> bool:
+        """Whether no bound of time is met."""
+        return self.spent <= self.seconds and not self.interrupted()
 
     def check(self, size: int = 0) -> None:
         """Raise `Stop` when a bound is met, or the user has interrupted."""
@@ -90,14 +99,19 @@ class Saturation:
         diagram: Diagram,
         rules: Iterable[Rule | Schema],
         at: Mapping[str, int] | None = None,
+        depth: int = 3,
     ) -> None:
         self.graph = EGraph()
         self.diagram = diagram
         seen, nodes = self.graph.insert(diagram)
         self._roots = [seen[port.wire] for port in diagram.outputs]
         self._first = [node for node in nodes if node is not None]
-        self.regrouping = Regrouping(self.graph, at)
-        self.readers = [Reader(rule) for rule in rules if not regroups(rule)]
+        self.regrouping = Regrouping(self.graph, at, self._is_near)
+        self.readers = [Reader(rule, at or {}) for rule in rules if not regroups(rule)]
+        # How many rules led to an e-node, and how many of them made what they rewrote dearer.
+        self._lineage: dict[ENode, tuple[int, int]] = {}
+        self.depth = depth
+        self.limited = False
         self.log: list[Application] = []
         self.erased: list[Erased] = []
         self.found: Counter[str] = Counter()
@@ -155,6 +169,18 @@ class Saturation:
         graph.rebuild()
         return bool(graph.touched) or any(turn.missed for turn in self._turns)
 
+    def _is_near(self, node: ENode) -> bool:
+        """Whether an e-node is so near to the diagram that all orders of it are worth a look."""
+        depth, dearer = self._led_to(node)
+        return not dearer and depth <= NEAR
+
+    def _led_to(self, node: ENode) -> tuple[int, int]:
+        """How many rules led to an e-node, and how many of them made things dearer."""
+        origin = self.regrouping.origin
+        while node in origin:
+            node = origin[node]
+        return self._lineage.get(node, (0, 0))
+
     def _settle(self, watch: Watch) -> None:
         """Add what holds whatever the rules are: other nestings, expansions that are erased."""
         graph = self.graph
@@ -176,7 +202,10 @@ class Saturation:
         """Where the rule applies and has not been applied; None when these are too many."""
         graph = self.graph
         found: dict[Any, Neighbourhood] = {}
+        looks = reader.looks
         for root in roots:
+            if not looks.anchors(root.box.kind):
+                continue
             watch.check()
             for chosen in reader.looks.choices(graph, root):
                 key = (
@@ -202,16 +231,26 @@ class Saturation:
     def _apply(self, reader: Reader, place: Neighbourhood) -> None:
         graph = self.graph
         left = (place.root, *(choice.node for choice in place.chosen.values()))
-        results = reader.rewritten(place)
+        depth, dearer = map(max, zip(*map(self._led_to, left), strict=True))
+        results = [
+            one
+            for one in reader.rewritten(place)
+            if not one.dearer or (dearer < DETOUR and reader.dearer < DEARER)
+        ]
         # What a rule has made is taken up by the same rule in one way only: a sum of twenty is
         # split into twenty parts one after the other, and not into all sets of them.
         if any(id(reader) in self._makers.get(node, ()) for node in left):
             results = results[:1]
+        if depth >= self.depth:
+            self.limited = self.limited or bool(results)
+            return
         for result in results:
             before = len(graph.made)
-            right = self._merge(place, result)
+            right = self._merge(place, result.diagram)
             for node in graph.made[before:]:
+                self._lineage[node] = depth + 1, dearer + result.dearer
                 self._makers.setdefault(node, set()).add(id(reader))
+            reader.dearer += result.dearer
             self.log.append(Application(reader.rule, left, right))
             self.found[reader.rule.name] += 1
 

@@ -1,0 +1,272 @@
+"""`vs.search`: the cheapest diagram that rules lead to, and the derivation that leads there."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graph import Diagram
+from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.grade import EQUAL
+from vesalius.rewrite.moves import Unfold
+from vesalius.rewrite.refusals import RuleError
+from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
+from vesalius.rewrite.search.choose import Choice, Chooser
+from vesalius.rewrite.search.egraph import ENode
+from vesalius.rewrite.search.finite import overflows
+from vesalius.rewrite.search.price import Number, Price
+from vesalius.rewrite.search.price import price as price_of
+from vesalius.rewrite.search.recover import Recovery
+from vesalius.rewrite.search.saturate import Saturation, Stop, Watch
+
+TRIES = 4  # how many selections are tried whose derivation cannot be recovered
+SATURATING, CHOOSING = 0.5, 0.8  # the shares of the time after which saturation and choice end
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How a search went.
+
+    `ended` is `saturated`, or the bound that ended saturation. `applied` counts by rule.
+    """
+
+    ended: str
+    e_nodes: int
+    classes: int
+    rounds: int
+    seconds: float
+    applied: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Found(Derivation):
+    """What a search found: a derivation from the diagram to the cheapest one.
+
+    `before` and `after` are the costs of its ends. `proved` says that nothing cheaper is among
+    what the rules reached; `whole`, that the derivation leads to the best that was found, and
+    not only towards it. `verdict` is that of `vs.check`, None where it was not asked for.
+    """
+
+    cost: str = ""
+    before: Number = 0
+    after: Number = 0
+    proved: bool = False
+    whole: bool = True
+    statistics: Statistics | None = None
+    verdict: Any = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        lines = [f"{self.cost}: {_number(self.before)} → {_number(self.after)}{self._ratio()}"]
+        if self.statistics is not None:
+            how = self.statistics
+            lines.append(
+                f"{how.ended}: {how.e_nodes} e-nodes, {how.classes} classes, {how.rounds} rounds"
+            )
+        if not self.whole:
+            lines.append("the best that was found is not reached: this is the best on the way")
+        if self.verdict is not None:
+            lines.append(f"checked: {self.verdict.mark}")
+        return "\n".join([*lines, super().__str__()])
+
+    def _ratio(self) -> str:
+        if not self.after or self.after == self.before:
+            return ""
+        return f" ({self.before / self.after:.3g}×)"
+
+
+def _number(value: Number) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def search(
+    diagram: Diagram,
+    rules: Iterable[Rule | Schema] | None = None,
+    cost: str | Price | Callable[[Diagram], Number] = "flops",
+    *,
+    at: Mapping[str, int] | None = None,
+    nodes: int = 5000,
+    seconds: float = 10.0,
+    depth: int = 3,
+    finite: bool = True,
+    check: bool = True,
+) -> Found:
+    """The cheapest diagram that is equal to `diagram` by the rules, with the derivation.
+
+    `rules` are of the grade `equal`; all such rules of the library when None. `cost` is `flops`,
+    `bytes` or `peak` at the sizes `at`, or a function of a diagram. Named boxes are opened first.
+
+    Bounds: at most about `nodes` e-nodes, `seconds` in all before the check, and `depth` rules
+    one upon the other (orders of evaluation not counted). When a bound is met, or the user
+    interrupts, the best so far is returned, and `statistics.ended` says so. With `finite`, no
+    exponential is taken that the diagram lacks and that may overflow. With `check`, the
+    derivation is checked.
+
+    Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value, and
+    `StructureError` when the check refutes the derivation.
+    """
+    chosen = _equal_rules(rules)
+    start = Derivation(diagram)
+    if any(node.box.kind is NAMED and node.box["token"] is None for node in diagram.boxes):
+        start = start.then(Unfold())
+    price = price_of(cost, diagram, at or {})
+    with _interruptible() as interrupted:
+        found = _Search(start, chosen, price, nodes, seconds, depth, finite, interrupted).run()
+    if not check or not len(found):
+        return found
+    from vesalius.rewrite.check import check_derivation
+
+    verdict = check_derivation(found)
+    if not verdict and verdict.mark != "outside":
+        raise StructureError(f"search: the derivation does not hold\n{verdict}")
+    return Found(**{**vars(found), "verdict": verdict})
+
+
+def _equal_rules(rules: Iterable[Rule | Schema] | None) -> list[Rule | Schema]:
+    if rules is None:
+        from vesalius.rewrite.rules import RULES, SCHEMAS
+
+        library: list[Rule | Schema] = [*RULES.values(), *SCHEMAS.values()]
+        return [rule for rule in library if rule.grade == EQUAL]
+    chosen = list(rules)
+    for rule in chosen:
+        if rule.grade != EQUAL:
+            raise RuleError(
+                f"search: {rule.name} is {rule.grade}, and only what is equal may be exchanged"
+            )
+    return chosen
+
+
+class _Search:
+    """One run of a search."""
+
+    def __init__(
+        self,
+        start: Derivation,
+        rules: list[Rule | Schema],
+        price: Price,
+        nodes: int,
+        seconds: float,
+        depth: int,
+        finite: bool,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.start = start
+        self.price = price
+        self.finite = finite
+        self.seconds = seconds
+        self.interrupted = interrupted
+        self.begun = time.monotonic()
+        self.bound = nodes
+        self.saturation = Saturation(start.end, rules, price.at, depth)
+        self.refused: set[ENode] = set()
+
+    def run(self) -> Found:
+        """Saturate, choose, recover the derivation."""
+        ended = self._saturate()
+        best = self._stretch(self.start)
+        whole = proved = False
+        for _ in range(TRIES):
+            choice = self._choose()
+            if choice is None:
+                break
+            derivation, whole, obstacle = self._recover(choice)
+            best = min(best, self._stretch(derivation), key=lambda one: one[0])
+            if whole or obstacle is None:
+                proved = whole and choice.proved
+                break
+            self.refused.add(obstacle)
+        return self._found(ended, best[1], best[0], whole, proved)
+
+    def _watch(self, share: float) -> Watch:
+        return Watch(self.bound, self.seconds * share, self.interrupted, self.begun)
+
+    def _saturate(self) -> str:
+        try:
+            return self.saturation.run(self._watch(SATURATING))
+        except KeyboardInterrupt:
+            self.saturation.graph.rebuild()
+            return "interrupted"
+
+    def _choose(self) -> Choice | None:
+        saturation = self.saturation
+        chooser = Chooser(
+            saturation.graph,
+            saturation.roots,
+            saturation.first,
+            self.start.end,
+            self.price,
+            self._barred,
+            self._watch(CHOOSING).goes_on,
+        )
+        return chooser.best()
+
+    def _barred(self, node: ENode) -> bool:
+        if node in self.refused:
+            return True
+        return self.finite and overflows(self.saturation.graph, node)
+
+    def _recover(self, choice: Choice) -> tuple[Derivation, bool, ENode | None]:
+        recovery = Recovery(self.saturation, choice.selection, self._watch(1.0).check)
+        try:
+            whole = recovery.run()
+        except (Stop, KeyboardInterrupt):
+            return self.start >> recovery.derivation, False, None
+        return self.start >> recovery.derivation, whole, recovery.obstacle
+
+    def _stretch(self, derivation: Derivation) -> tuple[Number, Derivation]:
+        """The cheapest diagram on the way, and the derivation as far as that."""
+        costs = [self.price.of(one) for one in derivation.diagrams]
+        least = min(range(len(costs)), key=lambda k: (costs[k], k))
+        return costs[least], derivation[:least]
+
+    def _found(
+        self, ended: str, best: Derivation, after: Number, whole: bool, proved: bool
+    ) -> Found:
+        saturation = self.saturation
+        statistics = Statistics(
+            ended,
+            len(saturation.graph),
+            sum(1 for _ in saturation.graph.groups()),
+            saturation.rounds,
+            time.monotonic() - self.begun,
+            dict(saturation.found),
+        )
+        return Found(
+            best.start,
+            best.steps,
+            best.name,
+            self.price.name,
+            self.price.of(best.start),
+            after,
+            proved,
+            whole,
+            statistics,
+        )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the search to end; a second one ends it at once."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
