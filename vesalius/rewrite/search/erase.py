@@ -41,18 +41,18 @@ def _read_through(graph: EGraph, reader: ENode, group: int, expansion: ENode) ->
     if reader is expansion or not (box.kind is EXPAND or box.kind.broadcasts):
         return None
     rows: list[Use] = list(zip(reader.src, box.maps, strict=True))
-    sizes = graph.site(reader).sizes
+    sizes, (of, _) = graph.site(reader).sizes, graph.find(group)
     uses: list[Use] = []
     changed = False
-    for port, use in enumerate(rows):
-        if graph.find(use[0])[0] != graph.find(group)[0]:
+    for use in rows:
+        if graph.find(use[0])[0] != of:
             uses.append(use)
             continue
         root, repeated = _root(graph, use, expansion)
         if box.kind is EXPAND:
             new = [*_sized(repeated, sizes), *_new(reader)]
             return _merged(graph, reader, [root], (), new)
-        brought = {a for q, (_, row) in enumerate(rows) if q != port for a in row}
+        brought = {a for other, row in rows if graph.find(other)[0] != of for a in row}
         left = _sized([a for a in repeated if a not in brought], sizes)
         if len(left) == len(repeated):
             uses.append(use)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.errors import VesaliusError
 from vesalius.diagrams.graph import Diagram
@@ -31,6 +32,7 @@ from vesalius.rewrite.search.extract import Selection
 from vesalius.rewrite.search.realise import realise
 from vesalius.rewrite.search.saturate import Saturation
 
+NESTING = 4  # about how many steps it takes to nest a contraction otherwise
 STEPS = 400  # how many steps are taken before a derivation is given up
 
 
@@ -255,8 +257,7 @@ class Recovery:
             for edge in self._from(one):
                 if one is node and (self.here.diagram, edge) in self._barred:
                     continue
-                step = 1 + edge.backwards
-                step += 2 * sum(need not in self.here.nodes for need in edge.needs)
+                step = self._length(edge)
                 for end in self._ends(edge, one):
                     total = price + step
                     if total < best.get(end, total + 1):
@@ -264,6 +265,14 @@ class Recovery:
                         first[end] = first[one] if one is not node else edge
                         heapq.heappush(heap, (total, end.number, end))
         return None
+
+    def _length(self, edge: Edge) -> int:
+        """About how many steps an edge takes, with what it needs below."""
+        if edge.rule is None and not edge.needs:
+            return NESTING
+        missing = [need for need in edge.needs if need not in self.here.nodes]
+        absent = sum(self.graph.seat(need).group not in self.here.made for need in missing)
+        return 1 + edge.backwards + 2 * len(missing) + 2 * absent
 
     def _ends(self, edge: Edge, start: ENode) -> Iterable[ENode]:
         """Where an edge leads; the rule's input may be any e-node of the class."""
@@ -303,10 +312,16 @@ class Recovery:
                 after = apply(self.here.diagram, match)
                 if self._is_new(after):
                     placed = self._placed(after)
-                    if edge.right is None or self.graph.node(edge.right) in placed.nodes:
+                    if self._has_led(edge, placed):
                         self._go(Rewrite(edge.rule, place), placed)
                         return True
         return False
+
+    def _has_led(self, edge: Edge, placed: Here) -> bool:
+        """Whether an edge has led where it should: an expansion may have been erased at once."""
+        if edge.right is None or self.graph.node(edge.right) in placed.nodes:
+            return True
+        return edge.right.box.kind is EXPAND and self.graph.node(edge.left) not in placed.nodes
 
     def _step_back(self, edge: Edge) -> bool:
         """Put the edge's left side where its right side stands, by the rule read backwards."""
@@ -352,51 +367,64 @@ class Recovery:
     def _regroup_to(
         self, node: ENode, goal: ENode, tree: Mapping[int, ENode], within: tuple[int, ...]
     ) -> bool:
-        graph, regrouping = self.graph, self.saturation.regrouping
+        graph = self.graph
         group = graph.seat(goal).group
         flat = goal
         while (port := _port(graph, flat, tree)) is not None:
             flat = self._inlined(flat, port, tree[graph.find(flat.src[port])[0]])
         leaves = {graph.find(below)[0] for below in flat.src}
-        moved = False
-        while node is not flat:
-            for port, below in enumerate(graph.find(below)[0] for below in node.src):
-                if below not in leaves and below != group:
-                    break
-            else:
-                return moved
-            inner = self.here.only(below)
-            if inner is None or inner.box.kind is not node.box.kind:
-                return moved or self._bring(below, node, leaves | tree.keys(), within)
-            after = self._inlined(node, port, inner)
-            if not self._step(Edge(flatten_nested, node, (inner,), after, False)):
-                return moved
-            node, moved = graph.node(after), True
+        way = self._flattened(node, flat, leaves | {group}, leaves | tree.keys())
+        if way is None:
+            return False
+        for reader, inner, after in way:
+            other = self.here.only(graph.seat(inner).group)
+            if other is None:
+                return reader is not node
+            if other is not inner:
+                return self._advanced(other, inner, within) or reader is not node
+            if not self._step(Edge(flatten_nested, reader, (inner,), after, False)):
+                return reader is not node
         for below, wanted in tree.items():
             for other in self.here.made.get(below, ()):
                 if other is not wanted:
-                    return self._advanced(other, wanted, within) or moved
-        return self._group(group, goal, tree) or moved
+                    return self._advanced(other, wanted, within) or bool(way)
+        return self._group(group, goal, tree) or bool(way)
+
+    def _flattened(
+        self, node: ENode, flat: ENode, kept: Collection[int], known: Collection[int]
+    ) -> list[tuple[ENode, ENode, ENode]] | None:
+        """The flattenings that lead to a flat e-node: reader, what it reads, result; or None.
+
+        Classes in `kept` are left. What is flattened is what stands there, or what reads
+        nothing but classes that are `known`.
+        """
+        if node is flat:
+            return []
+        graph = self.graph
+        for port, below in enumerate(graph.find(g)[0] for g in node.src):
+            if below in kept or len(node.src) > len(flat.src):
+                continue
+            here = self.here.only(below)
+            options = [here] if here is not None and here.box.kind is node.box.kind else []
+            options += [
+                n
+                for n, _ in graph.members(below)
+                if n.box.kind is node.box.kind
+                and n is not here
+                and all(graph.find(g)[0] in known for g in n.src)
+            ]
+            for inner in options:
+                after = self._inlined(node, port, inner)
+                rest = self._flattened(after, flat, kept, known) if after is not node else None
+                if rest is not None:
+                    return [(node, inner, after), *rest]
+            return None
+        return None
 
     def _inlined(self, node: ENode, port: int, below: ENode) -> ENode:
         flat = self.saturation.regrouping.inline(node, port, below)
         self.graph.rebuild()
         return self.graph.node(flat)
-
-    def _bring(
-        self, group: int, reader: ENode, leaves: Collection[int], within: tuple[int, ...]
-    ) -> bool:
-        """Bring a class to an e-node that can be flattened into the reader, if only these remain."""
-        graph = self.graph
-        others = self.here.made.get(group, ())
-        for wanted, _ in graph.members(group):
-            if wanted.box.kind is reader.box.kind and all(
-                graph.find(below)[0] in leaves for below in wanted.src
-            ):
-                for other in others:
-                    if other is not wanted and self._advanced(other, wanted, within):
-                        return True
-        return False
 
     def _advanced(self, node: ENode, goal: ENode, within: tuple[int, ...]) -> bool:
         try:
