@@ -233,15 +233,10 @@ class Graft:
             diagram.hints,
         )
         opens, replacing = self.opens is not None, self.replacing.keys()
-<<<<<<< HEAD
         for k, node in nodes:
             if live is not None and not live[k]:
                 yield k, node
                 continue
-=======
-        expanded = builder.expanded  # what replaces a wire may be an expansion
-        for node in nodes:
->>>>>>> 3f1b291 (wip: search)
             box_ = node.box
             kind = box_.kind
             uses = [seen[wire] for wire in node.src]
@@ -253,11 +248,7 @@ class Graft:
                 or kind is EXPAND
                 or kind is LIKE
                 or (symmetric and not symmetric.keys().isdisjoint(src))
-<<<<<<< HEAD
                 or (expanded and kind.broadcasts and not expanded.keys().isdisjoint(src))
-=======
-                or (kind.broadcasts and expanded and not expanded.keys().isdisjoint(src))
->>>>>>> 3f1b291 (wip: search)
                 or (opens and kind.fields)
                 or (replacing and not replacing.isdisjoint(node.wires))
                 or (len(src) > 1 and kind.commutes(box_.attrs) and not _increasing(src))
