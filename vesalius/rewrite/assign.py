@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Draw, Token
@@ -51,22 +52,30 @@ class Assignment(NamedTuple):
     binding: Binding
 
 
+NO_WIRES: Mapping[int, int] = MappingProxyType({})
 NOTHING = Assignment({}, {}, {}, {}, Binding({}, {}, {}))
 
 
 class Assigner:
     """Assigns the boxes of a pattern to those of a host, from an anchor on.
 
-    `missed` hears of every failure: how many boxes were assigned, and why it went no further.
+    `wires` says for some wires of the pattern which wires of the host they are. `missed` hears of
+    every failure: how many boxes were assigned, and why it went no further.
     """
 
-    def __init__(self, pattern: Pattern, host: Diagram, within: frozenset[int] | None) -> None:
+    def __init__(
+        self,
+        pattern: Pattern,
+        host: Diagram,
+        within: frozenset[int] | None,
+        wires: Mapping[int, int] = NO_WIRES,
+    ) -> None:
         self.pattern = pattern
         self.left = pattern.left
         self.host = host
         self.within = within
         fixed = Binding(pattern.rule.fixed, {}, {})
-        self.start = NOTHING._replace(binding=fixed)
+        self.start = NOTHING._replace(binding=fixed, wires=wires)
 
     def missed(self, state: Assignment, node: int, host: int, why: str, *what: Any) -> None:
         """Called where a pattern node cannot stand for a host node; overridden to explain."""
@@ -212,7 +221,8 @@ class Assigner:
         def may_stand(p: int, q: int) -> bool:
             return self._may_stand(state, ours.src[p], theirs.src[q])
 
-        for ports, bound in arrangements(ours.box, theirs.box, several, known, may_stand):
+        ways_ = arrangements(ours.box, theirs.box, several, known, may_stand, theirs.src)
+        for ports, bound in ways_:
             if any(len(ports[p]) < self.pattern.least(ours.src[p]) for p in several):
                 continue
             for new in _new_choices(ours.box, theirs.box):

@@ -20,7 +20,7 @@ from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
-from vesalius.rewrite.assign import KEPT, Assigner, Assignment, Binding, binds, fits
+from vesalius.rewrite.assign import KEPT, NO_WIRES, Assigner, Assignment, Binding, binds, fits
 from vesalius.rewrite.axes import TURNS, End, Shape, shapes
 from vesalius.rewrite.context import surroundings, used_elsewhere
 from vesalius.rewrite.convex import convex
@@ -194,12 +194,18 @@ class Match:
 class Matcher:
     """Finds one rule in one host."""
 
-    def __init__(self, rule: Rule, host: Diagram, within: Collection[int] | None = None) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        host: Diagram,
+        within: Collection[int] | None = None,
+        wires: Mapping[int, int] = NO_WIRES,
+    ) -> None:
         self.rule = rule
         self.host = host
         self.pattern = rule.pattern
         self.within = None if within is None else frozenset(within)
-        self.assigner = Assigner(self.pattern, host, self.within)
+        self.assigner = Assigner(self.pattern, host, self.within, wires)
         self._rigid = self.pattern.rigid and not host.symmetries
         self._shapes: dict[Any, list[Shape]] = self.pattern.shapes
         if len(self._shapes) > KEPT:
@@ -485,5 +491,12 @@ def matches(
         yield from Matcher(rule, host, within).all()
         return
     for k in range(len(host.nodes)):
-        for instance in rule.instances(host, k):
-            yield from islice(Matcher(instance, host, within).at(k), 1)
+        yield from matches_of_schema(rule, host, k, within)
+
+
+def matches_of_schema(
+    rule: Schema, host: Diagram, anchor: int, within: Collection[int] | None = None
+) -> Iterator[Match]:
+    """The matches of a schema's instances at one node, each where it was read off."""
+    for instance, wires in rule.instances(host, anchor):
+        yield from islice(Matcher(instance, host, within, wires).at(anchor), 1)

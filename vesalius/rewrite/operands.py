@@ -8,7 +8,7 @@ what is left without an image ends that way at once. A chain of twenty matrices 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.diagrams.box import Box
@@ -32,6 +32,7 @@ class _Given(NamedTuple):
     rows: list[frozenset[int]]
     known: Mapping[int, int]
     fits: Callable[[int, int], bool]
+    twins: list[int]  # for each port the last one before it that is the same operand, or -1
 
 
 _Images = dict[int, int]  # for each bound axis of the pattern, its possible images as a bit mask
@@ -43,12 +44,14 @@ def arrangements(
     many: Collection[int],
     known: Mapping[int, int],
     fits: Callable[[int, int], bool],
+    wires: Sequence[int] = (),
 ) -> Iterator[Arrangement]:
     """All ways to send the operands and the bound axes of one box to those of another.
 
     `many` are ports of the pattern that take any number of operands. `known` are images of
     local axes that are known already. `fits(p, q)` asks whether an operand may stand for
-    another one, whatever the axes.
+    another one, whatever the axes. `wires` are those that the other box reads: of operands that
+    are one wire read alike, the first is taken first.
     """
     everything = sum(1 << b for b in theirs.bound)
     images = dict.fromkeys(ours.bound, everything)
@@ -64,6 +67,7 @@ def arrangements(
         [frozenset(row) for row in theirs.maps],
         rest,
         fits,
+        [_twin(theirs, wires, q) for q in range(len(wires))] or [-1] * len(theirs.maps),
     )
     for ports, left in _deals(given, ours, many, images):
         if ours.kind.bound_is_set or ours.kind is LEARNER:
@@ -112,10 +116,15 @@ def _singles(
             continue
         port = ports[len(chosen)]
         for q in reversed(range(len(given.rows))):
-            if q not in chosen:
+            if q not in chosen and (given.twins[q] < 0 or given.twins[q] in chosen):
                 narrowed = _narrow(given, left, port, q)
                 if narrowed is not None:
                     stack.append(((*chosen, q), narrowed))
+
+
+def _twin(theirs: Box, wires: Sequence[int], q: int) -> int:
+    alike = [p for p in range(q) if (wires[p], theirs.maps[p]) == (wires[q], theirs.maps[q])]
+    return alike[-1] if alike else -1
 
 
 def _several(

@@ -10,13 +10,12 @@ first: a rule whose left side needs a softmax there is not tried where there is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import islice
 from typing import NamedTuple
 
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.assign import fits
-from vesalius.rewrite.match import Match, Matcher
+from vesalius.rewrite.match import Match, Matcher, matches_of_schema
 from vesalius.rewrite.pattern import Head, head
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
@@ -70,8 +69,7 @@ class RuleSet:
                 below.add((found[0], None))
             for rule, anchor, needs in entries:
                 if isinstance(rule, Schema):
-                    for instance in rule.instances(host, k):
-                        yield from islice(Matcher(instance, host, within).at(k), 1)
+                    yield from matches_of_schema(rule, host, k, within)
                 elif needs <= below and fits(rule.pattern, anchor, box):
                     matcher = matchers.get(rule)
                     if matcher is None:

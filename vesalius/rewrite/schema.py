@@ -381,8 +381,11 @@ class Schema:
             nodes[owner[wire]].box.kind in self.below for wire in node.src
         )
 
-    def instances(self, host: Diagram, index: int) -> Iterator[Rule]:
-        """The rules that this schema makes for a node of a host."""
+    def instances(self, host: Diagram, index: int) -> Iterator[tuple[Rule, dict[int, int]]]:
+        """The rules that this schema makes for a node of a host.
+
+        With each rule come the wires of the host that its inputs are there.
+        """
         if not self.serves(host, index):
             return
         for number, opened in enumerate(self.find(Part(host, index))):
@@ -390,7 +393,8 @@ class Schema:
             made = self._made.get(key)
             if made is None:
                 made = self._made[key] = opened.build(self)
-            yield made
+            read = opened.leaves.items()
+            yield made, {k: opened.parts[path].node.src[port] for (path, port), k in read}
 
     def __repr__(self) -> str:
         law = self.doc.splitlines()[0] if self.doc else ""

@@ -94,7 +94,7 @@ def search(
     at: Mapping[str, int] | None = None,
     nodes: int = 5000,
     seconds: float = 10.0,
-    depth: int = 3,
+    depth: int = 2,
     finite: bool = True,
     check: bool = True,
 ) -> Found:

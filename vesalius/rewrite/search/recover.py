@@ -10,6 +10,7 @@ ordinary engine; nothing is taken on trust.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ from vesalius.rewrite.search.extract import Selection
 from vesalius.rewrite.search.realise import realise
 from vesalius.rewrite.search.saturate import Saturation
 
+OFTEN = 2  # how often one application is made use of
 NESTING = 4  # about how many steps it takes to nest a contraction otherwise
 STEPS = 400  # how many steps are taken before a derivation is given up
 
@@ -86,6 +88,7 @@ class Recovery:
         self.here = self._placed(saturation.diagram)
         self._seen = {hash(saturation.diagram): [saturation.diagram]}
         self._barred: set[tuple[Diagram, Edge]] = set()
+        self._taken: Counter[Edge] = Counter()
         self._edges = self._all_edges()
         self._families = self._all_families()
         self._parts = {self.graph.node(node) for node in saturation.regrouping.made}
@@ -168,6 +171,8 @@ class Recovery:
         for rule, left, right in self.saturation.log:
             first, *needs = (graph.node(node) for node in left)
             end = None if right is None else graph.node(right)
+            if end is not None and self._reads_itself(end):
+                continue
             enter(Edge(rule, first, tuple(needs), end, False), first)
             if end is not None:
                 enter(Edge(rule, first, tuple(needs), end, True), end)
@@ -175,6 +180,12 @@ class Recovery:
             first, expansion, end = (graph.node(node) for node in one)
             enter(Edge(None, first, (expansion,), end, False), first)
         return found
+
+    def _reads_itself(self, node: ENode) -> bool:
+        """Whether an e-node reads a class that it makes: then it brings nothing about."""
+        graph = self.graph
+        made = {graph.seat(node, output).group for output in range(len(node.seats))}
+        return any(graph.find(group)[0] in made for group in node.src)
 
     def _nested_edges(self, node: ENode) -> Iterator[Edge]:
         """To the e-nodes of the same class that differ in nesting alone."""
@@ -257,6 +268,8 @@ class Recovery:
             for edge in self._from(one):
                 if one is node and (self.here.diagram, edge) in self._barred:
                     continue
+                if self._taken[edge] >= OFTEN:
+                    continue
                 step = self._length(edge)
                 for end in self._ends(edge, one):
                     total = price + step
@@ -313,6 +326,7 @@ class Recovery:
                 if self._is_new(after):
                     placed = self._placed(after)
                     if self._has_led(edge, placed):
+                        self._taken[edge] += 1
                         self._go(Rewrite(edge.rule, place), placed)
                         return True
         return False
@@ -335,6 +349,7 @@ class Recovery:
             longer = self.derivation.back(edge.rule, before)
         except VesaliusError:
             return False
+        self._taken[edge] += 1
         self._accept(longer, self._placed(before))
         return True
 
@@ -470,9 +485,9 @@ class Recovery:
             else:
                 return False
         for k in range(len(chain) - 1, 0, -1):
-            below = chain[k][1]
-            assert below is not None
-            self._regrouped(chain[k - 1][0], below)
+            part = chain[k][1]
+            assert part is not None
+            self._regrouped(chain[k - 1][0], part)
         return True
 
     def _regrouped(self, before: Diagram, part: ENode) -> None:
@@ -484,10 +499,10 @@ class Recovery:
             root = rule.right.owner[rule.right.outputs[0].wire]
             inner = [n for k, n in enumerate(rule.right.boxes, len(rule.right.inputs)) if k != root]
             wires = [match.inputs[wire][0][0] for node in inner for wire in node.src]
-            if sorted(graph.find(here.uses[wire][0])[0] for wire in wires) == wanted:
-                if apply(here.diagram, match) == before:
-                    self._go(Rewrite(group_operands, place), self._placed(before))
-                    return
+            groups = sorted(graph.find(here.uses[wire][0])[0] for wire in wires)
+            if groups == wanted and apply(here.diagram, match) == before:
+                self._go(Rewrite(group_operands, place), self._placed(before))
+                return
         self._accept(self.derivation.back(flatten_nested, before), self._placed(before))
 
     def _changed(self, changed: Mapping[int, ENode]) -> Diagram | None:

@@ -47,10 +47,10 @@ def flat_of(node: ENode) -> Flat:
 class Regrouping:
     """Adds flat forms and orders of evaluation to an e-graph.
 
-    `wholly` says for which e-nodes all orders are
-    added where they are few. `flattened` lists (reader, what it read, flat form), `parts` flat forms with their parts:
-    what holds by nesting alone. `origin` is the e-node whose nesting led to another one. `made` are the e-nodes of parts, which are not
-    flattened again.
+    `wholly` says for which e-nodes all orders are added where they are few. What holds by nesting
+    alone is listed: `flattened` holds (reader, what it read, flat form), `parts` flat forms with
+    their parts. `made` are the e-nodes of parts, which are not flattened again. `origin` is for
+    each e-node made here the one whose nesting led to it.
     """
 
     def __init__(

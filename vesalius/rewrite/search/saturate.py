@@ -99,7 +99,7 @@ class Saturation:
         diagram: Diagram,
         rules: Iterable[Rule | Schema],
         at: Mapping[str, int] | None = None,
-        depth: int = 3,
+        depth: int = 2,
     ) -> None:
         self.graph = EGraph()
         self.diagram = diagram
