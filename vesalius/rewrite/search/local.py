@@ -349,11 +349,18 @@ def work(diagram: Diagram, at: Mapping[str, int]) -> int:
 class Reader:
     """What one rule does to neighbourhoods, each found once."""
 
-    def __init__(self, rule: Rule | Schema, at: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        rule: Rule | Schema,
+        at: Mapping[str, int],
+        hosts: dict[Any, tuple[Diagram, int] | None] | None = None,
+    ) -> None:
         self.rule = rule
         self.looks: Looks | Glances = Looks(rule) if isinstance(rule, Rule) else Glances(rule)
         self.at = at
+        self.hosts = {} if hosts is None else hosts  # shared: other rules look at the same
         self.dearer = 0  # how many rewritings that make things dearer were taken
+        self.pays = False  # whether it has made something no dearer
         self._known: dict[Any, list[Rewritten]] = {}
         self._vain: dict[Any, int] = {}
 
@@ -370,11 +377,14 @@ class Reader:
         return found
 
     def _rewrite(self, place: Neighbourhood) -> Iterator[Rewritten]:
-        host = place.diagram()
-        if host is None:
+        if place.key not in self.hosts:
+            made = place.diagram()
+            self.hosts[place.key] = None if made is None else (made, work(made, self.at))
+        known = self.hosts[place.key]
+        if known is None:
             return
+        host, before = known
         sources = len(place._sources)
-        before = work(host, self.at)
         wanted = set(range(len(place.ends) + sources, len(host.nodes)))
         for match in matches(self.rule, host):
             if wanted <= set(match.nodes.values()):
@@ -382,4 +392,6 @@ class Reader:
                     after = apply(host, match)
                 except StructureError:
                     continue  # a right side of no operands
-                yield Rewritten(after, work(after, self.at) > before)
+                dearer = work(after, self.at) > before
+                self.pays = self.pays or not dearer
+                yield Rewritten(after, dearer)

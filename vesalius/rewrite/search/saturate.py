@@ -25,7 +25,7 @@ from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.egraph import EGraph, ENode
 from vesalius.rewrite.search.erase import Erased, erase
-from vesalius.rewrite.search.local import Cyclic, Neighbourhood, Reader
+from vesalius.rewrite.search.local import Chosen, Cyclic, Neighbourhood, Reader
 from vesalius.rewrite.search.regroup import Regrouping
 
 SHARE = 500  # how many places a rule may find in a round before it is left out for a while
@@ -107,7 +107,8 @@ class Saturation:
         self._roots = [seen[port.wire] for port in diagram.outputs]
         self._first = [node for node in nodes if node is not None]
         self.regrouping = Regrouping(self.graph, at, self._is_near)
-        self.readers = [Reader(rule, at or {}) for rule in rules if not regroups(rule)]
+        hosts: dict[Any, Any] = {}
+        self.readers = [Reader(rule, at or {}, hosts) for rule in rules if not regroups(rule)]
         # How many rules led to an e-node, and how many of them made what they rewrote dearer.
         self._lineage: dict[ENode, tuple[int, int]] = {}
         self.depth = depth
@@ -174,6 +175,14 @@ class Saturation:
         depth, dearer = self._led_to(node)
         return not dearer and depth <= NEAR
 
+    def _lineage_of(self, root: ENode, chosen: Chosen) -> tuple[int, int]:
+        """The most that led to an e-node of a place."""
+        depth, dearer = self._led_to(root)
+        for choice in chosen.values():
+            deep, dear = self._led_to(choice.node)
+            depth, dearer = max(depth, deep), max(dearer, dear)
+        return depth, dearer
+
     def _led_to(self, node: ENode) -> tuple[int, int]:
         """How many rules led to an e-node, and how many of them made things dearer."""
         origin = self.regrouping.origin
@@ -215,6 +224,12 @@ class Saturation:
                 )
                 if key in self._done:
                     continue
+                depth, dearer = self._lineage_of(root, chosen)
+                if depth >= self.depth:
+                    self.limited = True
+                    continue
+                if not reader.pays and (dearer >= DETOUR or reader.dearer >= DEARER):
+                    continue
                 try:
                     place = Neighbourhood(graph, root, chosen, reader.looks.named)
                 except Cyclic:
@@ -231,7 +246,7 @@ class Saturation:
     def _apply(self, reader: Reader, place: Neighbourhood) -> None:
         graph = self.graph
         left = (place.root, *(choice.node for choice in place.chosen.values()))
-        depth, dearer = map(max, zip(*map(self._led_to, left), strict=True))
+        depth, dearer = self._lineage_of(place.root, place.chosen)
         results = [
             one
             for one in reader.rewritten(place)
@@ -241,9 +256,6 @@ class Saturation:
         # split into twenty parts one after the other, and not into all sets of them.
         if any(id(reader) in self._makers.get(node, ()) for node in left):
             results = results[:1]
-        if depth >= self.depth:
-            self.limited = self.limited or bool(results)
-            return
         for result in results:
             before = len(graph.made)
             right = self._merge(place, result.diagram)
