@@ -113,7 +113,7 @@ class Chooser:
 
 
 def _used(chosen: Mapping[int, ENode], roots: Sequence[Use], graph: EGraph) -> Selection | None:
-    """The part of a choice that the roots need; None when it reads itself."""
+    """The part of a choice that the roots need; None when it lacks something or reads itself."""
     found: Selection = {}
     done: dict[int, bool] = {}
     stack = [(graph.find(group)[0], False) for group, _ in roots]
@@ -123,6 +123,8 @@ def _used(chosen: Mapping[int, ENode], roots: Sequence[Use], graph: EGraph) -> S
             done[group] = True
         elif group not in done:
             done[group] = False
+            if group not in chosen:
+                return None
             node = found[group] = chosen[group]
             stack.append((group, True))
             stack += [(graph.find(below)[0], False) for below in node.src]

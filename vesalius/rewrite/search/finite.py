@@ -12,6 +12,7 @@ from vesalius.diagrams.boxes.linear import ADD
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.reductions import MAX
 from vesalius.diagrams.builder import Label, Use
+from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
 NEVER_NEGATIVE = frozenset({"relu", "abs", "exp", "sigmoid", "softplus", "sqrt"})
@@ -24,6 +25,18 @@ def overflows(graph: EGraph, node: ENode) -> bool:
     if box.kind is not POINTWISE or box["function"].name != "exp":
         return False
     return not _at_most_zero(graph, node.src[0], DEPTH)
+
+
+def has_exponential(diagram: Diagram) -> bool:
+    """Whether a diagram has an exponential in the body of a scan or of a named box."""
+    bodies = [v for node in diagram.boxes for v in node.box.attrs if isinstance(v, Diagram)]
+    return any(
+        has_exponential(body)
+        or any(
+            node.box.kind is POINTWISE and node.box["function"].name == "exp" for node in body.boxes
+        )
+        for body in bodies
+    )
 
 
 def _at_most_zero(graph: EGraph, group: int, depth: int) -> bool:

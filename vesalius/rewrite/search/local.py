@@ -15,6 +15,7 @@ from itertools import islice, product
 from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Axes, Box, Kind
+from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.sources import CONSTANT, INPUT, IOTA, PARAMETER, RANDOM
 from vesalius.diagrams.builder import Builder
@@ -200,7 +201,7 @@ class Glances:
             options.append([None, *seen])
         for picked in islice(product(*options), VIEWS):
             chosen = {g: c for g, c in zip(groups, picked, strict=True) if c is not None}
-            if chosen:
+            if chosen or schema.below is None:
                 yield chosen
 
 
@@ -331,7 +332,10 @@ def _names(slots: Axes) -> tuple[str, ...]:
 
 
 class Rewritten(NamedTuple):
-    """A neighbourhood after a rule, its inputs the same; `dearer` where it costs more FLOPs."""
+    """A neighbourhood after a rule, its inputs the same.
+
+    It is `dearer` where it costs more FLOPs, or has a loop more, which FLOPs do not tell.
+    """
 
     diagram: Diagram
     dearer: bool
@@ -344,6 +348,11 @@ def work(diagram: Diagram, at: Mapping[str, int]) -> int:
         values = {**dict.fromkeys(count.variables, UNKNOWN), **at}
         total += FLOPS_PER_OPERATION.get(name, 1) * count.at(values)
     return total
+
+
+def loops(diagram: Diagram) -> int:
+    """How many scans there are."""
+    return sum(node.box.kind is SCAN for node in diagram.nodes)
 
 
 class Reader:
@@ -392,6 +401,6 @@ class Reader:
                     after = apply(host, match)
                 except StructureError:
                     continue  # a right side of no operands
-                dearer = work(after, self.at) > before
+                dearer = work(after, self.at) > before or loops(after) > loops(host)
                 self.pays = self.pays or not dearer
                 yield Rewritten(after, dearer)

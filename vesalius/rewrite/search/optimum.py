@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.derivation import Derivation
@@ -21,7 +21,7 @@ from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.choose import Choice, Chooser
 from vesalius.rewrite.search.egraph import ENode
-from vesalius.rewrite.search.finite import overflows
+from vesalius.rewrite.search.finite import has_exponential, overflows
 from vesalius.rewrite.search.price import Number, Price
 from vesalius.rewrite.search.price import price as price_of
 from vesalius.rewrite.search.recover import Recovery
@@ -89,7 +89,7 @@ def _number(value: Number) -> str:
 def search(
     diagram: Diagram,
     rules: Iterable[Rule | Schema] | None = None,
-    cost: str | Price | Callable[[Diagram], Number] = "flops",
+    cost: str | Mapping[str, float] | Price | Callable[[Diagram], Number] = "flops",
     *,
     at: Mapping[str, int] | None = None,
     nodes: int = 5000,
@@ -101,13 +101,15 @@ def search(
     """The cheapest diagram that is equal to `diagram` by the rules, with the derivation.
 
     `rules` are of the grade `equal`; all such rules of the library when None. `cost` is `flops`,
-    `bytes` or `peak` at the sizes `at`, or a function of a diagram. Named boxes are opened first.
+    `bytes`, `peak` or `time` (seconds of its boxes, measured one by one) at the sizes `at`; weights
+    of these, as `{"flops": 1, "bytes": 20}`; or a function of a diagram. Named boxes are opened
+    first.
 
     Bounds: at most about `nodes` e-nodes, `seconds` in all before the check, and `depth` rules
     one upon the other (orders of evaluation not counted). When a bound is met, or the user
     interrupts, the best so far is returned, and `statistics.ended` says so. With `finite`, no
-    exponential is taken that the diagram lacks and that may overflow. With `check`, the
-    derivation is checked.
+    exponential is taken that the diagram lacks and that may overflow. For FLOPs no loop is
+    taken for a diagram that has none. With `check`, the derivation is checked.
 
     Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value, and
     `StructureError` when the check refutes the derivation.
@@ -160,13 +162,17 @@ class _Search:
     ) -> None:
         self.start = start
         self.price = price
-        self.finite = finite
+        # What comes out of a body was there: which of them it is, cannot be told.
+        self.finite = finite and not has_exponential(start.end)
         self.seconds = seconds
         self.interrupted = interrupted
         self.begun = time.monotonic()
         self.bound = nodes
         self.saturation = Saturation(start.end, rules, price.at, depth)
         self.refused: set[ENode] = set()
+        # FLOPs do not tell that the steps of a loop wait for one another.
+        scans = any(node.box.kind is SCAN for node in start.end.boxes)
+        self.loopless = price.name == "flops" and not scans
 
     def run(self) -> Found:
         """Saturate, choose, recover the derivation."""
@@ -209,7 +215,7 @@ class _Search:
         return chooser.best()
 
     def _barred(self, node: ENode) -> bool:
-        if node in self.refused:
+        if node in self.refused or (node.box.kind is SCAN and self.loopless):
             return True
         return self.finite and overflows(self.saturation.graph, node)
 

@@ -1,14 +1,14 @@
-"""What a search minimises: FLOPs, bytes, peak memory, time, or whatever a function says.
+"""What a search minimises: FLOPs, bytes, peak memory, time, a mixture, or a function of yours.
 
-Some costs are sums over boxes, so that an e-node has a price of its own; the cost of a box is
-found once for each shape, by asking for the cost of the diagram that holds nothing else.
+Some costs are sums over boxes, so that an e-node has a price of its own. It is found once for
+each shape, from the diagram that holds nothing else than that box.
 """
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from vesalius.diagrams.box import Site
@@ -20,24 +20,30 @@ from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.graph import Diagram, Port
 
 Number = int | float
-Runner = Callable[[Diagram], Callable[[], Any]]
+Function = Callable[[Diagram], Number]
 
 
 class Price:
     """A cost of diagrams at given sizes.
 
-    `of(diagram)` is the cost; `of_box(site)` the share of one box where the cost is a sum
-    over boxes (`additive`), and else a stand-in that points in the right direction.
+    `of(diagram)` is the cost; where it is `additive` that is the sum of `of_box(site)` over its
+    boxes, and else these are FLOPs, which point in the right direction.
     """
 
     def __init__(
-        self, name: str, of: Callable[[Diagram], Number], at: Mapping[str, int], additive: bool
+        self, name: str, function: Function, at: Mapping[str, int], additive: bool
     ) -> None:
         self.name = name
-        self.of = of
+        self.function = function
         self.at = dict(at)
         self.additive = additive
         self._known: dict[Any, Number] = {}
+
+    def of(self, diagram: Diagram) -> Number:
+        """The cost of a diagram."""
+        if not self.additive:
+            return self.function(diagram)
+        return sum(self.of_box(diagram.site(node)) for node in diagram.boxes)
 
     def of_box(self, site: Site) -> Number:
         """The cost of a diagram that holds this box alone."""
@@ -46,8 +52,15 @@ class Price:
         key = site.box, tuple(site.sizes), site.dtypes
         if key not in self._known:
             alone = single(site)
-            self._known[key] = self.of(alone) if self.additive else flops(self.at)(alone)
+            if self.additive:
+                self._known[key] = self.function(alone)
+            else:
+                values = dict.fromkeys(alone.size_variables, UNKNOWN)
+                self._known[key] = _numbers(alone, {**values, **self.at}).flops
         return self._known[key]
+
+
+UNKNOWN = 64  # what a size without a value counts as, where a function says what is cheap
 
 
 def single(site: Site) -> Diagram:
@@ -57,82 +70,122 @@ def single(site: Site) -> Diagram:
     uses = []
     for port, (row, dtype) in enumerate(zip(box.maps, site.dtypes, strict=True)):
         sizes = site.in_sizes(port)
-        new = list(enumerate(sizes))
-        made = builder.add(INPUT, (port, dtype), (), (), new)
-        names = tuple(f"s{k}" for k in range(len(sizes)))
-        builder.inputs.append(Port(f"x{port}", made.wires[0], names, tuple(range(len(sizes)))))
+        made = builder.add(INPUT, (port, dtype), (), (), list(enumerate(sizes)))
+        slots = tuple(range(len(sizes)))
+        builder.inputs.append(Port(f"x{port}", made.wires[0], _names(slots), slots))
         uses.append((made.wires[0], row))
-    new_axes = [(box.inner + k, size) for k, size in enumerate(box.new)]
-    made = builder.add(box.kind, box.attrs, uses, box.bound, new_axes)
+    new = [(box.inner + k, size) for k, size in enumerate(box.new)]
+    made = builder.add(box.kind, box.attrs, uses, box.bound, new)
     ports = []
     for output, wire in enumerate(made.wires):
         slots = tuple(range(len(builder.types[wire].sizes)))
-        ports.append(Port(f"y{output}", wire, tuple(f"s{k}" for k in slots), slots))
+        ports.append(Port(f"y{output}", wire, _names(slots), slots))
     return builder.finish(ports)
+
+
+def _names(slots: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple([f"s{slot}" for slot in slots])
 
 
 # -- the costs that have names --------------------------------------------------------------------
 
 
-def flops(at: Mapping[str, int]) -> Callable[[Diagram], int]:
-    """FLOPs at these sizes."""
-    return lambda diagram: _at(diagram, at).flops
-
-
-def _bytes(at: Mapping[str, int]) -> Callable[[Diagram], int]:
-    return lambda diagram: _at(diagram, at).bytes_moved
-
-
-def _peak(at: Mapping[str, int]) -> Callable[[Diagram], int]:
-    return lambda diagram: _at(diagram, at).peak_bytes
-
-
-def _at(diagram: Diagram, at: Mapping[str, int]) -> CostNumbers:
+def _numbers(diagram: Diagram, at: Mapping[str, int]) -> CostNumbers:
     return cost_of(diagram).at(**at)
 
 
-def measured(at: Mapping[str, int], run: Runner) -> Callable[[Diagram], float]:
-    """Seconds, the median of a few runs; `run(diagram)` prepares one."""
-
-    def seconds(diagram: Diagram) -> float:
-        once = run(diagram)
-        once()
-        times: list[float] = []
-        while len(times) < 3 or (len(times) < 15 and sum(times) < 0.05):
-            start = time.perf_counter()
-            once()
-            times.append(time.perf_counter() - start)
-        return statistics.median(times)
-
-    return seconds
+HOPELESS = 4  # a box of more FLOPs than so many diagrams is not run, only to find it slow
+SLOW = 10**9  # how many FLOPs a second it is taken to do
 
 
-NAMED: Mapping[str, tuple[Callable[[Mapping[str, int]], Callable[[Diagram], int]], bool]] = {
-    "flops": (flops, True),
-    "bytes": (_bytes, True),
-    "peak": (_peak, False),
-}
+def _flops(diagram: Diagram, at: Mapping[str, int]) -> int:
+    return _numbers(diagram, at).flops
 
 
-def price(
-    cost: str | Price | Callable[[Diagram], Number], diagram: Diagram, at: Mapping[str, int]
-) -> Price:
-    """The cost that a name or a function stands for.
+def _bytes(diagram: Diagram, at: Mapping[str, int]) -> int:
+    return _numbers(diagram, at).bytes_moved
+
+
+def _peak(diagram: Diagram, at: Mapping[str, int]) -> int:
+    return _numbers(diagram, at).peak_bytes
+
+
+def _time(diagram: Diagram, at: Mapping[str, int], most: int) -> float:
+    """Seconds, the sum of what its boxes take one by one in float32.
+
+    A box of more than `most` FLOPs is not run.
+    """
+    import torch
+
+    total = 0.0
+    for node in diagram.boxes:
+        if node.box.kind is PARAMETER:
+            continue
+        alone = single(diagram.site(node))
+        work = _flops(alone, at)
+        if work > most:
+            total += work / SLOW
+            continue
+        values = []
+        for type_ in alone.input_types.values():
+            shape = [length.at(at) for length in type_.axes.values()]
+            dtype = {"float": torch.float32, "int": torch.int64, "bool": torch.bool}[type_.dtype]
+            values.append(
+                torch.rand(shape, dtype=dtype)
+                if type_.dtype == "float"
+                else torch.zeros(shape, dtype=dtype)
+            )
+        run = partial(alone.evaluate, *values, sizes=at, dtype=torch.float32)
+        total += seconds(run)
+    return total
+
+
+def seconds(run: Callable[[], Any], least: int = 3, budget: float = 0.05) -> float:
+    """The least time of a few runs, after one to warm up: what disturbs only adds."""
+    run()
+    times: list[float] = []
+    while len(times) < least or (len(times) < 10 * least and sum(times) < budget):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+ADDITIVE = ("flops", "bytes", "time")
+NAMES = (*ADDITIVE, "peak")
+
+
+def price(cost: Any, diagram: Diagram, at: Mapping[str, int]) -> Price:
+    """The cost that a name, weights of names, or a function stands for.
 
     Raises `FormatError` for an unknown name, and `SizeError` when a size has no value.
     """
     if isinstance(cost, Price):
         return cost
-    if not isinstance(cost, str):
+    if callable(cost):
         return Price(getattr(cost, "__name__", "cost"), cost, at, False)
-    if cost not in NAMED:
-        known = ", ".join(NAMED)
-        raise FormatError(f"a cost is one of {known}, or a function of a diagram, not {cost!r}")
+    weights = {cost: 1} if isinstance(cost, str) else cost
+    if not isinstance(weights, Mapping) or not weights:
+        raise FormatError(f"a cost is a name, weights of names, or a function, not {cost!r}")
+    for name in weights:
+        if name not in NAMES:
+            raise FormatError(f"a cost is one of {', '.join(NAMES)}, or a function, not {name!r}")
     missing = [name for name in diagram.size_variables if name not in at]
     if missing:
+        wanted = ", ".join(f"{name}=..." for name in missing)
         raise SizeError(
-            f"the cost {cost!r} of {diagram.name} needs a value for every size; at lacks "
-            f"{', '.join(missing)}"
+            f"the cost of {diagram.name} needs a value for every size; add at=dict({wanted})"
         )
-    make, additive = NAMED[cost]
-    return Price(cost, make(at), at, additive)
+    additive = all(name in ADDITIVE for name in weights)
+    known: dict[str, Callable[[Diagram, Mapping[str, int]], Number]] = {
+        "flops": _flops,
+        "bytes": _bytes,
+        "peak": _peak,
+        "time": partial(_time, most=HOPELESS * _flops(diagram, at)),
+    }
+    title = " + ".join(name if w == 1 else f"{w:g}·{name}" for name, w in weights.items())
+
+    def total(one: Diagram) -> Number:
+        return sum(weight * known[name](one, at) for name, weight in weights.items())
+
+    return Price(title, total, at, additive)

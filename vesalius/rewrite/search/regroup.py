@@ -25,7 +25,7 @@ OPERANDS = 32  # a contraction of more operands is not flattened further
 SPARE = 4  # how many operands more than in the diagram a rule may bring about
 UNKNOWN = 64  # what a size without a value counts as, where one order has to be chosen
 FEW = 8  # how many connected parts, for what is not taken apart wholly
-PARTS = 40  # how many connected parts k operands may have, or k² if more, for all orders
+PARTS = 24  # how many connected parts k operands may have, or k² if more, for all orders
 FORMS = 4  # how many flat forms of one contraction are made
 
 
