@@ -100,6 +100,7 @@ _PUBLIC = {
     "check": "vesalius.rewrite.check",
     "Witness": "vesalius.rewrite.witness",
     "derive": "vesalius.rewrite.derivation",
+    "search": "vesalius.rewrite.search",
     "Derivation": "vesalius.rewrite.derivation",
     "Fill": "vesalius.rewrite.moves",
     "Restrict": "vesalius.rewrite.moves",

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
+import pytest
+from egraphs import POOL, labelled, merges, small_diagrams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vesalius as vs
 from vesalius.diagrams.builder import Builder, Use
+from vesalius.diagrams.errors import TypeClash
 from vesalius.rewrite.search.egraph import EGraph
-
-POOL = ("p", "q", "r", "s")
 
 
 class Closure:
@@ -83,59 +84,15 @@ class Closure:
             yield key, outs
 
 
-@st.composite
-def small_diagrams(draw: st.DrawFn) -> vs.Diagram:
-    """Diagrams in which all axes have one size, so that everything can be renamed."""
-    builder = Builder("drawn")
-    wires = [builder.input(f"x{k}", " ".join(f"{a}:n" for a in draw(_AXES))) for k in range(2)]
-    with builder:
-        for _ in range(draw(st.integers(1, 7))):
-            verb = draw(st.sampled_from(["exp", "contract", "contract", "add", "softmax", "less"]))
-            x = draw(_renamed(wires))
-            y = draw(_renamed(wires))
-            if len(set(x.names) | set(y.names)) > 3:
-                continue
-            if verb == "exp":
-                made = vs.exp(x)
-            elif verb == "softmax" and x.names:
-                made = vs.softmax(x, over=x.names[0])
-            elif verb == "contract":
-                both = sorted(set(x.names) | set(y.names))
-                made = vs.contract(
-                    x, y, over=draw(st.lists(st.sampled_from(both), unique=True)) if both else ""
-                )
-            elif verb == "less":
-                made = vs.to_float(vs.less(x, y))
-            else:
-                made = x + y
-            wires.append(made)
-    return builder.diagram(**{f"y{k}": wire for k, wire in enumerate(wires)})
-
-
-_AXES = st.sampled_from(["", "p", "pq", "pqr"])
-
-
-@st.composite
-def _renamed(draw: st.DrawFn, wires: list[Any]) -> Any:
-    wire = draw(st.sampled_from(wires))
-    names = draw(st.permutations(POOL[:3]))
-    return wire.rename(**dict(zip(wire.names, names, strict=False)))
-
-
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_congruence_is_what_it_is_when_written_out(data: st.DataObject) -> None:
     diagram = data.draw(small_diagrams())
     naive, graph = Closure(diagram), EGraph()
     seen, _ = graph.insert(diagram)
-    for _ in range(data.draw(st.integers(0, 6))):
-        types = diagram.types
-        one = data.draw(st.sampled_from(range(len(types))))
-        other = data.draw(st.sampled_from([w for w, t in enumerate(types) if t == types[one]]))
-        names = POOL[: len(types[one].sizes)]
-        uses = (one, names), (other, tuple(data.draw(st.permutations(names))))
-        naive.assert_equal(*uses)
-        graph.union(*(labelled(seen, use) for use in uses))
+    for one, other in data.draw(merges(diagram)):
+        naive.assert_equal(one, other)
+        graph.union(labelled(seen, one), labelled(seen, other))
         if data.draw(st.booleans()):
             graph.rebuild()
     graph.rebuild()
@@ -144,13 +101,6 @@ def test_congruence_is_what_it_is_when_written_out(data: st.DataObject) -> None:
     pairs = {(naive.find(item), ours[item]) for item in naive.parent}
     assert len(pairs) == len({one for one, _ in pairs}), "equal by hand, unequal in the e-graph"
     assert len(pairs) == len({one for _, one in pairs}), "unequal by hand, equal in the e-graph"
-
-
-def labelled(seen: list[Use], use: Use) -> Use:
-    """The use in the e-graph of a use in the diagram."""
-    wire, labels = use
-    group, slots = seen[wire]
-    return group, tuple(labels[slot] for slot in slots)
 
 
 def representative(graph: EGraph, use: Use) -> Use:
@@ -172,3 +122,50 @@ def check_invariants(graph: EGraph) -> None:
             assert (node, output) in graph.members(group)
         for group in src:
             assert node in graph.readers(group)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.permutations(range(3)))))
+@settings(max_examples=200, deadline=None)
+def test_slots_are_followed_through_chains_of_merges(steps: list[Any]) -> None:
+    """Merges of six inputs with three axes, turned: the e-graph against the written closure."""
+    inputs = {f"x{k}": "p:n q:n r:n" for k in range(6)}
+    builder = Builder("inputs")
+    wires = [builder.input(name, type_) for name, type_ in inputs.items()]
+    diagram = builder.diagram(**{f"y{k}": wire for k, wire in enumerate(wires)})
+    naive, graph = Closure(diagram), EGraph()
+    seen, _ = graph.insert(diagram)
+    for one, other, turn in steps:
+        uses = (one, POOL[:3]), (other, tuple(POOL[k] for k in turn))
+        naive.assert_equal(*uses)
+        graph.union(*(labelled(seen, use) for use in uses))
+    graph.rebuild()
+    ours = {item: representative(graph, labelled(seen, item)) for item in naive.parent}
+    pairs = {(naive.find(item), ours[item]) for item in naive.parent}
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def test_a_merge_of_different_types_is_refused() -> None:
+    @vs.diagram
+    def two(x: "n", y: "m") -> ("n", "m"):
+        return vs.exp(x), vs.exp(y)
+
+    graph = EGraph()
+    seen, _ = graph.insert(two)
+    with pytest.raises(TypeClash, match="equal wires have equal types"):
+        graph.union((seen[2][0], ("a",)), (seen[3][0], ("a",)))
+    with pytest.raises(TypeClash, match="a merge of wires with axes"):
+        graph.union((seen[2][0], ("a",)), (seen[3][0], ("b",)))
+
+
+def test_alpha_variants_are_one_e_node() -> None:
+    @vs.diagram
+    def self_attention(x: "n d", w: "d c") -> "n m:n":
+        q = vs.contract(x, w, over="d")
+        return vs.contract(q, vs.contract(x.rename(n="m"), w, over="d"), over="c")
+
+    graph = EGraph()
+    graph.insert(self_attention)
+    assert len(graph) == 4
+    gram = self_attention.owner[self_attention.outputs[0].wire]
+    _, nodes = graph.insert(self_attention)
+    assert graph.turns[graph.seat(nodes[gram]).group], "a Gram matrix equals its transpose"

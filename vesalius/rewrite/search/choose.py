@@ -51,11 +51,13 @@ class Chooser:
         self.price = price
         self.barred = barred
         self.go_on = go_on
+        self.so_far: Choice | None = None
 
     def best(self) -> Choice:
         """The best selection, as far as was looked."""
         extraction = Extraction(self.graph, [g for g, _ in self.roots], self._weight, self.go_on)
         chosen = extraction.best()
+        self.so_far = Choice(chosen, False)
         if self.price.additive:
             return Choice(chosen, extraction.proved)
         return self._of_wholes(extraction, chosen)
@@ -86,6 +88,7 @@ class Chooser:
             cost = self._cost(selection)
             if cost < least:
                 best, least = selection, cost
+                self.so_far = Choice(best, False)
         return Choice(best, True)
 
     def _cost(self, selection: Mapping[int, ENode]) -> tuple[Number, int]:
@@ -109,6 +112,7 @@ class Chooser:
                     changed = _used({**default, **best, group: option.node}, self.roots, self.graph)
                     if changed is not None and (cost := self._cost(changed)) < least:
                         best, least, better = changed, cost, True
+                        self.so_far = Choice(best, False)
         return best
 
 

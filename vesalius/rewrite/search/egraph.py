@@ -83,6 +83,7 @@ class EGraph:
         self.turns: dict[int, tuple[Axes, ...]] = {}
         self.table: dict[tuple[Box, tuple[int, ...]], ENode] = {}
         self.made: list[ENode] = []
+        self.merged = 0  # how many e-nodes have become the same as others
         self.touched: set[int] = set()  # classes that have changed since somebody last looked
         self._above: list[tuple[int, Axes] | None] = []
         self._members: list[list[ENode]] = []
@@ -389,6 +390,7 @@ class EGraph:
             self._turn(node, spelled)
             return
         node.same = other
+        self.merged += 1
         for seat in seats:
             self._known.pop(seat.group, None)
         for output in range(len(seats)):

@@ -25,6 +25,7 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.apply import apply
 from vesalius.rewrite.match import matches
+from vesalius.rewrite.pattern import head
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.search.egraph import EGraph, ENode
@@ -242,9 +243,9 @@ class Neighbourhood:
         )
 
     def kinds(self) -> Any:
-        """What kinds of boxes stand here, and with how many operands."""
-        nodes = [self.root, *(self.chosen[group].node for group in self.order)]
-        return tuple([(node.box.kind, len(node.src), len(node.box.bound)) for node in nodes])
+        """What kinds of boxes stand here: the root, and which stand below it."""
+        below = frozenset(head(self.chosen[group].node.box) for group in self.order)
+        return head(self.root.box), below
 
     def _visit(self) -> None:
         """Put the classes in order, from the root down."""
@@ -301,7 +302,7 @@ class Neighbourhood:
         for output, (wire, slots) in enumerate(self._add(builder, self.root, wires)):
             ports.append(Port(f"y{output}", wire, _names(slots), tuple(range(len(slots)))))
         found = builder.finish(ports)
-        whole = len(self.ends) + len(choices) + 1
+        whole = len(self.ends) + len({choice.node for choice in choices.values()}) + 1
         return found if len(found.nodes) == whole else None
 
     def _add(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.errors import StructureError
@@ -25,17 +25,28 @@ from vesalius.rewrite.search.finite import has_exponential, overflows
 from vesalius.rewrite.search.price import Number, Price
 from vesalius.rewrite.search.price import price as price_of
 from vesalius.rewrite.search.recover import Recovery
-from vesalius.rewrite.search.saturate import Saturation, Stop, Watch
+from vesalius.rewrite.search.saturate import SATURATED, Saturation, Stop, Watch
 
+INTERRUPTED = "interrupted"
+GRACE = 2.0  # seconds that an interrupted search takes to make something of what it has
 TRIES = 4  # how many selections are tried whose derivation cannot be recovered
 SATURATING, CHOOSING = 0.5, 0.8  # the shares of the time after which saturation and choice end
+
+
+class Bounds(NamedTuple):
+    """How far a search goes."""
+
+    nodes: int
+    seconds: float
+    depth: int
 
 
 @dataclass(frozen=True)
 class Statistics:
     """How a search went.
 
-    `ended` is `saturated`, or the bound that ended saturation. `applied` counts by rule.
+    `ended` says whether it is saturated (within so many rules one upon the other, where there
+    were more to take), or which bound was met. `applied` counts by rule.
     """
 
     ended: str
@@ -119,8 +130,9 @@ def search(
     if any(node.box.kind is NAMED and node.box["token"] is None for node in diagram.boxes):
         start = start.then(Unfold())
     price = price_of(cost, diagram, at or {})
-    with _interruptible() as interrupted:
-        found = _Search(start, chosen, price, nodes, seconds, depth, finite, interrupted).run()
+    with _listening() as keys:
+        bounds = Bounds(nodes, seconds, depth)
+        found = _Search(start, chosen, price, bounds, finite, keys).run()
     if not check or not len(found):
         return found
     from vesalius.rewrite.check import check_derivation
@@ -147,62 +159,84 @@ def _equal_rules(rules: Iterable[Rule | Schema] | None) -> list[Rule | Schema]:
 
 
 class _Search:
-    """One run of a search."""
+    """One run of a search. Ctrl-C ends the part that it is in; the others take what there is."""
 
     def __init__(
         self,
         start: Derivation,
         rules: list[Rule | Schema],
         price: Price,
-        nodes: int,
-        seconds: float,
-        depth: int,
+        bounds: Bounds,
         finite: bool,
-        interrupted: Callable[[], bool],
+        keys: _Keys,
     ) -> None:
         self.start = start
         self.price = price
+        self.bounds = bounds
+        self.keys = keys
+        self.begun = time.monotonic()
+        self.seconds = bounds.seconds
+        self.ended = ""
+        self.saturation = Saturation(start.end, rules, price.at, bounds.depth)
+        self.refused: set[ENode] = set()
         # What comes out of a body was there: which of them it is, cannot be told.
         self.finite = finite and not has_exponential(start.end)
-        self.seconds = seconds
-        self.interrupted = interrupted
-        self.begun = time.monotonic()
-        self.bound = nodes
-        self.saturation = Saturation(start.end, rules, price.at, depth)
-        self.refused: set[ENode] = set()
         # FLOPs do not tell that the steps of a loop wait for one another.
         scans = any(node.box.kind is SCAN for node in start.end.boxes)
         self.loopless = price.name == "flops" and not scans
 
     def run(self) -> Found:
         """Saturate, choose, recover the derivation."""
-        ended = self._saturate()
-        best = self._stretch(self.start)
+        before = self.price.of(self.start.start)
+        best, after = self.start[:0], before
         whole = proved = False
+        self._saturate()
         for _ in range(TRIES):
             choice = self._choose()
             if choice is None:
                 break
             derivation, whole, obstacle = self._recover(choice)
-            best = min(best, self._stretch(derivation), key=lambda one: one[0])
+            best, after = self._cheapest(derivation, best, after)
             if whole or obstacle is None:
                 proved = whole and choice.proved
                 break
             self.refused.add(obstacle)
-        return self._found(ended, best[1], best[0], whole, proved)
+        return Found(
+            best.start,
+            best.steps,
+            best.name,
+            self.price.name,
+            before,
+            after,
+            proved,
+            whole,
+            self._statistics(),
+        )
+
+    # -- the parts, each of which may be interrupted ----------------------------------------------
 
     def _watch(self, share: float) -> Watch:
-        return Watch(self.bound, self.seconds * share, self.interrupted, self.begun)
+        return Watch(self.bounds.nodes, self.seconds * share, self.keys.pressed, self.begun)
 
-    def _saturate(self) -> str:
+    def _end(self, why: str) -> None:
+        """Note why a part ended before its time, and how much time is left for the others."""
+        if self.keys.take() or why == INTERRUPTED:
+            why = INTERRUPTED
+            self.seconds = min(self.seconds, time.monotonic() - self.begun + GRACE)
+        if not self.ended or self.ended.startswith(SATURATED) or why == INTERRUPTED:
+            self.ended = why
+
+    def _saturate(self) -> None:
+        watch = self._watch(SATURATING)
         try:
-            return self.saturation.run(self._watch(SATURATING))
+            ended = self.saturation.run(watch)
+            self._end(ended if watch.goes_on() else self._late())
         except KeyboardInterrupt:
             self.saturation.graph.rebuild()
-            return "interrupted"
+            self._end(INTERRUPTED)
 
     def _choose(self) -> Choice | None:
-        saturation = self.saturation
+        saturation, watch = self.saturation, self._watch(CHOOSING)
         chooser = Chooser(
             saturation.graph,
             saturation.roots,
@@ -210,9 +244,19 @@ class _Search:
             self.start.end,
             self.price,
             self._barred,
-            self._watch(CHOOSING).goes_on,
+            watch.goes_on,
         )
-        return chooser.best()
+        try:
+            found: Choice | None = chooser.best()
+        except KeyboardInterrupt:
+            self._end(INTERRUPTED)
+            return chooser.so_far
+        if not watch.goes_on():
+            self._end(self._late())
+        return found
+
+    def _late(self) -> str:
+        return f"{self.bounds.seconds:g} seconds are over"
 
     def _barred(self, node: ENode) -> bool:
         if node in self.refused or (node.box.kind is SCAN and self.loopless):
@@ -221,58 +265,73 @@ class _Search:
 
     def _recover(self, choice: Choice) -> tuple[Derivation, bool, ENode | None]:
         recovery = Recovery(self.saturation, choice.selection, self._watch(1.0).check)
+        whole = False
         try:
             whole = recovery.run()
-        except (Stop, KeyboardInterrupt):
-            return self.start >> recovery.derivation, False, None
-        return self.start >> recovery.derivation, whole, recovery.obstacle
+        except Stop:
+            self._end(self._late())
+        except KeyboardInterrupt:
+            self._end(INTERRUPTED)
+        else:
+            return self.start >> recovery.derivation, whole, recovery.obstacle
+        return self.start >> recovery.derivation, False, None
 
-    def _stretch(self, derivation: Derivation) -> tuple[Number, Derivation]:
-        """The cheapest diagram on the way, and the derivation as far as that."""
-        costs = [self.price.of(one) for one in derivation.diagrams]
-        least = min(range(len(costs)), key=lambda k: (costs[k], k))
-        return costs[least], derivation[:least]
+    def _cheapest(
+        self, derivation: Derivation, best: Derivation, least: Number
+    ) -> tuple[Derivation, Number]:
+        """The derivation up to the cheapest diagram on its way, or the best so far."""
+        try:
+            for k, diagram in enumerate(derivation.diagrams):
+                cost = self.price.of(diagram)
+                if cost < least:
+                    best, least = derivation[:k], cost
+        except KeyboardInterrupt:
+            self._end(INTERRUPTED)
+        return best, least
 
-    def _found(
-        self, ended: str, best: Derivation, after: Number, whole: bool, proved: bool
-    ) -> Found:
+    def _statistics(self) -> Statistics:
         saturation = self.saturation
-        statistics = Statistics(
-            ended,
+        return Statistics(
+            self.ended,
             len(saturation.graph),
             sum(1 for _ in saturation.graph.groups()),
             saturation.rounds,
             time.monotonic() - self.begun,
             dict(saturation.found),
         )
-        return Found(
-            best.start,
-            best.steps,
-            best.name,
-            self.price.name,
-            self.price.of(best.start),
-            after,
-            proved,
-            whole,
-            statistics,
-        )
+
+
+class _Keys:
+    """What the user has pressed: Ctrl-C asks a part to end, a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self._pressed = False
+
+    def pressed(self) -> bool:
+        """Whether the user wants this part to end."""
+        return self._pressed
+
+    def take(self) -> bool:
+        """As `pressed`, and forgets it."""
+        was, self._pressed = self._pressed, False
+        return was
+
+    def press(self, number: int, frame: Any) -> None:
+        """Called by the signal."""
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = True
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C asks the search to end; a second one ends it at once."""
-    pressed: list[int] = []
-
-    def press(number: int, frame: Any) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
+def _listening() -> Iterator[_Keys]:
+    """Listen to Ctrl-C, which only the main thread can."""
+    keys = _Keys()
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield keys
         return
-    before = signal.signal(signal.SIGINT, press)
+    before = signal.signal(signal.SIGINT, keys.press)
     try:
-        yield lambda: bool(pressed)
+        yield keys
     finally:
         signal.signal(signal.SIGINT, before)

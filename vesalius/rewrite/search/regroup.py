@@ -22,6 +22,7 @@ from vesalius.rewrite.search.egraph import EGraph, ENode
 
 NESTING = (CONTRACT, ADD)
 OPERANDS = 32  # a contraction of more operands is not flattened further
+TWICE = 6  # … where what it would be flattened into is read twice, as in a power
 SPARE = 4  # how many operands more than in the diagram a rule may bring about
 UNKNOWN = 64  # what a size without a value counts as, where one order has to be chosen
 FEW = 8  # how many connected parts, for what is not taken apart wholly
@@ -73,7 +74,7 @@ class Regrouping:
         """Flatten and take apart these e-nodes and what their flat forms are."""
         for node in nodes:
             check()
-            if node.same is None and node.box.kind in NESTING and node not in self.made:
+            if node.same is None and node.box.kind in NESTING and node not in self.origin:
                 wholly = self.wholly(node)
                 for form in (node, *self._flatten(node)):
                     self._take_apart(form, wholly)
@@ -115,12 +116,13 @@ class Regrouping:
         for port, group in enumerate(reader.src):
             if group in gone:
                 continue
+            most = self.most if reader.src.count(group) == 1 else TWICE
             inner = [
                 node
                 for node, _ in graph.members(group)
                 if node.box.kind is kind
                 and node not in self.made
-                and len(reader.src) + len(node.src) - 1 <= self.most
+                and len(reader.src) + len(node.src) - 1 <= most
                 and group not in node.src
             ]
             if inner:

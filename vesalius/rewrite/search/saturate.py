@@ -28,6 +28,7 @@ from vesalius.rewrite.search.erase import Erased, erase
 from vesalius.rewrite.search.local import Chosen, Cyclic, Neighbourhood, Reader
 from vesalius.rewrite.search.regroup import Regrouping
 
+SATURATED = "saturated"
 SHARE = 500  # how many places a rule may find in a round before it is left out for a while
 
 
@@ -132,14 +133,14 @@ class Saturation:
         return {self.graph.node(node) for node in self._first}
 
     def run(self, watch: Watch) -> str:
-        """Saturate; returns why it ended: `saturated`, or the bound that was met."""
+        """Saturate; returns why it ended: it is saturated, or a bound was met."""
         try:
             while self.round(watch):
                 pass
         except Stop as stop:
             self.graph.rebuild()
             return str(stop)
-        return "saturated"
+        return SATURATED if not self.limited else f"{SATURATED} within {self.depth} rules"
 
     def round(self, watch: Watch) -> bool:
         """One round; says whether another one may find more."""
