@@ -19,6 +19,7 @@ from typing import Any, Literal
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.check import check
+from vesalius.rewrite.checking.networks import with_networks
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.float_behaviour import FloatBehaviour, float_behaviour
 from vesalius.rewrite.moves import places
@@ -136,7 +137,7 @@ def _verdicts(claim: Claim, thing: Rule | Schema | Derivation, seed: int) -> Ite
     seen = 0
     for before, after in islice(found, count):
         seen += 1
-        yield check((before, after), seed=seed, explain=False)
+        yield check(with_networks(before, after), seed=seed, explain=False)
     if not seen:
         reason = "it is found in no worked example"
         yield Verdict(claim.name, thing.grade.name, False, "outside", reason)

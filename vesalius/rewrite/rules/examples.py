@@ -30,10 +30,9 @@ def keys_of_a_prefix_and_a_token(prefix: "p d", token: "t d", wk: "d c") -> "m:p
 
 
 @worked(linearity.linear_of_multiple)
-def spectrum_of_gated_tokens(gate: "n", x: "n d") -> "n d":
-    """A gate for each token, before a Fourier transform along its channels."""
-    real, _ = vs.fourier(gate * x, over="d")
-    return real
+def windows_of_gated_channels(gate: "d", x: "n d") -> "n_:n-3 w:4 d":
+    """A gate for each channel, before the windows of a convolution."""
+    return vs.window(gate * x, "n", "n_ w:4")
 
 
 @diagram

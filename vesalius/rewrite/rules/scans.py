@@ -131,7 +131,8 @@ def _at_once(side: Side, f: Part) -> tuple[Wire, ...]:
 @schema("equal", at=[SCAN])
 def prefix_of_scan(f: Part) -> Iterator[Opened]:
     """scan_t of s ↦ s + u(x_t): before position i the state is s₀ + Σ_{t < i} u(x_t)"""
-    if f["states"] and all(_increment(f["body"], k, f["states"]) for k in range(f["states"])):
+    states = range(f["states"])
+    if states and all(_increment(f["body"], k, f["states"]) is not None for k in states):
         yield f.open().rule(partial(_prefix, f=f))
 
 
