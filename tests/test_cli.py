@@ -265,3 +265,43 @@ def test_verbs_that_show_do_not_load_torch(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.split() == ["False", "False"]
+
+
+# -- optimise -------------------------------------------------------------------------------------
+
+
+def test_optimise_tells_costs_and_the_derivation(run):
+    out = succeeds(run("optimise", "linear", "--with", "form=weights", "--at", "n=256,c=16"))
+    assert out.startswith("at n = 256, c = 16, m = 256, e = 16\n")
+    assert re.search(r"^flops +[\d,]+ +[\d,]+$", out, re.MULTILINE)
+    assert "group_operands (equal)" in out
+    assert "return out = " in out
+
+
+def test_optimise_as_json_and_into_a_file(run, tmp_path):
+    file = tmp_path / "found.json"
+    at = "n=1,d=64,h=4"  # the widths of channels and of the inner layer are implied
+    out = succeeds(
+        run("optimise", "multihead", "--at", at, "--cost", "flops=1,bytes=20", "--json", "-o", file)
+    )
+    found = json.loads(out)
+    assert found["sizes"] == {"n": 1, "d": 64, "h": 4, "c": 16, "e": 16}
+    assert found["after"] <= found["before"]
+    assert found["cost"] == "flops + 20·bytes"
+    derivation = vs.Derivation.from_json(file.read_text())
+    assert len(derivation) == len(found["steps"])
+    assert derivation.end.cost().at(**found["sizes"]).flops == found["costs"]["flops"]["after"]
+
+
+def test_optimise_draws(run, tmp_path):
+    file = tmp_path / "found.svg"
+    succeeds(run("optimise", "linear", "--with", "form=weights", "--at", "n=64,c=8", "-o", file))
+    assert file.read_text().startswith("<svg")
+
+
+def test_optimise_says_which_sizes_it_needs(run):
+    assert "add c=...,e=... to --at" in run("optimise", "linear", "--at", "n=4")[2]
+    assert "has no size 'q'" in run("optimise", "linear", "--at", "n=4,q=4")[2]
+    status, _, err = run("optimise", "linear", "--at", "n=4,c=4", "--cost", "speed")
+    assert status == 1
+    assert "a cost is one of flops" in err

@@ -218,6 +218,47 @@ def derive_(
         raise typer.Exit(0 if verdict else 1)
 
 
+@app.command("optimise")
+def optimise_(
+    source: Source,
+    at: Annotated[str, typer.Option(metavar="SIZE=NUMBER,...", help="Sizes: --at n=4096,c=64.")],
+    cost: Annotated[
+        str, typer.Option(metavar="COST", help="flops, bytes, peak, time, or flops=1,bytes=20.")
+    ] = "flops",
+    options: Options = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help=".html, .svg, .tex or .json."),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="How large the e-graph may become.")] = 5000,
+    seconds: Annotated[float, typer.Option(min=0.1, help="How long to search.")] = 10.0,
+    depth: Annotated[int, typer.Option(min=0, help="How many rules one upon the other.")] = 2,
+    json: AsJson = False,
+) -> None:
+    """Optimise a diagram by equal rules, at sizes.
+
+    Prints costs before and after and the derivation, which is checked; into a file, draws it.
+    Interrupted, it tells the best so far.
+    """
+    from vesalius.inspect.optimise import as_json, completed, optimise, told
+
+    diagram = _diagram(source, options)
+    sizes = {name: _number("--at", name, value) for name, value in _pairs("--at", at).items()}
+    mechanism = _mechanism(source)
+    opened = diagram.unfold()
+    _check_names(opened, sizes)
+    sizes = completed(opened, sizes, {} if mechanism is None else mechanism.implied)
+    found = optimise(diagram, sizes, _weights(cost), nodes=nodes, seconds=seconds, depth=depth)
+    if output is not None and output.suffix.lower() == ".json":
+        output.write_text(found.to_json() + "\n", encoding="utf-8")
+    elif output is not None:
+        found.film().save(output)
+    if json:
+        _print_json(as_json(found, sizes))
+    else:
+        print(told(found, sizes))
+
+
 @app.command("verify")
 def verify_(
     names: Annotated[
@@ -322,6 +363,17 @@ def _value(text: str | None) -> Any:
     return int(text) if text.lstrip("-").isdecimal() else text
 
 
+def _weights(text: str) -> str | dict[str, float]:
+    """The name of a cost, or the weights of several."""
+    pairs = _pairs("--cost", text)
+    if len(pairs) == 1 and None in pairs.values():
+        return text.strip()
+    try:
+        return {name: float(value or 1) for name, value in pairs.items()}
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not flops=1,bytes=20", param_hint="--cost") from None
+
+
 def _number(option: str, name: str, text: str | None) -> int:
     if text is None or not text.isdecimal():
         raise typer.BadParameter(f"{name} needs a number: {name}=64", param_hint=option)
@@ -415,13 +467,20 @@ def _cost(diagram: Diagram, sizes: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _check_sizes(diagram: Diagram, sizes: dict[str, int]) -> None:
+def _check_names(diagram: Diagram, sizes: dict[str, int]) -> None:
     from vesalius.diagrams.errors import SizeError
 
     known = diagram.size_variables
     for name in sizes:
         if name not in known:
             raise SizeError(f"{diagram.name} has no size {name!r}; it has {', '.join(known)}")
+
+
+def _check_sizes(diagram: Diagram, sizes: dict[str, int]) -> None:
+    from vesalius.diagrams.errors import SizeError
+
+    _check_names(diagram, sizes)
+    known = diagram.size_variables
     missing = [name for name in known if name not in sizes]
     if missing:
         wanted = ",".join(f"{name}=..." for name in missing)

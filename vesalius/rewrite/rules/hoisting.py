@@ -15,8 +15,10 @@ from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.trace import diagram
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.refusals import reads
+from vesalius.rewrite.rules.worked import worked
 from vesalius.rewrite.schema import Opened, Part, Side, schema
 
 
@@ -27,6 +29,19 @@ def hoist_out_of_scan(f: Part) -> Iterator[Opened]:
     fixed = _fixed(body, f["states"] + f["elements"])
     if fixed and not body.learners:
         yield f.open().rule(partial(_hoisted, f=f, fixed=fixed))
+
+
+@diagram
+def decaying(state: "c e", k: "c", v: "e", rate: "c") -> {"state": "c e", "sum": "e"}:  # type: ignore[misc]
+    """One step of a memory whose decay is made from a learned rate."""
+    state = state * vs.exp(-vs.softplus(rate)) + k * v
+    return {"state": state, "sum": vs.sum(state, "c")}
+
+
+@worked(hoist_out_of_scan)
+def a_memory_that_decays(k: "n c", v: "n e", rate: "c") -> "n e":
+    empty = vs.expand(0.0, "c e")
+    return vs.scan(decaying, over="n", states=[empty], sequences=[k, v], captured=[rate])[1]
 
 
 def _fixed(body: Diagram, first: int) -> list[int]:
