@@ -21,6 +21,20 @@ WANTED = {
     "linformer-to-softmax": ("reduces", "summaries_to_tokens"),
     "aft-to-factored": ("equal", ""),
     "mla-to-absorbed": ("equal", ""),
+    "softmax-to-aft": ("variant", "softmax_to_attention_free"),
+    "aft-to-rwkv": ("reduces", "positions_to_a_decay"),
+    "aft-simple-to-recurrent": ("equal", ""),
+    "rwkv-to-recurrent": ("equal", ""),
+    "efficient-to-recurrent": ("equal", ""),
+    "softmax-to-retention": ("variant", "softmax_to_decay"),
+    "retention-to-recurrent": ("equal", ""),
+    "retention-to-chunked": ("equal", ""),
+    "attention-to-streamed": ("equal", ""),
+    "attention-to-blocks": ("equal", ""),
+    "spherical-to-streamed": ("equal", ""),
+    "softmax-to-linear-causal": ("variant", "scaled_exponential_to_elu_kernel"),
+    "linear-to-recurrent": ("equal", ""),
+    "linear-to-chunked": ("equal", ""),
     "softmax-to-linear": ("variant", "scaled_exponential_to_elu_kernel"),
     "bahdanau-to-vaswani": ("variant", "fill forward, backward, cell"),
 }
@@ -61,6 +75,99 @@ def test_every_step_says_what_it_does_and_where_that_is_written(name: str) -> No
 def test_an_unknown_derivation_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(UnknownDerivation, match="did you mean 'softmax-to-linear'"):
         DERIVATIONS["softmax-to-liner"]
+
+
+# -- to linear attention ------------------------------------------------------------------------
+
+
+def test_linear_attention_is_that_of_the_catalogue() -> None:
+    assert DERIVATIONS["softmax-to-linear"].end == vs.anatomy["linear"]()
+    causal = DERIVATIONS["softmax-to-linear-causal"].end
+    assert causal == vs.anatomy["linear"](causal=True, form="weights")
+
+
+@pytest.mark.parametrize("name", ["linear-to-recurrent", "linear-to-chunked"])
+def test_the_forms_compute_what_the_loop_of_the_catalogue_does(name: str) -> None:
+    wanted, made = vs.anatomy["linear"](causal=True), torch.Generator().manual_seed(0)
+    q, k = (torch.randn(8, 3, generator=made, dtype=torch.float64) for _ in "qk")
+    v = torch.randn(8, 5, generator=made, dtype=torch.float64)
+    end = DERIVATIONS[name].end
+    for length in (1, 2, 8):
+        sizes = {"l": length} if "l" in end.size_variables else {}
+        torch.testing.assert_close(end.evaluate(q, k, v, sizes=sizes), wanted.evaluate(q, k, v))
+
+
+LOOPS = (
+    "linear-to-recurrent",
+    "retention-to-recurrent",
+    "rwkv-to-recurrent",
+    "aft-simple-to-recurrent",
+    "efficient-to-recurrent",
+    "attention-to-streamed",
+    "attention-to-blocks",
+    "spherical-to-streamed",
+)
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_loop_holds_nothing_for_each_pair(name: str) -> None:
+    """At the start a wire has queries and keys; at the end none has, but within one step.
+
+    Queries and keys are told by their lengths: n and m, or n twice, or n and b blocks.
+    """
+    found = DERIVATIONS[name]
+
+    def pairs(diagram: vs.Diagram) -> int:
+        lengths = [[str(size) for size in type_.sizes] for type_ in diagram.types]
+        return sum(sum(row.count(x) for x in ("n", "m", "b")) > 1 for row in lengths)
+
+    assert [n.box.kind.name for n in found.end.boxes].count("scan") == 1
+    assert pairs(found.start) > 0
+    assert pairs(found.end) == 0
+
+
+def test_fading_channels_are_rwkvs() -> None:
+    """Against the loop of arXiv 2305.13048, equation 16, written out."""
+    made = np.random.default_rng(2)
+    k, v = made.normal(size=(6, 3)), made.normal(size=(6, 3))
+    w, u = made.uniform(0.1, 1, size=3), made.normal(size=3)
+    wanted = np.zeros((6, 3))
+    for n in range(6):
+        top, bottom = np.exp(u + k[n]) * v[n], np.exp(u + k[n])
+        for m in range(n):
+            weight = np.exp(-(n - 1 - m) * w + k[m])
+            top, bottom = top + weight * v[m], bottom + weight
+        wanted[n] = top / bottom
+    given = [torch.as_tensor(x) for x in (k, v, w, u)]
+    for diagram in DERIVATIONS["rwkv-to-recurrent"].diagrams:
+        assert np.allclose(diagram.evaluate(*given).numpy(), wanted)
+
+
+@pytest.mark.parametrize("length", [1, 2, 6])
+def test_retention_is_the_recurrence_of_its_paper(length: int) -> None:
+    """S_n = γ·S_(n−1) + k_n·v_n, o_n = q_n·S_n (arXiv 2307.08621), q scaled by 1/√c."""
+    made = np.random.default_rng(3)
+    q, k, v = made.normal(size=(6, 4)), made.normal(size=(6, 4)), made.normal(size=(6, 3))
+    decay = 0.7
+    state, wanted = np.zeros((4, 3)), np.zeros((6, 3))
+    for n in range(6):
+        state = decay * state + np.outer(k[n], v[n])
+        wanted[n] = q[n] @ state / 2
+    given = [torch.as_tensor(x) for x in (q, k, v)]
+    g = torch.tensor(np.log(decay / (1 - decay)))
+    for name in ("retention-to-recurrent", "retention-to-chunked"):
+        for diagram in DERIVATIONS[name].diagrams:
+            sizes = {"l": length} if "l" in diagram.size_variables else {}
+            got = diagram.evaluate(*given, parameters={"decay": g}, sizes=sizes)
+            assert np.allclose(got.numpy(), wanted)
+
+
+def test_streamed_attention_is_torchs_whatever_the_scores() -> None:
+    """Large scores overflow nothing: every exponent is at most 0."""
+    end = DERIVATIONS["attention-to-streamed"].end
+    q, k, v = (torch.randn(n, 4, dtype=torch.float64) * 1e3 for n in (3, 7, 7))
+    wanted = torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    torch.testing.assert_close(end.evaluate(q, k, v), wanted)
 
 
 # -- products in another order ------------------------------------------------------------------

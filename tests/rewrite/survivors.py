@@ -157,6 +157,19 @@ EQUAL: dict[str, dict[str, str]] = {
     "gated_linear_attention_as_loop": {
         "0 + 1 (2)": BEHIND,
     },
+    "weighted_prefix_sum_as_loop": {
+        'x: ""': LACKS,
+        'ys: ""': LACKS,
+        "many('m:n'), over \"\"": LACKS,
+    },
+    "causal_linear_attention_in_chunks": {
+        'q: "n"': LACKS,
+        'k: "m:n"': LACKS,
+    },
+    "retention_in_chunks": {
+        'q: "n"': LACKS,
+        'k: "m:n"': LACKS,
+    },
     "causal_linear_attention_in_blocks": {
         'q: "i c"': LACKS,
         'q: "b i"': LACKS,

@@ -12,11 +12,13 @@ has not been followed.
 # Importing a file of derivations enters them.
 from vesalius.anatomy.derivations import (  # noqa: F401
     attention_free,
+    decays,
     heads,
     latent,
     linear,
     mixers,
     normalisers,
+    streams,
     vaswani,
 )
 from vesalius.anatomy.derivations.registry import (

@@ -7,7 +7,7 @@ from vesalius.anatomy.derivations.registry import DERIVATIONS
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
 from vesalius.rewrite.derivation import Derivation, derive
-from vesalius.rewrite.rules import softmaxes
+from vesalius.rewrite.rules import mechanisms, softmaxes
 
 
 @diagram
@@ -17,6 +17,24 @@ def attention_free(q: "n e", k: "m e", v: "m e", w: "n m") -> "n e":
     AFT-full, from An Attention Free Transformer (arXiv 2105.14103).
     """
     return vs.sigmoid(q) * parts.weighted_sum(parts.softmax(w + k, None), v)
+
+
+@diagram
+def layer(x: "n d", y: "m d") -> "n e":
+    """Attention with its projections, one head."""
+    q, k = vs.linear(x, "d", "c", name="wq"), vs.linear(y, "d", "c", name="wk")
+    v = vs.linear(y, "d", "e", name="wv")
+    return parts.weighted_sum(parts.softmax(parts.scaled_dot(q, k), None), v)
+
+
+@DERIVATIONS.enter("softmax-to-aft", "Softmax attention to attention free")
+def softmax_to_aft() -> Derivation:
+    """A choice, not an equality: scores of positions and keys, and the query as a gate.
+
+    In steps: a score for each channel says more than one for all; one that does not read the query
+    says less; positions as a parameter are a special case; the gate is new. Up and down: siblings.
+    """
+    return derive(layer, mechanisms.softmax_to_attention_free)
 
 
 @DERIVATIONS.enter("aft-to-factored", "Attention free, as two matrix products")

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.boxes.nested import SCAN
+from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.verbs.common import builder_of, handle
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.rules.scans import Loop, renamed
 from vesalius.rewrite.schema import Opened, Part, Side, schema
@@ -55,6 +57,17 @@ def _inputs(loop: Loop, inside: set[str]) -> list[Given]:
         more = [a for a in wire.names if a in inside and a not in (*port.axes, loop.time)]
         found.append(Given(wire, (*port.axes, *more), role, port.name))
     return found
+
+
+def _constants(f: Part, ports: Sequence[int]) -> list[int]:
+    """Those of the ports of a box at which a number stands: it goes along."""
+    return [p for p in ports if f.below(p).kind is CONSTANT and not f.below(p).box.rank]
+
+
+def _number(part: Part) -> Wire:
+    """A number, in the body that is being built."""
+    builder = builder_of(())
+    return handle(builder, builder.add(CONSTANT, part.box.attrs, (), (), ()))
 
 
 def _run(
@@ -104,24 +117,31 @@ def compute_in_the_loop(f: Part) -> Iterator[Opened]:
             continue
         time = [a for a in f.box.bound if a in f.box.maps[port]][-1]
         if f.origin(port, time) in below.box.tubes:
-            yield f.open(port).rule(partial(_computed_within, f=f, port=port))
+            numbers = _constants(below, range(len(below.node.src)))
+            opened = f.open(port).open(below, *numbers)
+            yield opened.rule(partial(_computed_within, f=f, port=port, numbers=numbers))
 
 
-def _computed_within(side: Side, f: Part, port: int) -> tuple[Wire, ...]:
+def _computed_within(side: Side, f: Part, port: int, numbers: Sequence[int]) -> tuple[Wire, ...]:
     loop, below = Loop(side, f), f.below(port)
     bound = [side.name(f, a) for a in f.box.bound if a in f.box.maps[port]]
     names = dict(zip(bound, (*loop.body.inputs[port].axes, loop.time), strict=True))
     inside = {side.name(below, a) for a in below.box.bound} | set(bound[:-1])
     timed = [renamed(wire, {bound[-1]: loop.time}) for wire in side[below]]
-    operands = [_given(wire, inside, loop.time) for wire in timed]
-    rest = [g for k, g in enumerate(_inputs(loop, set())) if k != port]
+    operands = {
+        p: _given(wire, inside, loop.time) for p, wire in enumerate(timed) if p not in numbers
+    }
+    # What the box makes, and the body does not declare, is a tube of the body from now on.
+    new = {side.name(below, a) for a in range(below.box.inner, below.box.rank)} - set(bound)
+    rest = [g for k, g in enumerate(_inputs(loop, new)) if k != port]
 
     def step(wires: list[Wire]) -> list[Wire]:
-        olds, mine = wires[: len(rest)], wires[len(rest) :]
-        (made,) = side.call(below, *mine)
+        olds, mine = wires[: len(rest)], dict(zip(operands, wires[len(rest) :], strict=True))
+        mine |= {p: _number(below.below(p)) for p in numbers}
+        (made,) = side.call(below, *(mine[p] for p in range(len(timed))))
         return loop.run([*olds[:port], renamed(made, names), *olds[port:]])
 
-    results = _run(f, loop.time, [*rest, *operands], step)
+    results = _run(f, loop.time, [*rest, *operands.values()], step)
     return tuple(loop.written(j, wire) for j, wire in enumerate(results))
 
 
@@ -140,7 +160,9 @@ def read_in_the_loop(f: Part) -> Iterator[Opened]:
         loops = [p for p in ports if _collected_along(f, p, time)]
         alike = {(f.below(p)["length"], f.below(p)["reverse"]) for p in loops}
         if loops and len(alike) == 1:
-            yield f.open(*loops).rule(partial(_read_within, f=f, time=time, ports=loops))
+            numbers = _constants(f, [p for p in range(len(f.node.src)) if p not in loops])
+            opened = f.open(*loops, *numbers)
+            yield opened.rule(partial(_read_within, f=f, time=time, ports=loops, numbers=numbers))
 
 
 def _collected_along(f: Part, port: int, time: int) -> bool:
@@ -154,7 +176,9 @@ def _collected_along(f: Part, port: int, time: int) -> bool:
     return made
 
 
-def _read_within(side: Side, f: Part, time: int, ports: Sequence[int]) -> tuple[Wire, ...]:
+def _read_within(
+    side: Side, f: Part, time: int, ports: Sequence[int], numbers: Sequence[int]
+) -> tuple[Wire, ...]:
     loops: dict[int, Loop] = {}  # by the scan's node
     for port in ports:
         scan, first = f.below(port), next(iter(loops.values()), None)
@@ -169,7 +193,7 @@ def _read_within(side: Side, f: Part, time: int, ports: Sequence[int]) -> tuple[
     others = {
         p: _given(renamed(wire, now), inside, moment)
         for p, wire in enumerate(side[f])
-        if p not in ports
+        if p not in (*ports, *numbers)
     }
     given = {index: _inputs(loop, inside) for index, loop in loops.items()}
 
@@ -183,6 +207,7 @@ def _read_within(side: Side, f: Part, time: int, ports: Sequence[int]) -> tuple[
             states += results[: loop.states]
             made[index] = [loop.written(j, wire) for j, wire in enumerate(results)]
         operands = dict(zip(others, wires[at:], strict=True))
+        operands |= {p: _number(f.below(p)) for p in numbers}
         for port in ports:
             operands[port] = made[f.below(port).index][f.output(port)]
         return [*states, *side.call(f, *(operands[p] for p in range(len(f.node.src))))]

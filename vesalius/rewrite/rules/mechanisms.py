@@ -94,3 +94,85 @@ def mask_the_future(s: "n m:n") -> "n m:n":
 @worked(mask_the_future)
 def attention_over_all_positions(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
     return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="m"), v, over="m")
+
+
+# -- decays instead of normalisers ----------------------------------------------------------------
+
+
+@rule("variant")
+def softmax_to_decay(s: "n m:n") -> "n m:n":
+    """softmax_m(s where m ≤ n, −∞ elsewhere) → s·γ^(n − m) where m ≤ n, 0 elsewhere
+
+    No normaliser, and a decay by distance (Retentive Network, arXiv 2307.08621). γ = σ(g) with a
+    parameter g; the paper fixes a γ for each head.
+    """
+    n, m = vs.iota("n"), vs.iota("m:n")
+    rate = vs.log(vs.sigmoid(vs.parameter("decay", "", init="zeros")))
+    faded = s * vs.exp(rate * vs.to_float(n - m))
+    hidden = vs.where(m <= n, s, float("-inf"))
+    return vs.softmax(hidden, over="m"), vs.where(m <= n, faded, 0.0)
+
+
+@worked(softmax_to_decay)
+def attention_before_a_decay(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
+    hidden = vs.where(vs.iota("m:n") <= vs.iota("n"), vs.contract(q, k, over="c"), float("-inf"))
+    return vs.contract(vs.softmax(hidden, over="m"), v, over="m")
+
+
+# -- positions instead of queries -----------------------------------------------------------------
+
+
+@rule("variant", replaces={"w": "", "gate": "wq", "keys": "wk"})
+def softmax_to_attention_free(x: "n d", y: "m g") -> "n e":
+    """Σ_m softmax_m(q·k/√c)·v → σ(q)·Σ_m softmax_m(w_nm + k)·v, channel by channel
+
+    Of the query only a gate is left; w is a parameter for each pair of positions (An Attention
+    Free Transformer, arXiv 2105.14103). Queries and keys have the channels of the values.
+    """
+    q, k = vs.linear(x, "d", "c", name="wq"), vs.linear(y, "g", "c", name="wk")
+    v = vs.linear(y, "g", "e", name="wv")
+    scores = vs.contract(q, k, over="c") / vs.sqrt(vs.size("c"))
+    gate, keys = vs.linear(x, "d", "e", name="gate"), vs.linear(y, "g", "e", name="keys")
+    alone = vs.parameter("w", "n m", fan="m") + keys
+    return (
+        vs.contract(vs.softmax(scores, over="m"), v, over="m"),
+        vs.sigmoid(gate) * vs.contract(vs.softmax(alone, over="m"), v, over="m"),
+    )
+
+
+@worked(softmax_to_attention_free)
+def a_layer_of_attention(x: "n d", y: "m d") -> "n e":
+    q, k = vs.linear(x, "d", "c", name="wq"), vs.linear(y, "d", "c", name="wk")
+    weights = vs.softmax(vs.contract(q, k, over="c") / vs.sqrt(vs.size("c")), over="m")
+    return vs.contract(weights, vs.linear(y, "d", "e", name="wv"), over="m")
+
+
+def _fading_table(p: State, sizes: Mapping[str, int]) -> State:
+    """−(n − 1 − m)·w before the present, u at it; what comes later is hidden."""
+    from torch import arange, where
+
+    n = arange(sizes["n"])
+    ago = (n[:, None] - 1 - n[None, :]).to(p["rate"].dtype)
+    return {"w": where(ago < 0, p["bonus"], -p["rate"] * ago)}
+
+
+@rule("reduces", witness=Witness(to_left=_fading_table), replaces={"rate": "w", "bonus": "w"})
+def positions_to_a_decay(k: "m:n") -> "n m:n":
+    """softmax_m(w_nm + k_m) → softmax_m(−(n−1−m)·w + k_m), and u for m = n; hidden where m > n
+
+    A decay and a bonus for each channel (RWKV, arXiv 2305.13048).
+    """
+    n, m = vs.iota("n"), vs.iota("m:n")
+    low = float("-inf")
+    table = vs.where(m <= n, vs.parameter("w", "n m:n", fan="m"), low)
+    rate, bonus = vs.parameter("rate", ""), vs.parameter("bonus", "")
+    ago = vs.to_float(n - 1 - m)
+    fading = vs.where(m < n, -(rate * ago), vs.where(vs.equal(m, n), bonus, low))
+    return vs.softmax(table + k, over="m"), vs.softmax(fading + k, over="m")
+
+
+@worked(positions_to_a_decay)
+def causal_attention_free(k: "m:n e", v: "m:n e") -> "n e":
+    w = vs.parameter("positions", "n m:n e", fan="m")
+    seen = vs.where(vs.iota("m:n") <= vs.iota("n"), w, float("-inf"))
+    return vs.contract(vs.softmax(seen + k, over="m"), v, over="m")

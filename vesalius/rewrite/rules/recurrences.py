@@ -9,7 +9,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import diagram
 from vesalius.diagrams.wire import Wire
-from vesalius.rewrite.rule import rule
+from vesalius.rewrite.rule import many, rule
 from vesalius.rewrite.rules.worked import worked
 
 LOW = float("-inf")
@@ -39,6 +39,20 @@ def prefix_sum_as_loop(x: "m:n") -> "n":
 @worked(prefix_sum_as_loop)
 def denominators_of_causal_kernels(a: "m:n h") -> "n h":
     return vs.sum(vs.where(vs.iota("m:n") <= vs.iota("n"), a, 0.0), "m")
+
+
+@rule("equal")
+def weighted_prefix_sum_as_loop(x: "m:n", ys: many("m:n")) -> "n":
+    """Σ_{m ≤ n} x_m·y_m, with weights that do not depend on n: S_n = S_(n−1) + x_n·y_n"""
+    terms = vs.contract(x, ys).rename(m="n")
+    _, sums = vs.scan(running, over="n", states=[0.0], sequences=[terms])
+    return vs.contract(causal(x), ys, over="m"), sums
+
+
+@worked(weighted_prefix_sum_as_loop)
+def running_means(k: "m:n e", v: "m:n e") -> "n e":
+    weights = vs.where(vs.iota("m:n") <= vs.iota("n"), vs.exp(k), 0.0)
+    return vs.contract(weights, v, over="m")
 
 
 @diagram
@@ -226,3 +240,109 @@ def delta_net(q: "h n c", k: "h n c", v: "h n e", step: "h n") -> "h n e":
     states = [vs.expand(0.0, "c")]
     _, o = vs.scan(corrected, over="n", states=states, sequences=[q, k, v, vs.sigmoid(step)])
     return o
+
+
+# -- chunks ---------------------------------------------------------------------------------------
+
+
+@diagram
+def handed_on(state: "", x: "") -> ("", ""):  # type: ignore[syntax]
+    """What came before, and with x what comes before the next."""
+    return state + x, state
+
+
+@rule("equal", free="l")
+def causal_linear_attention_in_chunks(q: "n c", k: "m:n c", v: "m:n") -> "n":
+    """Σ_{m ≤ n} (q_n·k_m)·v_m: within each chunk of l positions by its weights, before by a state
+
+    The state S = Σ k·v of all chunks before advances once a chunk (arXiv 2312.06635).
+    """
+    whole = vs.contract(causal(vs.contract(q, k, over="c")), v, over="m")
+    queries = vs.split(q, "n", "b:n/l i:l")
+    keys, values = vs.split(k, "m", "b:n/l j:l"), vs.split(v, "m", "b:n/l j:l")
+    sums = vs.contract(keys, values, over="j")
+    _, before = vs.scan(handed_on, over="b", states=[0.0], sequences=[sums])
+    seen = vs.iota("j:l") <= vs.iota("i:l")
+    weights = vs.where(seen, vs.contract(queries, keys, over="c"), 0.0)
+    o = vs.contract(queries, before, over="c") + vs.contract(weights, values, over="j")
+    return whole, vs.merge(o, "b i", "n")
+
+
+@worked(causal_linear_attention_in_chunks)
+def causal_kernel_attention_of_any_length(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
+    scores = vs.contract(vs.elu(q) + 1, vs.elu(k) + 1, over="c")
+    return vs.contract(vs.where(vs.iota("m:n") <= vs.iota("n"), scores, 0.0), v, over="m")
+
+
+@diagram
+def handed_on_fading(state: "", x: "", decay: "") -> ("", ""):  # type: ignore[syntax]
+    """What came before, and with x what comes before the next."""
+    return decay * state + x, state
+
+
+@rule("equal", free="l")
+def retention_in_chunks(q: "n c", k: "m:n c", v: "m:n", rate: "") -> "n":
+    """Σ_{m ≤ n} exp(r·(n − m))·(q_n·k_m)·v_m: S_b = e^(r·l)·S_(b−1) + Σ_j e^(r·(l − j))·k·v
+
+    Within chunk b by its weights, before it by e^(r·i)·q·S (Retentive Network, arXiv 2307.08621).
+    For r < 0 no exponent is positive.
+    """
+    gap = vs.to_float(vs.iota("n") - vs.iota("m:n"))
+    scores = vs.contract(q, k, over="c") * vs.exp(rate * gap)
+    whole = vs.contract(causal(scores), v, over="m")
+    queries = vs.split(q, "n", "b:n/l i:l")
+    keys, values = vs.split(k, "m", "b:n/l j:l"), vs.split(v, "m", "b:n/l j:l")
+    i, j = vs.iota("i:l"), vs.iota("j:l")
+    left = vs.exp(rate * vs.to_float(-j + vs.size("l")))
+    sums = vs.contract(left, keys, values, over="j")
+    advance = vs.exp(rate * vs.size("l"))
+    _, before = vs.scan(
+        handed_on_fading, over="b", states=[0.0], sequences=[sums], captured=[advance]
+    )
+    fresh = vs.contract(queries, keys, over="c") * vs.exp(rate * vs.to_float(i - j))
+    inside = vs.contract(vs.where(j <= i, fresh, 0.0), values, over="j")
+    past = vs.exp(rate * vs.to_float(i)) * vs.contract(queries, before, over="c")
+    return whole, vs.merge(past + inside, "b i", "n")
+
+
+@worked(retention_in_chunks)
+def retention_of_any_length(q: "h n c", k: "h m:n c", v: "h m:n e", rate: "h") -> "h n e":
+    n, m = vs.iota("n"), vs.iota("m:n")
+    scores = vs.contract(q, k, over="c") * vs.exp(rate * vs.to_float(n - m))
+    return vs.contract(vs.where(m <= n, scores, 0.0), v, over="m")
+
+
+# -- a decay for each channel, and a bonus for the present ----------------------------------------
+
+
+@diagram
+def decayed_with_bonus(past: "", x: "", decay: "", bonus: "") -> ("", ""):  # type: ignore[syntax]
+    """The past fades and x joins it; what is read has x with its bonus instead."""
+    return decay * past + x, past + bonus * x
+
+
+@rule("equal")
+def decay_and_bonus_as_loop(x: "m:n", rate: "", bonus: "") -> "n":
+    """Σ_{m < n} exp(−(n−1−m)·w)·x_m + exp(u)·x_n: S_n = e^−w·S_(n−1) + x_n, o = S_(n−1) + e^u·x_n
+
+    The sums of RWKV (arXiv 2305.13048), w a decay and u a bonus for the present.
+    """
+    n, m = vs.iota("n"), vs.iota("m:n")
+    ago = vs.to_float(n - 1 - m)
+    bias = vs.where(m < n, -(rate * ago), vs.where(vs.equal(m, n), bonus, LOW))
+    _, sums = vs.scan(
+        decayed_with_bonus,
+        over="n",
+        states=[0.0],
+        sequences=[x.rename(m="n")],
+        captured=[vs.exp(-rate), vs.exp(bonus)],
+    )
+    return vs.contract(vs.exp(bias), x, over="m"), sums
+
+
+@worked(decay_and_bonus_as_loop)
+def denominators_of_a_decay(k: "m:n e", w: "e", u: "e") -> "n e":
+    n, m = vs.iota("n"), vs.iota("m:n")
+    ago = vs.to_float(n - 1 - m)
+    bias = vs.where(m < n, -(w * ago), vs.where(vs.equal(m, n), u, LOW))
+    return vs.contract(vs.exp(bias), vs.exp(k), over="m")
