@@ -85,8 +85,8 @@ TAIL = """\
 `=` changes nothing: equal steps before or after leave a grade as it is. `⊒` after `⊒` is `⊒`, and so
 for `⊑`. Up and then down, or down and then up, makes *siblings*: both ends relate to something
 between them, and nothing is known of each other (`variant`). A step in a limit makes the whole hold in
-a limit. Bounds of `approximates` add only through a stated Lipschitz constant of what follows;
-without one, the composite has no bound.
+a limit. Bounds of `approximates` are carried to the outputs by a stated Lipschitz constant of what
+follows the place of the step, and then they add; without one, the composite has no bound.
 
 ```python
 import vesalius as vs
@@ -97,16 +97,20 @@ print(derivation)
 ```
 
 ```text
-softmax-to-linear: 4 steps, variant
+softmax-to-linear: 5 steps, variant
   1. unfold_softmax (equal)
   2. normalise_late (equal)
   3. scaled_exponential_to_elu_kernel (variant)  ← decides the grade
   4. reassociate (equal)
+  5. reassociate (equal)
 ```
 
 An equality holds inside any diagram. The inclusions hold inside one only while the parameters and
 learners that they speak of are used nowhere else in it: two heads that share a projection cannot
-each have their own. Where they are shared, the step is a `variant`, and says why.
+each have their own. Where the rest of the diagram goes on using weights that a step exchanges, the
+rest keeps the old ones, so that more can be done after the step than before: `reparametrised`
+becomes `generalises`, `reduces` becomes `variant`. A limit or a bound passes through continuous
+boxes only, which top-k, comparisons and rounding are not.
 """
 
 
