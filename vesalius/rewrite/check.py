@@ -48,6 +48,7 @@ from vesalius.rewrite.grade import grade as grade_named
 from vesalius.rewrite.match import Match, matches
 from vesalius.rewrite.moves import Rewrite
 from vesalius.rewrite.rule import Rule
+from vesalius.rewrite.schema import Schema
 from vesalius.rewrite.verdict import Mark, Tier, Verdict, weakest
 from vesalius.rewrite.witness import Witness
 
@@ -55,6 +56,7 @@ __all__ = ["Verdict", "assert_rule", "check"]
 
 HOSTS = 6  # random diagrams that a rule is applied in
 PLACES = 4  # matches that are tried in each
+ANCHORS = 12  # different rules of a schema that are checked
 
 
 def check(
@@ -68,16 +70,19 @@ def check(
 ) -> Verdict:
     """Check what `thing` promises.
 
-    `thing` is a rule, a derivation, a pair of diagrams, or a pair of callables on tensors (then
-    `inputs` are example inputs: a tuple of tensors, or a list of such tuples). A pair of
-    diagrams promises to be equal unless `grade` says otherwise; most other grades need a
-    `witness`. The same `seed` draws the same trials. Without `explain`, no counterexample is
-    looked for.
+    `thing` is a rule, a schema, a derivation, a pair of diagrams, or a pair of callables on
+    tensors (then `inputs` are example inputs: a tuple of tensors, or a list of such tuples). A
+    schema is checked by the rules that it makes in diagrams, those of `inputs` or the worked
+    examples of the library. A pair of diagrams promises to be equal unless `grade` says
+    otherwise; most other grades need a `witness`. The same `seed` draws the same trials. Without
+    `explain`, no counterexample is looked for.
 
     Raises `TypeClash` for anything else.
     """
     if isinstance(thing, Rule):
         return check_rule(thing, seed=seed, explain=explain)
+    if isinstance(thing, Schema):
+        return check_schema(thing, inputs, seed=seed, explain=explain)
     if isinstance(thing, Derivation):
         return check_derivation(thing, seed=seed, explain=explain)
     if isinstance(thing, Sequence) and len(thing) == 2:
@@ -91,7 +96,7 @@ def check(
 
             return check_modules(left, right, inputs, seed=seed)
     raise TypeClash(
-        "check takes a rule, a derivation, or a pair of diagrams or of modules, not "
+        "check takes a rule, a schema, a derivation, or a pair of diagrams or of modules, not "
         f"{type(thing).__name__}"
     )
 
@@ -303,6 +308,37 @@ def _check_in_hosts(
 
 def _failed(rule: Rule, reason: str) -> Verdict:
     return Verdict(rule.name, rule.grade.name, False, "exact", reason)
+
+
+# -- schemas --------------------------------------------------------------------------------------
+
+
+def check_schema(
+    schema: Schema, hosts: Iterable[Diagram] | None = None, *, seed: int = 0, explain: bool = True
+) -> Verdict:
+    """Whether the rules that a schema makes in some diagrams keep their promises."""
+    if hosts is None:
+        from vesalius.rewrite.rules import EXAMPLES
+
+        own = [EXAMPLES[schema.name]] if schema.name in EXAMPLES else []
+        hosts = [*own, *EXAMPLES.values()]
+    made = (
+        rule for host in hosts for k in range(len(host.nodes)) for rule in schema.instances(host, k)
+    )
+    parts: dict[int, Verdict] = {}
+    for rule in made:
+        if id(rule) not in parts:
+            parts[id(rule)] = found = check_rule(rule, seed=seed, explain=explain)
+            if not found:
+                reason = f"{found.reason}, in {rule.left} = {rule.right}"
+                return replace(found, reason=reason, parts=tuple(parts.values()))
+        if len(parts) == ANCHORS:
+            break
+    if not parts:
+        reason = "it makes no rule in these diagrams"
+        return Verdict(schema.name, schema.grade.name, False, "outside", reason)
+    mark = weakest([part.mark for part in parts.values()])
+    return Verdict(schema.name, schema.grade.name, True, mark, parts=tuple(parts.values()))
 
 
 def _variant(name: str, title: str, pairs: Iterable[Pair], seed: int) -> Verdict:

@@ -27,10 +27,10 @@ ParameterMap = Callable[..., Mapping[str, Any]]
 class Witness:
     """Maps between the parameters of two sides, by name.
 
-    A map is called with the inputs and parameters of one side (tensors in float64, dimensions
-    in the order of their types) and with `sizes`, by variable; it returns parameters of the
-    other. What it leaves out stays as it is. `fill` says what stands in learners. `width` names
-    a size variable that takes the values of `scales`.
+    A map is called with the parameters of one side (tensors in float64, dimensions in the order
+    of their types) and with `sizes`, by variable; it returns parameters of the other, which have
+    to serve at all inputs. What it leaves out stays as it is. `fill` says what stands in
+    learners. `width` names a size variable that takes the values of `scales`.
     """
 
     to_left: ParameterMap | None = None
@@ -42,3 +42,17 @@ class Witness:
     def inverse(self) -> Witness:
         """The same maps for the sides exchanged."""
         return replace(self, to_left=self.to_right, to_right=self.to_left)
+
+
+def zeros(*shape: int) -> torch.Tensor:
+    """Zeros of the type in which witnesses compute."""
+    import torch
+
+    return torch.zeros(shape, dtype=torch.float64)
+
+
+def identity(size: int) -> torch.Tensor:
+    """An identity matrix of the type in which witnesses compute."""
+    import torch
+
+    return torch.eye(size, dtype=torch.float64)

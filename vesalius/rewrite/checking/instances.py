@@ -252,7 +252,7 @@ class _Host:
         names = [letters[k] if k < len(letters) else f"a{k}" for k in range(len(axes) + len(tubes))]
         self.names = dict(zip([*axes, *(f"tube_{t}" for t in tubes)], names, strict=True))
         self.sizes: Mapping[str, Size] = {
-            v: size(self.names.get(v, f"{v}_")) for v in body.size_variables
+            v: rule.fixed.get(v) or size(self.names.get(v, f"{v}_")) for v in body.size_variables
         }
 
     def build(self) -> Diagram:

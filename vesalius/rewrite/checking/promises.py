@@ -27,6 +27,7 @@ from vesalius.rewrite.witness import ParameterMap, Witness
 
 DRAWS = 12
 CLOSE = 1e-7  # relative difference of outputs under a witness, which may invert matrices
+OTHERS = (Style(0.1), Style(10.0))  # further inputs at which one image of parameters has to serve
 FALL = 0.5  # the last error of a family is at most this part of the first
 
 Sides = tuple[Diagram, Diagram]
@@ -98,27 +99,35 @@ def _filled(side: Diagram, witness: Witness) -> Diagram:
 # -- one comparison -------------------------------------------------------------------------------
 
 
-def _distance(pair: Pair, values: Values, mapping: Image, seed: int) -> float:
+def _distance(pair: Pair, values: Sequence[Values], mapping: Image, seed: int) -> float:
     """The largest difference of outputs, relative to the largest output.
 
-    The left side of the pair has the parameters given, the right side their image.
+    The left side of the pair has the parameters of the first values, the right side their image.
+    The map sees no inputs, so one image has to serve at all of them.
     """
     import torch
 
-    inputs = zip(pair.left.input_types, values.inputs, strict=True)
-    given = {name: torch.as_tensor(x) for name, x in (*inputs, *values.sources.items())}
-    image = {**given, **{name: torch.as_tensor(x) for name, x in mapping(given).items()}}
+    first = values[0]
+    given = {name: torch.as_tensor(x) for name, x in first.sources.items()}
+    own = {name: x for name, x in given.items() if name in pair.left.parameters}
+    image = {**given, **{name: torch.as_tensor(x) for name, x in mapping(own).items()}}
+    for name in pair.right.parameters:
+        if name not in image:
+            raise SizeError(f"nothing is said of {name!r}")
     worst = 0.0
-    results = [
-        _evaluate(side, known, values.sizes, seed)
-        for side, known in ((pair.left, given), (pair.right, image))
-    ]
-    for x, y in zip(*results, strict=True):
-        if x.shape != y.shape or not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
-            return float("inf")
-        scale = max(float(x.abs().max()), float(y.abs().max())) if x.numel() else 0.0
-        if scale:
-            worst = max(worst, float((x - y).abs().max()) / scale)
+    for here in values:
+        inputs = map(torch.as_tensor, here.inputs)
+        read = dict(zip(pair.left.input_types, inputs, strict=True))
+        results = [
+            _evaluate(side, {**read, **known}, first.sizes, seed)
+            for side, known in ((pair.left, given), (pair.right, image))
+        ]
+        for x, y in zip(*results, strict=True):
+            if x.shape != y.shape or not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
+                return float("inf")
+            scale = max(float(x.abs().max()), float(y.abs().max())) if x.numel() else 0.0
+            if scale:
+                worst = max(worst, float((x - y).abs().max()) / scale)
     return worst
 
 
@@ -147,6 +156,13 @@ def _draws(
             yield draw_floats(pair, sizes, rng, styles[k % len(styles)])
 
 
+def _families(pair: Pair, seed: int, count: int) -> Iterator[list[Values]]:
+    """Parameters with several inputs each, of other magnitudes."""
+    rng = np.random.default_rng([seed, 41])
+    for first in _draws(pair, seed, count):
+        yield [first, *(draw_floats(pair, first.sizes, rng, style) for style in OTHERS)]
+
+
 def _from(sides: Sides, into_left: bool) -> Pair:
     """The side whose parameters are drawn, and then the one that gets their image."""
     left, right = sides
@@ -160,10 +176,11 @@ def _agrees(
     done, worst = 0, 0.0
     pair = _from(sides, into_left)
     where = "to_left" if into_left else "to_right"
-    for values in _draws(pair, seed, DRAWS):
+    for values in _families(pair, seed, DRAWS):
         try:
-            error = _distance(pair, values, partial(mapping, sizes=dict(values.sizes)), seed)
-        except SizeError as problem:
+            image = partial(mapping, sizes=dict(values[0].sizes))
+            error = _distance(pair, values, image, seed)
+        except (SizeError, KeyError) as problem:
             reason = f"the parameters of {where} do not fit: {str(problem).splitlines()[0]}"
             return Verdict(name, grade.name, False, "sampled", reason)
         done += 1
@@ -197,7 +214,7 @@ def _falls(
             if witness.width:
                 sizes[witness.width] = int(scale)
             image = partial(mapping, sizes=sizes, scale=scale)
-            worst = max(worst, _distance(pair, values, image, seed))
+            worst = max(worst, _distance(pair, [values], image, seed))
         errors.append(worst)
     shown = ", ".join(f"{error:.1e}" for error in errors)
     falling = all(b <= 1.1 * a for a, b in pairwise(errors))

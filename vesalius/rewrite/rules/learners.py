@@ -15,7 +15,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
 from vesalius.rewrite.rule import rule
 from vesalius.rewrite.rules.worked import worked
-from vesalius.rewrite.witness import Witness
+from vesalius.rewrite.witness import Witness, identity, zeros
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ def of_one(x: "d") -> "e":
 
 def _deaf(p: State, sizes: Sizes) -> State:
     """The network of two inputs that does not hear the second."""
-    v = p["x"].new_zeros(sizes["f"], sizes["a"])
+    v = zeros(sizes["f"], sizes["a"])
     return {"w.u": p["r.u"], "w.o": p["r.o"], "w.v": v}
 
 
@@ -67,7 +67,7 @@ def affine(x: "d") -> "e":
 
 
 def _mute(p: State, sizes: Sizes) -> State:
-    u, o = p["x"].new_zeros(sizes["d"], sizes["a"]), p["x"].new_zeros(sizes["a"], sizes["e"])
+    u, o = zeros(sizes["d"], sizes["a"]), zeros(sizes["a"], sizes["e"])
     return {"w.u": u, "w.o": o, "w.b": p["c"]}
 
 
@@ -279,9 +279,9 @@ def over_positions(x: "d k") -> "e j:k":
 
 def _block_diagonal(p: State, sizes: Sizes) -> State:
     """The same weights at every position, and none between positions."""
-    from torch import einsum, eye
+    from torch import einsum
 
-    one = eye(sizes["k"], dtype=p["x"].dtype)
+    one = identity(sizes["k"])
     return {
         "w.u": einsum("da,ki->dkai", p["u.u"], one),
         "w.o": einsum("ae,ij->aiej", p["u.o"], one),

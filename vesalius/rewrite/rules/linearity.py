@@ -14,6 +14,7 @@ from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.boxes.sources import CONSTANT
+from vesalius.diagrams.boxes.spectral import FOURIER
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.linearity import linear_in
 from vesalius.rewrite.schema import Opened, Part, Side, repeated, schema
@@ -68,12 +69,13 @@ def _multiple(
 def _linear_ports(f: Part) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The inputs in which a box is linear alone, with the inputs that must be zero for it.
 
-    A scan is linear in a sequence when it starts from zero.
+    A scan is linear in a sequence when it starts from zero, a Fourier transform in the real part
+    of what is real.
     """
     if f.kind is ADD:  # its sums are flattened, not distributed over
         return
-    states = range(f["states"]) if f.kind is SCAN else ()
-    zeros = tuple(p for p in states if _is_zero(f, p))
+    beside = range(f["states"]) if f.kind is SCAN else range(2) if f.kind is FOURIER else ()
+    zeros = tuple(p for p in beside if _is_zero(f, p))
     for port in range(len(f.node.src)):
         if port in zeros or f.host.types[f.node.src[port]].dtype != "float":
             continue

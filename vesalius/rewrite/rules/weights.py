@@ -13,7 +13,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.rule import rule
 from vesalius.rewrite.rules.worked import worked
-from vesalius.rewrite.witness import Witness
+from vesalius.rewrite.witness import Witness, identity, zeros
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +150,7 @@ def scores_of_reflected(q: "n c", k: "m c", u: "c") -> "n m":
 
 
 def _no_queries(p: State, sizes: Sizes) -> State:
-    return {"wq": p["x"].new_zeros(sizes["d"], sizes["c"])}
+    return {"wq": zeros(sizes["d"], sizes["c"])}
 
 
 @rule("reduces", witness=Witness(to_left=_no_queries))
@@ -171,7 +171,7 @@ def cross_attention(x: "n d", k: "m c", v: "m e") -> "n e":
 
 
 def _no_positions(p: State, sizes: Sizes) -> State:
-    return {"w": p["k"].new_zeros(sizes["n"], sizes["m"])}
+    return {"w": zeros(sizes["n"], sizes["m"])}
 
 
 @rule("reduces", witness=Witness(to_left=_no_positions))
@@ -211,9 +211,7 @@ def joined_heads(o: "n h e") -> "n d":
 
 
 def _identity(p: State, sizes: Sizes) -> State:
-    from torch import eye
-
-    return {"map": eye(sizes["m"], dtype=p["k"].dtype)}
+    return {"map": identity(sizes["m"])}
 
 
 @rule("generalises", witness=Witness(to_right=_identity))
@@ -243,9 +241,9 @@ def _cosines(p: State, sizes: Sizes) -> State:
     """cos(2π·(n·i/|n| + d·j/|d|)), the real part of a product of two transforms."""
     from math import pi
 
-    from torch import arange, cos
+    from torch import arange, cos, float64
 
-    n, d = (arange(sizes[name], dtype=p["x"].dtype) for name in "nd")
+    n, d = (arange(sizes[name], dtype=float64) for name in "nd")
     rows, columns = n[:, None] * n / max(sizes["n"], 1), d[:, None] * d / max(sizes["d"], 1)
     turns = rows[:, None, :, None] + columns[None, :, None, :]
     return {"w": cos(2 * pi * turns)}
@@ -268,9 +266,7 @@ def mixing_of_tokens_and_channels(x: "t e") -> "i:t j:e":
 
 
 def _every_token(p: State, sizes: Sizes) -> State:
-    from torch import eye
-
-    return {"w": eye(sizes["m"], dtype=p["k"].dtype)}
+    return {"w": identity(sizes["m"])}
 
 
 @rule("reduces", witness=Witness(to_left=_every_token))
