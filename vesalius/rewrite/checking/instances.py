@@ -231,8 +231,8 @@ _LETTERS = tuple("pqrsxyzijklmn")
 def host(rule: Rule, instance: Instance, rng: np.random.Generator) -> Diagram:
     """A random diagram with the left side of a rule in it.
 
-    Some operands are computed, some outputs are read twice, and some wires inside the left
-    side are outputs themselves. Axes have names of their own.
+    Some operands are computed, some are one wire, some outputs are read twice, and some wires
+    inside the left side are outputs themselves. Axes have names of their own.
     """
     body = spelled(rule, "left", instance.counts, samples(rule, instance.variant))
     return _Host(rule, body, instance, rng).build()
@@ -265,7 +265,8 @@ class _Host:
                 axes[self.names[axis]] = length.substitute(self.sizes)
             order = [str(a) for a in rng.permutation(list(axes))] if axes else []
             type_ = ArrayType({a: axes[a] for a in order}, known.dtype)
-            given.append(builder.input(f"in{k}", type_))
+            same = [wire for wire in given if wire.type == type_ and rng.random() < 0.3]
+            given.append(same[0] if same else builder.input(f"in{k}", type_))
         beside = builder.input("beside", "")
         uses = []
         for wire, port in zip(given, self.body.inputs, strict=True):
