@@ -1,6 +1,8 @@
 """Checking: what is true is accepted, on the best evidence there is, and said plainly."""
 
 import math
+import sys
+import types
 from fractions import Fraction
 
 import numpy as np
@@ -12,18 +14,23 @@ from hypothesis import strategies as st
 import vesalius as vs
 from vesalius import testing
 from vesalius.diagrams.boxes.pointwise import Function
+from vesalius.diagrams.boxes.reductions import SOFTMAX
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.meaning.field import acceptance
+from vesalius.rewrite.apply import apply
 from vesalius.rewrite.check import assert_rule, check
 from vesalius.rewrite.checking.compare import compare
 from vesalius.rewrite.checking.exact import complexity, exact
+from vesalius.rewrite.checking.instances import host, instances
 from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.checking.sampled import sampled
 from vesalius.rewrite.derivation import Derivation, Step, derive
 from vesalius.rewrite.grade import Grade, Precision, Relation
+from vesalius.rewrite.match import matches
 from vesalius.rewrite.moves import Rewrite
 from vesalius.rewrite.rule import anyfunction, many, rule
-from vesalius.rewrite.rules import RULES
+from vesalius.rewrite.rules import RULES, SCHEMAS
+from vesalius.rewrite.schema import schema
 from vesalius.rewrite.verdict import weakest
 from vesalius.rewrite.witness import Witness
 
@@ -499,6 +506,48 @@ def test_a_diagram_equals_itself_under_other_names(diagram, data):
     assert verdict.mark == "exact"
 
 
+@settings(max_examples=20, deadline=None)
+@given(testing.hosts(RULES["normalise_late"]))
+def test_a_rule_is_found_in_its_hosts_and_keeps_their_types(before):
+    for match in matches(RULES["normalise_late"], before):
+        assert apply(before, match).output_types == before.output_types
+
+
+def test_hosts_of_a_rule_hold_it():
+    found = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        chosen = instances(RULES["normalise_late"], rng)[1]
+        found += any(
+            True
+            for _ in matches(RULES["normalise_late"], host(RULES["normalise_late"], chosen, rng))
+        )
+    assert found >= 5
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_every_schema_keeps_its_promise(name):
+    verdict = check(SCHEMAS[name])
+    assert verdict, str(verdict)
+    assert verdict.mark == "exact"
+    assert verdict.parts
+
+
+def test_a_wrong_schema_is_refuted_by_a_rule_that_it_makes():
+    @schema("equal", at=[SOFTMAX])
+    def twice(f):
+        """softmax(x) = softmax(2·x)"""
+        yield f.open().rule(lambda side: side.call(f, 2 * side[f][0]))
+
+    verdict = check(twice, inputs=[attention])
+    assert not verdict
+    with pytest.raises(AssertionError, match="the sides differ"):
+        exec(str(verdict.counterexample), {})
+    nothing = check(SCHEMAS["prefix_of_scan"], inputs=[attention])
+    assert not nothing
+    assert nothing.mark == "outside"
+
+
 def test_anything_else_is_refused():
     with pytest.raises(TypeClash, match="a pair of diagrams or of modules"):
         check(3)
@@ -568,6 +617,56 @@ def test_modules_with_integer_inputs_and_their_own_precision():
 
     verdict = check((single, by_einsum), inputs=torch.randn(4, 3))
     assert verdict, str(verdict)
+
+
+class Twice(torch.autograd.Function):
+    """Doubles, and says that its gradient is 3."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 3 * gradient
+
+
+def test_gradients_are_compared_too():
+    def right(x):
+        return x + x
+
+    verdict = check((Twice.apply, right), inputs=torch.randn(3))
+    assert not verdict
+    assert "gradients differ" in verdict.reason
+    assert verdict.counterexample.gradient
+    verdict = check((torch.nn.functional.silu, lambda x: x * x.sigmoid()), inputs=torch.randn(3))
+    assert verdict
+    assert [(tier.name, tier.outcome) for tier in verdict.tiers] == [
+        ("floats", "equal"),
+        ("gradients", "equal"),
+    ]
+
+
+def test_a_wrong_gradient_is_shown_by_a_script(monkeypatch):
+    steps = types.ModuleType("steps")
+    exec(
+        "import torch\n"
+        "def detached(x):\n    return x + x.detach()\n"
+        "def doubled(x):\n    return 2 * x\n",
+        vars(steps),
+    )
+    steps.detached.__module__ = steps.doubled.__module__ = "steps"
+    monkeypatch.setitem(sys.modules, "steps", steps)
+    verdict = check((steps.detached, steps.doubled), inputs=torch.rand(2))
+    assert not verdict
+    with pytest.raises(AssertionError, match="the sides differ"):
+        exec(str(verdict.counterexample), {})
+
+
+def test_a_side_without_a_gradient_is_noted():
+    verdict = check((torch.Tensor.detach, torch.Tensor.clone), inputs=torch.randn(2))
+    assert verdict
+    assert verdict.notes[0].startswith("the left side has no gradient: ")
 
 
 def test_shapes_that_differ_are_a_reason():

@@ -6,9 +6,10 @@
 
 The tiers: the *finite field* (exact; at sizes that are at least 2 and pairwise different),
 *exact rationals* where there is order but no exponential, *SymPy* on small sizes where the
-finite field is silent, and *floats* always: random sizes (1 and 0 among them), magnitudes
-from 1e-4 to 1e4, ties, zeros, both signs, random tubes. What a tier does not contain it calls
-*outside*; it never guesses.
+finite field is silent, and *floats* always: random sizes (1 and 0 among them), magnitudes from
+1e-16 to 1e16, ties, zeros, both signs, and what lies around the constants of both sides, compared
+in intervals that surely hold the real numbers. What a tier does not contain it calls *outside*;
+it never guesses.
 
 A rule is checked on instances (0 to 3 operands for each `many`, tubes shared or not, stand-in
 functions unspecified) and through the engine: the left side is put into random diagrams, found
@@ -71,7 +72,8 @@ def check(
     """Check what `thing` promises.
 
     `thing` is a rule, a schema, a derivation, a pair of diagrams, or a pair of callables on
-    tensors (then `inputs` are example inputs: a tuple of tensors, or a list of such tuples). A
+    tensors (then `inputs` are example inputs: a tuple of tensors, or a list of such tuples;
+    results and gradients are compared there, and at random values of the same shapes). A
     schema is checked by the rules that it makes in diagrams, those of `inputs` or the worked
     examples of the library. A pair of diagrams promises to be equal unless `grade` says
     otherwise; most other grades need a `witness`. The same `seed` draws the same trials. Without

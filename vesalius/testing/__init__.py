@@ -7,12 +7,20 @@
     def test_round_trip(diagram):
         assert vs.Diagram.from_json(diagram.to_json()) == diagram
 
-`assert_rule(rule)` checks a rule of your own as the library's are checked.
+`assert_rule(rule)` checks a rule of your own as the library's are checked, and raises
+`AssertionError` with a counterexample, so a test of it is one line. `hosts(rule)` are diagrams in
+which it stands, for properties of your own:
+
+    @given(testing.hosts(my_rule))
+    def test_it_never_makes_a_diagram_dearer(before):
+        for match in matches(my_rule, before):
+            assert cost(apply(before, match)) <= cost(before)
 
 Needs `hypothesis`. Everything shrinks: towards fewer boxes, fewer axes, smaller sizes.
 """
 
 from vesalius.rewrite.check import assert_rule
+from vesalius.testing.hosts import hosts
 from vesalius.testing.programs import Program, Step, Use
 from vesalius.testing.strategies import KINDS, diagrams, programs
 from vesalius.testing.types import array_types, sizes, tubes
@@ -29,6 +37,7 @@ __all__ = [
     "array_types",
     "assert_rule",
     "diagrams",
+    "hosts",
     "inputs_for",
     "parameters_for",
     "programs",

@@ -24,6 +24,7 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.checking.networks import with_networks
 from vesalius.rewrite.checking.pair import Pair
 from vesalius.rewrite.instance import Spelling
@@ -257,7 +258,7 @@ class _Host:
 
     def build(self) -> Diagram:
         builder, rng = self.builder, self.rng
-        given = []
+        given: list[Wire] = []
         for k, (port, own) in enumerate(zip(self.body.inputs, self.instance.tubes, strict=True)):
             known = self.body.port_type(port)
             axes = {self.names[f"tube_{t}"]: size(self.names[f"tube_{t}"]) for t in own}

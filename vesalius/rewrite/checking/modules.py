@@ -1,4 +1,4 @@
-"""Two callables on tensors: are they the same function?
+"""Two callables on tensors: are they the same function, with the same gradient?
 
 Compared in float64 on the example inputs and on random ones of the same shapes, at magnitudes
 from 1e-4 to 1e4. Nothing is known of what they compute, so the verdict is `sampled`, and a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,13 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class ModuleCounterexample:
-    """Inputs at which two callables differ; prints as a script where they can be imported."""
+    """Inputs at which two callables differ, or with `gradient` their gradients; prints as a
+    script where they can be imported."""
 
     left: Any
     right: Any
     inputs: Tensors
+    gradient: bool = False
 
     def __str__(self) -> str:
         places = [_place(f) for f in (self.left, self.right)]
@@ -44,8 +46,15 @@ class ModuleCounterexample:
             known = ".".join(place) if place is not None else f"...  # put yours here: {shown}"
             lines.append(f"{name} = {known}")
         lines += ["", "inputs = [", *(f"    {_literal(x)}," for x in self.inputs), "]"]
+        called = "left(*inputs), right(*inputs)"
+        if self.gradient:
+            where = "vesalius.rewrite.checking.modules"
+            lines.insert(1, f"from {where} import Gradient")
+            called = (
+                "(torch.cat([y.flatten() for y in Gradient(f)(*inputs)]) for f in (left, right))"
+            )
         lines += [
-            "one, other = left(*inputs), right(*inputs)",
+            f"one, other = {called}",
             "assert torch.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True), (",
             '    f"the sides differ:\\n  left  {one.tolist()}\\n  right {other.tolist()}"',
             ")",
@@ -86,8 +95,70 @@ def check_modules(left: Function, right: Function, inputs: Any, *, seed: int = 0
             reason = f"they differ by {error:.1e}" if finite else "only one side is finite"
             return _failed(name, reason, trials, ModuleCounterexample(left, right, small))
         worst = max(worst, error)
-    tier = Tier("floats", "equal", trials, "magnitudes 1e-4 to 1e4")
-    return Verdict(name, "equal", True, "sampled", "", (tier,), notes=tuple(notes), measured=worst)
+    tier = Tier("floats", "equal", trials, "magnitudes 1e-16 to 1e16")
+    found = _check_gradients((left, right), sides, examples, seed)
+    if isinstance(found, str):
+        notes[found] = None
+        found = Tier("gradients", "outside", 0, found)
+    elif isinstance(found, Verdict):
+        return replace(found, name=name, tiers=(tier, *found.tiers))
+    return Verdict(
+        name, "equal", True, "sampled", "", (tier, found), notes=tuple(notes), measured=worst
+    )
+
+
+# -- gradients ------------------------------------------------------------------------------------
+
+
+class Gradient:
+    """The gradient of a weighted sum of a callable's outputs, in its inputs of floats.
+
+    The weights are cosines of 1, 2, …, the same for all callables. An input on which nothing
+    depends has the gradient 0. Raises `RuntimeError` where nothing can be differentiated.
+    """
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __call__(self, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        with torch.enable_grad():
+            given = [x.detach().clone() for x in inputs]
+            real = [x.requires_grad_() for x in given if x.is_floating_point()]
+            total = torch.zeros((), dtype=torch.float64)
+            for y in _flat(self.function(*given)):
+                if y.requires_grad:
+                    weights = torch.cos(torch.arange(1, y.numel() + 1, dtype=torch.float64))
+                    total = total + (y.double().flatten() * weights).sum()
+            found = torch.autograd.grad(total, real, allow_unused=True)
+        return [torch.zeros_like(x) if g is None else g for x, g in zip(real, found, strict=True)]
+
+
+def _check_gradients(
+    names: Sequence[Function], sides: Sequence[Function], examples: Sequence[Tensors], seed: int
+) -> Tier | Verdict | str:
+    """A tier where they agree, a verdict where they don't, a reason where there is none."""
+    if not any(x.is_floating_point() for row in examples for x in row):
+        return "no input is of floats, so there is no gradient"
+    gradients = tuple(map(Gradient, sides))
+    trials = 0
+    for values, ordinary in _draws(examples, seed):
+        if not ordinary:  # elsewhere there are kinks, and gradients that overflow
+            continue
+        results = []
+        for what, side in zip(("left", "right"), gradients, strict=True):
+            try:
+                results.append(_run(side, values, seed))
+            except (RuntimeError, NotImplementedError) as problem:
+                return f"the {what} side has no gradient: {str(problem).splitlines()[0]}"
+        trials += 1
+        error, excess, finite = _distance(gradients, values, results, seed)
+        if not finite or excess > 1:
+            tier = Tier("gradients", "different", trials)
+            reason = f"their gradients differ by {error:.1e}" if finite else "one has no gradient"
+            small = _simplified(gradients, values, seed)
+            shown = ModuleCounterexample(names[0], names[1], small, gradient=True)
+            return Verdict("", "equal", False, "sampled", reason, (tier,), shown)
+    return Tier("gradients", "equal", trials)
 
 
 def _failed(name: str, reason: str, trials: int, found: ModuleCounterexample | None) -> Verdict:
@@ -123,7 +194,7 @@ def _draws(examples: Sequence[Tensors], seed: int) -> Iterator[tuple[Tensors, bo
         for j in range(ROUNDS * len(STYLES)):
             style = STYLES[j % len(STYLES)]
             rng = np.random.default_rng([seed, 20, k, j])
-            ordinary = style.generic and style.magnitude == 1
+            ordinary = style.shape == "normal" and style.magnitude == 1
             yield tuple(_like(x, style, rng) for x in example), ordinary
 
 
