@@ -325,7 +325,10 @@ def check_schema(
         own = [EXAMPLES[schema.name]] if schema.name in EXAMPLES else []
         hosts = [*own, *EXAMPLES.values()]
     made = (
-        rule for host in hosts for k in range(len(host.nodes)) for rule in schema.instances(host, k)
+        rule
+        for host in hosts
+        for k in range(len(host.nodes))
+        for rule, _ in schema.instances(host, k)
     )
     parts: dict[int, Verdict] = {}
     for rule in made:
