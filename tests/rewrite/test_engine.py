@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,15 +11,24 @@ from hypothesis import strategies as st
 
 import vesalius as vs
 from vesalius import testing
-from vesalius.diagrams.errors import AxisError, SizeError
-from vesalius.rewrite.apply import Overlap, apply
+from vesalius.diagrams.errors import AxisError, FormatError, SizeError
+from vesalius.rewrite.apply import Overlap, apply, rewrite
 from vesalius.rewrite.derivation import Derivation, NoMatch, derive
 from vesalius.rewrite.grade import GRADES, grade
 from vesalius.rewrite.match import matches
 from vesalius.rewrite.refusals import RuleError
 from vesalius.rewrite.rule import anyfunction, rule
 from vesalius.rewrite.rules import RULES
-from vesalius.rewrite.strategy import everywhere, normalise, once, repeat
+from vesalius.rewrite.schema import Opened, Part
+from vesalius.rewrite.strategy import (
+    Stopped,
+    everywhere,
+    first,
+    in_order,
+    normalise,
+    once,
+    repeat,
+)
 
 
 @vs.diagram
@@ -215,15 +226,91 @@ def test_a_rule_that_does_not_stand_there_is_refused() -> None:
         Derivation(attention).then(RULES["reassociate"])
 
 
-def test_strategies_are_bounded_and_say_where_they_stop() -> None:
-    looping = repeat(kernel, RULES["reassociate"], limit=7)
+def softmaxes(diagram: vs.Diagram) -> int:
+    return sum(node.box.kind.name == "softmax" for node in diagram.boxes)
+
+
+def steps(ended: Stopped) -> list[str]:
+    return [step.name for step in ended.derivation]
+
+
+def test_once() -> None:
+    ended = once(RULES["unfold_softmax"])(attention)
+    assert (steps(ended), ended.normal) == (["unfold_softmax"], False)
+    ended = once(RULES["reassociate"])(attention)
+    assert ended == (Derivation(attention), True, "reassociate matches nowhere")
+
+
+def test_first_takes_one_step_of_one() -> None:
+    plan = first(RULES["reassociate"], RULES["unfold_softmax"], RULES["normalise_late"])
+    assert steps(plan(attention)) == ["unfold_softmax"]
+    assert steps(plan(plan(attention).derivation)) == ["unfold_softmax", "normalise_late"]
+    stuck = first(RULES["reassociate"], RULES["normalise_late"])(attention)
+    assert stuck.normal
+    assert stuck.reason == "reassociate matches nowhere; normalise_late matches nowhere"
+    assert first()(attention) == (Derivation(attention), True, "there is nothing to try")
+
+
+def test_in_order_takes_all_and_passes_over_what_does_not_stand_there() -> None:
+    names = ("unfold_softmax", "square_of_sum", "exponential_to_elu_kernel", "normalise_late")
+    ended = in_order(*(RULES[name] for name in names))(attention)
+    assert steps(ended) == [names[0], names[2], names[3]]
+    assert not ended.normal
+    assert "square_of_sum matches nowhere" in ended.reason
+    backwards = in_order(*(RULES[name] for name in reversed(names)))(attention)
+    assert steps(backwards) == ["unfold_softmax"]
+    assert in_order(RULES["square_of_sum"])(attention).normal
+
+
+def test_repeat_is_bounded_and_says_where_it_stops() -> None:
+    looping = repeat(RULES["reassociate"], limit=7)(kernel)
     assert len(looping.derivation) == 7
     assert not looping.normal
-    assert once(attention, RULES["reassociate"]) == (Derivation(attention), True)
-    count = lambda d: sum(n.box.kind.name == "softmax" for n in d.boxes)  # noqa: E731
-    ended = normalise(attention, RULES["unfold_softmax"], measure=count)
+    assert looping.reason == "repeat(reassociate) reached its limit of 7"
+    ended = repeat(RULES["unfold_softmax"], limit=1)(attention)
+    assert (len(ended.derivation), ended.normal) == (1, True)
+    nested = in_order(repeat(RULES["unfold_softmax"]), repeat(RULES["normalise_late"], limit=3))
+    assert steps(nested(attention))[:2] == ["unfold_softmax", "normalise_late"]
+    with pytest.raises(FormatError, match="the limit is at least 1, not 0"):
+        repeat(RULES["reassociate"], limit=0)
+
+
+def test_normalise_is_bounded_by_its_measure() -> None:
+    ended = normalise(RULES["unfold_softmax"], measure=softmaxes)(attention)
     assert ended.normal
-    assert count(ended.derivation.end) == 0
+    assert softmaxes(ended.derivation.end) == 0
+    assert ended.reason == "no rule lowers the measure, which is 0"
+    stays = normalise(RULES["unfold_softmax"], measure=lambda diagram: 5)(attention)
+    assert stays.derivation == Derivation(attention)
+    with pytest.raises(FormatError, match="a measure is 0 or more, not -1"):
+        normalise(RULES["unfold_softmax"], measure=lambda diagram: -1)(attention)
+
+
+def test_what_raises_in_the_middle_leaves_the_diagram_as_it_was() -> None:
+    class Trouble(Exception):
+        """Not one of ours."""
+
+    @vs.schema("equal")
+    def breaks(f: Part) -> Iterator[Opened]:
+        """f → ?"""
+        if f.kind.name == "softmax":
+            raise Trouble
+        yield from ()
+
+    before, number = attention.to_json(), hash(attention)
+    derivation = Derivation(attention).then(RULES["unfold_softmax"]).inverse()
+    kept = derivation.steps
+    for attempt in (
+        lambda: derivation.then(breaks),
+        lambda: once(breaks)(derivation),
+        lambda: everywhere(attention, breaks),
+        lambda: rewrite(attention, next(matches(breaks, attention))),
+    ):
+        with pytest.raises(Trouble):
+            attempt()
+        assert (attention.to_json(), hash(attention)) == (before, number)
+        assert derivation.steps == kept
+        assert steps(once(RULES["unfold_softmax"])(attention)) == ["unfold_softmax"]
 
 
 def test_everywhere_rewrites_what_does_not_overlap_in_one_pass() -> None:

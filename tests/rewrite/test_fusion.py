@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.rewrite.derivation import Derivation, NoMatch
+from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.match import matches
 from vesalius.rewrite.rules import fusion
 from vesalius.rewrite.schema import Schema
+from vesalius.rewrite.strategy import in_order, repeat
 
 
 @vs.diagram
@@ -51,16 +52,9 @@ def widened(q: "n c", v: "n e") -> "n c w:e+1":
 
 def exhausted(diagram: vs.Diagram, *schemas: Schema) -> Derivation:
     """All that moves into loops, in the order of the schemas."""
-    found = Derivation(diagram)
-    for schema in schemas:
-        for _ in range(40):
-            try:
-                found = found.then(schema)
-            except NoMatch:
-                break
-        else:
-            raise AssertionError(f"{schema.name} does not end")
-    return found
+    ended = in_order(*(repeat(schema, limit=40) for schema in schemas))(diagram)
+    assert "limit" not in ended.reason
+    return ended.derivation
 
 
 BOTH = (fusion.compute_in_the_loop, fusion.read_in_the_loop)

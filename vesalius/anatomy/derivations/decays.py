@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.derivations.registry import DERIVATIONS, exhausted
+from vesalius.anatomy.derivations.registry import DERIVATIONS
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import diagram
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.moves import Choose
 from vesalius.rewrite.rules import fusion, masks, mechanisms, recurrences, softmaxes, sums
+from vesalius.rewrite.strategy import repeat
 
 SAME = Choose({"m": "n"}, "queries and keys are the same positions")
 
@@ -62,9 +63,9 @@ def fading_channels(k: "m:n e", v: "m:n e", w: "e", u: "e") -> "n e":
 def rwkv_to_recurrent() -> Derivation:
     """Each channel carries two sums that fade; the present counts with a bonus."""
     found = derive(fading_channels, (softmaxes.factor_softmax_of_sum, FACTORED))
-    found = exhausted(found, recurrences.decay_and_bonus_as_loop)
-    found = exhausted(found, fusion.read_in_the_loop)
-    return exhausted(found, fusion.compute_in_the_loop)
+    found = repeat(recurrences.decay_and_bonus_as_loop)(found).derivation
+    found = repeat(fusion.read_in_the_loop)(found).derivation
+    return repeat(fusion.compute_in_the_loop)(found).derivation
 
 
 FACTORED = 1  # the match that multiplies the values by the keys' exponentials first
@@ -118,7 +119,7 @@ def efficient_to_recurrent() -> Derivation:
 def _running_means(start: Diagram) -> Derivation:
     """Weights that do not depend on queries, but for the mask, as two running sums."""
     found = derive(start, softmaxes.unfold_softmax, masks.exp_of_masked, softmaxes.normalise_late)
-    found = exhausted(found, recurrences.weighted_prefix_sum_as_loop)
+    found = repeat(recurrences.weighted_prefix_sum_as_loop)(found).derivation
     for schema in (fusion.read_in_the_loop, fusion.compute_in_the_loop):
-        found = exhausted(found, schema)
+        found = repeat(schema)(found).derivation
     return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vesalius.anatomy.attention import LINEAR, SCALED_DOT_PRODUCT
-from vesalius.anatomy.derivations.registry import DERIVATIONS, exhausted
+from vesalius.anatomy.derivations.registry import DERIVATIONS
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.moves import Choose
 from vesalius.rewrite.rules import fusion, kernels, masks, recurrences, softmaxes, sums
+from vesalius.rewrite.strategy import repeat
 
 
 @DERIVATIONS.enter("softmax-to-linear", "Softmax attention to linear attention")
@@ -58,7 +59,7 @@ def linear_to_recurrent() -> Derivation:
     held but inputs and outputs: the network of Transformers are RNNs (arXiv 2006.16236).
     """
     found = _one_sum().then(recurrences.causal_linear_attention_as_loop)
-    return exhausted(found, fusion.compute_in_the_loop)
+    return repeat(fusion.compute_in_the_loop)(found).derivation
 
 
 @DERIVATIONS.enter("linear-to-chunked", "Causal linear attention in chunks")

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vesalius.diagrams.errors import FormatError, VesaliusError
-from vesalius.rewrite.derivation import Derivation, NoMatch
-from vesalius.rewrite.rule import Rule
-from vesalius.rewrite.schema import Schema
+from vesalius.rewrite.derivation import Derivation
 
 
 class UnknownDerivation(VesaliusError, LookupError):
@@ -65,13 +63,3 @@ class Registry(Mapping[str, Derivation]):
 
 
 DERIVATIONS = Registry()
-
-
-def exhausted(found: Derivation, rule: Rule | Schema, most: int = 32) -> Derivation:
-    """The derivation, and a rule as often as it stands somewhere, at most so many times."""
-    for _ in range(most):
-        try:
-            found = found.then(rule)
-        except NoMatch:
-            break
-    return found

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.derivations.registry import DERIVATIONS, exhausted
+from vesalius.anatomy.derivations.registry import DERIVATIONS
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.rules import folds, fusion, kernels
+from vesalius.rewrite.strategy import repeat
 
 
 @DERIVATIONS.enter("attention-to-streamed", "Softmax attention, one key after the other")
@@ -19,7 +20,7 @@ def attention_to_streamed() -> Derivation:
     time, not n·m.
     """
     streamed = derive(SCALED_DOT_PRODUCT(), folds.stream_softmax)
-    return exhausted(streamed, fusion.compute_in_the_loop)
+    return repeat(fusion.compute_in_the_loop)(streamed).derivation
 
 
 @diagram
@@ -33,7 +34,7 @@ def over_blocks(q: "n c", k: "b w c", v: "b w e") -> "n e":
 def attention_to_blocks() -> Derivation:
     """As FlashAttention (arXiv 2205.14135) reads them: what is in fast memory is one block."""
     streamed = derive(over_blocks, folds.stream_softmax_in_blocks)
-    return exhausted(streamed, fusion.compute_in_the_loop)
+    return repeat(fusion.compute_in_the_loop)(streamed).derivation
 
 
 @DERIVATIONS.enter("spherical-to-streamed", "Spherical attention, one key after the other")
@@ -41,4 +42,4 @@ def spherical_to_streamed() -> Derivation:
     """Two sums suffice, of s·v and of s², and no maximum (arXiv 2505.09326)."""
     start = derive(SCALED_DOT_PRODUCT(), kernels.softmax_to_unit_rows).end
     streamed = derive(start, folds.normalise_rows_late, folds.stream_unit_rows)
-    return exhausted(streamed, fusion.compute_in_the_loop)
+    return repeat(fusion.compute_in_the_loop)(streamed).derivation
