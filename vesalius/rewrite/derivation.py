@@ -12,7 +12,7 @@ move to where the move starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -192,6 +192,26 @@ class Derivation:
     def inverse(self) -> Derivation:
         """The derivation read backwards."""
         return Derivation(self.end, tuple(step.inverse() for step in reversed(self.steps)))
+
+    def inside(self, context: Callable[[Diagram], Diagram]) -> Derivation:
+        """The same steps inside a larger diagram: `context` puts a diagram where it belongs.
+
+            derivation.inside(lambda attention: layer_of(attention).over("batch"))
+
+        Every step is made again there, so it promises what it can in that context. A size that is
+        chosen and that the context has chosen already is no step. Raises `NoMatch`.
+        """
+        found = Derivation(context(self.start), (), self.name)
+        for step in self.steps:
+            target, move = context(step.after), step.move
+            if isinstance(move, Choose) and target == found.end:
+                continue
+            grow = found.back if step.backwards else found.reach
+            if isinstance(move, Rewrite):
+                found = grow(move.rule, target, sizes=move.sizes)
+            else:
+                found = grow(move, target)
+        return found
 
     # -- checking ---------------------------------------------------------------------------
 

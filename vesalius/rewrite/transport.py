@@ -95,7 +95,7 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
     if isinstance(step.move, Rewrite):
         source, result = (step.before, step.after)[:: -1 if step.backwards else 1]
         applied = step.move.applied(source)
-        exchange = _Exchange(applied.images[0])
+        exchange = _Exchange(applied.images[0], applied.diagram)
         if step.backwards:
             known = exchange.to_left(_renamed(state, result, applied.diagram), lengths)
         else:
@@ -119,9 +119,12 @@ def _zeros(diagram: Diagram, name: str, state: State, lengths: Mapping[str, int]
 
 
 class _Exchange:
-    """The parameters of both sides of a match, by their names in the rule."""
+    """The parameters of both sides of a match, by their names in the rule.
 
-    def __init__(self, image: Image) -> None:
+    A parameter that the right side names in a `like` alone, for its axes, is gone in the result.
+    """
+
+    def __init__(self, image: Image, result: Diagram) -> None:
         self.image = image
         self.rule = image.match.rule
         match = image.match
@@ -130,7 +133,7 @@ class _Exchange:
         }
         self.right: dict[str, tuple[str, Sequence[Label]]] = {}
         for token, node in self.rule.right.tokens:
-            if isinstance(token, Parameter):
+            if isinstance(token, Parameter) and image.names[token.name] in result.parameters:
                 name = token.name
                 labels = self.left[name][1] if name in self.left else self._new(name, node.box.new)
                 self.right[name] = image.names[name], labels

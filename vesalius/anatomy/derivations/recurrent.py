@@ -14,14 +14,14 @@ from vesalius.diagrams.wire import Wire
 @diagram
 def forwards(h: "k", y: "d") -> {"h": "k", "out": "k"}:  # type: ignore[misc]
     """One word of the source, read from the left."""
-    h = vs.learner("forward", h, y, binds="k d", into="k")
+    h = vs.learner("left_to_right", h, y, binds="k d", into="k")
     return {"h": h, "out": h}
 
 
 @diagram
 def backwards(h: "e", y: "d") -> {"h": "e", "out": "e"}:  # type: ignore[misc]
     """One word of the source, read from the right."""
-    h = vs.learner("backward", h, y, binds="e d", into="e")
+    h = vs.learner("right_to_left", h, y, binds="e d", into="e")
     return {"h": h, "out": h}
 
 
@@ -109,8 +109,8 @@ def read_out(k: "k", e: "e") -> "d":
 
 
 NETWORKS = {
-    "forward": read_forwards,
-    "backward": read_backwards,
+    "left_to_right": read_forwards,
+    "right_to_left": read_backwards,
     "cell": write,
     "readout": read_out,
 }

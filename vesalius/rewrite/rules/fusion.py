@@ -36,9 +36,12 @@ class Given(NamedTuple):
 
 
 def _given(wire: Wire, inside: set[str], time: str) -> Given:
-    """What a box reads that moves into a body: of its axes, those that meet something there."""
+    """What a box reads that moves into a body: of its axes, those that meet something there.
+
+    They stand in the order of their names: the order in a wire may hang on how it was made.
+    """
     role = "read" if time in wire.names else "kept"
-    return Given(wire, tuple(a for a in wire.names if a in inside and a != time), role, "x")
+    return Given(wire, tuple(sorted((set(wire.names) & inside) - {time})), role, "x")
 
 
 def _inputs(loop: Loop, inside: set[str]) -> list[Given]:
@@ -54,7 +57,7 @@ def _inputs(loop: Loop, inside: set[str]) -> list[Given]:
             missing = {a: s for a, s in final[k].axes.items() if a in inside - set(wire.names)}
             words = [f"{a}:{str(length).replace(' ', '')}" for a, length in missing.items()]
             wire = vs.expand(wire, " ".join(words)) if words else wire
-        more = [a for a in wire.names if a in inside and a not in (*port.axes, loop.time)]
+        more = sorted((set(wire.names) & inside) - {*port.axes, loop.time})
         found.append(Given(wire, (*port.axes, *more), role, port.name))
     return found
 
