@@ -5,12 +5,10 @@ Every picture is made by the code that stands above it, which is run here as it 
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+from kept import HERE, PICTURES, write
 
 HEAD = """\
 # Gallery
@@ -202,22 +200,15 @@ def made() -> dict[Path, str]:
     lines, files = [HEAD], {}
     for title, name, words, code in ENTRIES:
         text = textwrap.dedent(code).strip()
-        files[HERE / "pictures" / f"{name}.svg"] = drawn(name, text, known)
+        files[PICTURES / f"{name}.svg"] = drawn(name, text, known)
         lines += [f"## {title}\n", *([words + "\n"] if words else [])]
         lines += [f"```python\n{text}\n```\n", f"![{title}](pictures/{name}.svg)\n"]
     for name, code in README:
-        files[HERE / "pictures" / f"{name}.svg"] = drawn(name, code, known)
-    files[HERE / "pictures" / "peers-vesalius.svg"] = drawn("sheet", SHEET, known)
+        files[PICTURES / f"{name}.svg"] = drawn(name, code, known)
+    files[PICTURES / "peers-vesalius.svg"] = drawn("sheet", SHEET, known)
     files[HERE / "gallery.md"] = "\n".join(lines)
     return files
 
 
-def main() -> None:
-    """Run every entry; write the page and the pictures."""
-    (HERE / "pictures").mkdir(exist_ok=True)
-    for path, text in made().items():
-        path.write_text(text, encoding="utf-8", newline="\n")
-
-
 if __name__ == "__main__":
-    main()
+    write(made())

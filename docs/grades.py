@@ -5,11 +5,9 @@ Each picture is a rule of the library at work in its worked example.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+from kept import HERE, PICTURES, write
 
 HEAD = """\
 # Grades: what a step promises
@@ -124,7 +122,7 @@ def made() -> dict[Path, str]:
         rule = RULES[name]
         assert rule.grade.name == grade, name
         file = f"grade-{grade}.svg"
-        files[HERE / "pictures" / file] = derive(EXAMPLES[name], rule).svg()
+        files[PICTURES / file] = derive(EXAMPLES[name], rule).svg()
         law = rule.doc.partition("\n")[0]
         lines += [f"## `{grade}`\n", f"{words}\n", f"`{name}`: {law}\n"]
         lines += [f"![{grade}: {name}](pictures/{file})\n"]
@@ -132,11 +130,5 @@ def made() -> dict[Path, str]:
     return files
 
 
-def main() -> None:
-    """Write the page and the pictures."""
-    for path, text in made().items():
-        path.write_text(text, encoding="utf-8", newline="\n")
-
-
 if __name__ == "__main__":
-    main()
+    write(made())

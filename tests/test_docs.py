@@ -170,6 +170,11 @@ def test_links_into_the_repository_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("name", ["search", "genindex", "modindex", "py-modindex"])
+def test_no_page_has_the_name_of_one_that_sphinx_makes(name: str) -> None:
+    assert not (ROOT / "docs" / f"{name}.md").exists()  # it would be written over
+
+
 @pytest.mark.parametrize("name", ["README.md", "axes.md", "tutorial.md", "algebras.md"])
 def test_the_pages_that_show_code_are_among_those_that_run(name: str) -> None:
     (page,) = [page for page in PAGES if page.name == name]

@@ -14,6 +14,7 @@ import vesalius as vs
 from vesalius.diagrams.drawing.difference import changed
 from vesalius.diagrams.drawing.sketch import sketch
 from vesalius.diagrams.drawing.strips import Change, _placed, pair, strip
+from vesalius.diagrams.drawing.text import wrapped
 
 
 @vs.diagram
@@ -138,3 +139,8 @@ def test_dot_is_read_by_graphviz(diagram: vs.Diagram) -> None:
     shapes = diagram.draw().scene.shapes
     assert len(graph.nodes()) == len(shapes)
     graph.layout("dot")
+
+
+def test_only_words_that_are_too_wide_are_shortened() -> None:
+    assert wrapped("reassociate, twice", 130, 11) == ["reassociate, twice"]
+    assert wrapped("a_name_that_is_much_too_wide", 60, 12) == ["a_name_…"]

@@ -91,6 +91,8 @@ def wrapped(text: str, wide: float, size: float = SIZE) -> list[str]:
         longer = f"{lines[-1]} {word}" if lines else word
         if lines and width(longer, "sans", size) <= wide:
             lines[-1] = longer
+        elif width(word, "sans", size) <= wide:
+            lines.append(word)
         else:
             lines.append(shortened(word, max(8, int(wide / size))))
     return lines
