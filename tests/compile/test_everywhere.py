@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -88,6 +90,53 @@ def test_export_at_other_lengths(kernel) -> None:
         longer = [torch.randn(2, 3, 50, 8) for _ in inputs]
         torch.testing.assert_close(exported(*longer), module(*longer), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(exported(*inputs), module(*inputs))
+
+
+ELSEWHERE = """
+import sys
+import torch
+
+sys.modules["vesalius"] = None  # importing it fails
+program, inputs, wanted = (f"{sys.argv[1]}/{name}" for name in ("program", "inputs", "wanted"))
+made = torch.export.load(program).module()(*torch.load(inputs))
+torch.testing.assert_close(made, torch.load(wanted))
+"""
+
+
+@pytest.mark.parametrize("kernel", MECHANISMS)
+def test_an_exported_program_runs_where_vesalius_is_not(kernel, tmp_path) -> None:
+    _, module, inputs = made(kernel)
+    given = [x.detach() for x in inputs]
+    torch.export.save(torch.export.export(module, tuple(given)), tmp_path / "program")
+    torch.save(given, tmp_path / "inputs")
+    torch.save(module(*given), tmp_path / "wanted")
+    subprocess.run([sys.executable, "-c", ELSEWHERE, tmp_path], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("kernel", MECHANISMS)
+def test_onnx(kernel) -> None:
+    """What an engine that others wrote makes of it."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    _, module, inputs = made(kernel)
+    given = tuple(x.detach() for x in inputs)
+    program = torch.onnx.export(module, given, dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    named = {x.name: value.numpy() for x, value in zip(session.get_inputs(), given, strict=True)}
+    (found,) = session.run(None, named)
+    torch.testing.assert_close(torch.tensor(found), module(*given), rtol=1e-4, atol=1e-4)
+
+
+def test_what_onnx_has_no_operator_for_is_refused_by_name() -> None:
+    pytest.importorskip("onnxruntime")
+
+    bessel = vs.function("bessel", torch.special.bessel_j0)
+
+    @vs.diagram
+    def wave(x: "n") -> "n":
+        return bessel(x)
+
+    with pytest.raises(torch.onnx.OnnxExporterError, match="bessel_j0"):
+        torch.onnx.export(vs.to_torch(wave), (torch.rand(3),), dynamo=True, verbose=False)
 
 
 @pytest.mark.parametrize("kernel", MECHANISMS)

@@ -47,7 +47,13 @@ class Tiles:
         _KNOWN[self.key] = self
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The result for all rows."""
+        """The result for all rows.
+
+        An exported program is read elsewhere, where the number of this object means nothing: it
+        gets the operations of one tile over all rows, which is not in linear memory.
+        """
+        if torch.compiler.is_exporting():
+            return run_whole(self, inputs)
         found: Tensor = _tiles(self.key, list(inputs))
         return found
 
@@ -79,11 +85,8 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[tuple[Place, list[tup
             x if d is None else x.narrow(d, *rows) for x, d in zip(inputs, t.rows, strict=True)
         ]
         columns = _columns(t, given, m)
-        shared: tuple[Tensor, ...] = ()
-        if t.shared is not None:
-            made = t.shared(*[_cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)])
-            shared = made if isinstance(made, tuple) else (made,)
-        yield Place(rows, columns, shared), heads
+        seen = [_cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)]
+        yield Place(rows, columns, _shared(t, seen)), heads
 
 
 def _length(inputs: Sequence[Tensor], dims: Dims) -> int:
@@ -155,6 +158,20 @@ def run(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
     return result
 
 
+def run_whole(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
+    """The result as one tile, in operations of torch alone."""
+    given = [_wide(x) for x in inputs]
+    return t.forward(*given, *_shared(t, inputs)).to(_empty(t, inputs).dtype)
+
+
+def _shared(t: Tiles, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """What all tiles of the given rows and columns share."""
+    if t.shared is None:
+        return ()
+    made = t.shared(*inputs)
+    return made if isinstance(made, tuple) else (made,)
+
+
 def run_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
     """The gradients of the inputs that are floats, in order."""
     floats = [k for k, x in enumerate(inputs) if x.is_floating_point()]
@@ -204,8 +221,7 @@ def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor]], output: Tensor) -> Non
 
 def _whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> Sequence[Tensor]:
     """The gradients as one tile, which can be differentiated again; not in linear memory."""
-    made = () if t.shared is None else t.shared(*inputs)
-    found = t.backward(*inputs, *(made if isinstance(made, tuple) else (made,)), cotangent)
+    found = t.backward(*inputs, *_shared(t, inputs), cotangent)
     return found if isinstance(found, tuple) else (found,)
 
 
