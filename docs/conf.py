@@ -8,6 +8,7 @@ from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import derivations
 import reference
 import rules
 
@@ -76,8 +77,9 @@ def from_declarations(
 
 
 def with_rules(app: Sphinx) -> None:
-    """Writes the pages of the rules, with their pictures, before any page is read."""
+    """Writes the pages of rules and derivations, with their pictures, before any page is read."""
     rules.write(Path(__file__).parent / "rules")
+    derivations.write(Path(__file__).parent / "derivations")
 
 
 def with_primitives(app: Sphinx, name: str, source: list[str]) -> None:

@@ -36,7 +36,7 @@ WANTED = {
     "linear-to-recurrent": ("equal", ""),
     "linear-to-chunked": ("equal", ""),
     "softmax-to-linear": ("variant", "scaled_exponential_to_elu_kernel"),
-    "bahdanau-to-vaswani": ("variant", "fill left_to_right, right_to_left, cell"),
+    "bahdanau-to-vaswani": ("variant", "fill rightwards, leftwards, cell"),
 }
 
 
@@ -250,7 +250,7 @@ def test_going_down_alone_is_a_reduction() -> None:
     """Of the translator with holes, read on one sequence; not of Bahdanau's own networks."""
     found = DERIVATIONS["bahdanau-to-vaswani"]
     names = [step.name for step in found]
-    up = names.index("fill left_to_right, right_to_left, cell")
+    up = names.index("fill rightwards, leftwards, cell")
     heads = names.index("add_heads")
     assert found[:up].grade.name == "generalises"
     assert found[up:heads].grade.name == "reduces"

@@ -14,14 +14,14 @@ from vesalius.diagrams.wire import Wire
 @diagram
 def forwards(h: "k", y: "d") -> {"h": "k", "out": "k"}:  # type: ignore[misc]
     """One word of the source, read from the left."""
-    h = vs.learner("left_to_right", h, y, binds="k d", into="k")
+    h = vs.learner("rightwards", h, y, binds="k d", into="k")
     return {"h": h, "out": h}
 
 
 @diagram
 def backwards(h: "e", y: "d") -> {"h": "e", "out": "e"}:  # type: ignore[misc]
     """One word of the source, read from the right."""
-    h = vs.learner("right_to_left", h, y, binds="e d", into="e")
+    h = vs.learner("leftwards", h, y, binds="e d", into="e")
     return {"h": h, "out": h}
 
 
@@ -109,8 +109,8 @@ def read_out(k: "k", e: "e") -> "d":
 
 
 NETWORKS = {
-    "left_to_right": read_forwards,
-    "right_to_left": read_backwards,
+    "rightwards": read_forwards,
+    "leftwards": read_backwards,
     "cell": write,
     "readout": read_out,
 }

@@ -88,7 +88,7 @@ def bahdanau_to_vaswani() -> Derivation:
     up = Fill({"score": recurrent.align}, "so is the score: Σ_a v·tanh(s·W + h·U) → a(s, h)")
     found = found.back(up, abstract)
     reads_words = Fill(
-        {"left_to_right": keys, "right_to_left": values, "cell": queries},
+        {"rightwards": keys, "leftwards": values, "cell": queries},
         "s' = cell(s, x, c) → q(x), and so for the encoder: no network reads a state",
     )
     found = found.then(reads_words)
