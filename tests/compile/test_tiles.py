@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import re
 
 import pytest
 import torch
@@ -319,3 +320,49 @@ def test_it_is_compiled_whole_and_exported():
     close(with_gradients(compiled, inputs), with_gradients(module, inputs), 1e-6)
     program = torch.export.export(module, tuple(inputs))
     torch.testing.assert_close(program.module()(*inputs), module(*inputs))
+
+
+# -- what is said otherwise because it is quick ---------------------------------------------------
+
+
+@vs.diagram
+def additive_scores(q: "b n a", k: "b m a", v: "b m e", w: "a") -> "b n e":
+    scores = vs.contract(w, vs.tanh(q + k), over="a")
+    return vs.contract(vs.softmax(scores, "m"), v, over="m")
+
+
+def test_a_tile_has_no_hyperbolic_tangent_and_doubles_before_the_sum():
+    """And no array of rows × columns × hidden units but σ(2q + 2k), and in backward its slope."""
+    source = vs.to_torch(additive_scores).source
+    assert "tanh" not in source
+    assert source.count("(2.0 * q)[:, :, None] + (2.0 * k)[:, None]") == 2
+    assert len(re.findall(r"torch.addcmul\((\w+), \1, \1, value=-1\)", source)) == 1
+    assert "(1 - " not in source
+    assert "- 1.0" not in source
+
+
+def test_a_slope_reads_one_array_in_one_order():
+    """y[i, j]·(1 − y[j, i]) is no slope, nor is y·(2 − y) or y·(1 + y)."""
+    x = torch.randn(4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = torch.sigmoid(x)
+
+    def turned(y):
+        return y.rename(i="k").rename(j="i").rename(k="j")
+
+    for formula, wanted, slope in (
+        (lambda y: y * (1 - y), y * (1 - y), True),
+        (lambda y: (1 - y) * y, y * (1 - y), True),
+        (lambda y: turned(y) * (1 - turned(y)), (y * (1 - y)).T, True),
+        (lambda y: y * (1 - turned(y)), y * (1 - y.T), False),
+        (lambda y: y * turned(1 - y), y * (1 - y.T), False),
+        (lambda y: y * (2 - y), y * (2 - y), False),
+        (lambda y: y * (1 + y), y * (1 + y), False),
+    ):
+
+        @vs.diagram
+        def module(x: "i:r j:r") -> "i:r j:r":
+            return formula(vs.sigmoid(x))  # noqa: B023
+
+        made = vs.to_torch(module)
+        assert ("addcmul" in made.source) == slope, made.source
+        torch.testing.assert_close(made(x), wanted, rtol=1e-13, atol=1e-13)

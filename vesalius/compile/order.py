@@ -76,8 +76,9 @@ class _Ordering(Rebuild):
                 continue
             node = self.old.nodes[owner]
             known: dict[int, Label] = dict(zip(node.box.outs[0], labels, strict=True))
-            for axis in range(node.box.inner):
-                known.setdefault(axis, Axis("a"))
+            for source, row in zip(node.src, node.box.maps, strict=True):
+                for axis, name in zip(row, self.old.hints[source], strict=True):
+                    known.setdefault(axis, Axis(name or "a"))
             own = [
                 (source, tuple([known[a] for a in row]))
                 for source, row in zip(node.src, node.box.maps, strict=True)

@@ -3,7 +3,8 @@
     where(c, s, −∞)  =  s + where(c, 0, −∞)      for s < ∞; the mask is made once for all heads
     where(c, w, 0)  =  w·float(c)                for finite w
     where(0 < x, d, 0)  =  d·relu(sign(x))       for finite d; d where it has a factor relu(x)
-    tanh(x)  =  2·σ(2x) − 1
+    tanh(x + y)  =  2·σ(2x + 2y) − 1             doubled before the sum, which is larger
+    Σ_c w·(y − 1)  =  Σ_c w·y − Σ_c w            where w lacks an axis of y
 
 Selecting by truth values and the hyperbolic tangent cost PyTorch on a CPU ten to forty times
 what a product costs.
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.terms import Use, Writing
-from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label
 from vesalius.diagrams.graph import Diagram, Node
@@ -31,7 +32,10 @@ def quick(body: Diagram) -> Diagram:
 class _Quick(Rebuild):
     def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
         found = None
-        if node.box.kind is POINTWISE and self.old.types[node.first].dtype == "float":
+        if node.box.kind is CONTRACT and node.box.bound:
+            here = [self.here(use) for use in uses]
+            found = _without_shift(self.writing, here, [labels[a] for a in node.box.bound])
+        elif node.box.kind is POINTWISE and self.old.types[node.first].dtype == "float":
             here = [self.here(use) for use in uses]
             name = node.box["function"].name
             if name == "where":
@@ -46,8 +50,25 @@ class _Quick(Rebuild):
 
 
 def _tanh(w: Writing, x: Use) -> Use:
-    half = w.apply("sigmoid", w.contract([w.number(2.0), x]))
+    parts = w.open(x).uses if w.kind(x) is ADD else [x]
+    half = w.apply("sigmoid", w.add([w.contract([w.number(2.0), part]) for part in parts]))
     return w.add([w.contract([w.number(2.0), half]), w.number(-1.0)])
+
+
+def _without_shift(w: Writing, uses: Sequence[Use], over: Sequence[Label]) -> Use | None:
+    """A number that is added to a factor, multiplied with the other factors alone."""
+    for k, use in enumerate(uses):
+        others = [*uses[:k], *uses[k + 1 :]]
+        below = {label for other in others for label in other[1]}
+        if w.kind(use) is not ADD or not set(over) <= below or set(use[1]) <= below:
+            continue
+        parts = w.open(use).uses
+        numbers = [part for part in parts if w.is_number(part)]
+        rest = [part for part in parts if part not in numbers]
+        if numbers and any(set(part[1]) == set(use[1]) for part in rest):
+            whole = w.contract([w.add(rest), *others], over)
+            return w.add([whole, w.contract([w.add(numbers), *others], over)])
+    return None
 
 
 def _selected(w: Writing, condition: Use, yes: Use, no: Use) -> Use | None:
