@@ -82,7 +82,7 @@ class Sides:
             with torch.no_grad():
                 self.function(name)(*self.inputs)
 
-        return Operation(run, prepare=self._prepare, finish=self._finish)
+        return self._operation(run)
 
     def both(self, name: str) -> Operation:
         """Forward and backward, down to all inputs."""
@@ -92,7 +92,7 @@ class Sides:
             out = self.function(name)(*inputs)
             torch.autograd.grad(out, inputs, torch.ones_like(out))
 
-        return Operation(run, prepare=self._prepare, finish=self._finish)
+        return self._operation(run)
 
     def memory(self, name: str) -> Operation:
         """The peak of what forward and backward hold above the inputs, in bytes."""
@@ -107,11 +107,25 @@ class Sides:
                 return float(torch.cuda.max_memory_allocated() - before)
             return float(peak_bytes(run))
 
-        return Operation(peak, prepare=self._prepare)
+        return Operation(peak, prepare=lambda: () if self.inputs else ())
 
-    def _prepare(self) -> tuple[()]:
-        assert self.inputs
-        return ()
+    def _operation(self, run: Call) -> Operation:
+        """What is timed; before it is timed first, it runs once: plans and kernels are then made.
+
+        However long that takes, it is no sample.
+        """
+        warm = False
+
+        def prepare() -> tuple[()]:
+            nonlocal warm
+            assert self.inputs
+            if not warm:
+                run()
+                self._finish()
+                warm = True
+            return ()
+
+        return Operation(run, prepare=prepare, finish=self._finish)
 
     def _finish(self) -> None:
         if self.options.device == "cuda":
