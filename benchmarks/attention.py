@@ -107,7 +107,7 @@ class Sides:
                 return float(torch.cuda.max_memory_allocated() - before)
             return float(peak_bytes(run))
 
-        return Operation(peak, prepare=lambda: () if self.inputs else ())
+        return Operation(peak)
 
     def _operation(self, run: Call) -> Operation:
         """What is timed; before it is timed first, it runs once: plans and kernels are then made.
