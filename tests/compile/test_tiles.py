@@ -90,6 +90,42 @@ def sparse(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
     return vs.contract(excess / vs.sum(excess, "m"), v, over="m")
 
 
+@vs.diagram
+def add_up(total: "", x: "") -> {"total": "", "before": ""}:
+    return {"total": total + x, "before": total}
+
+
+@vs.diagram
+def stick(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    scores = vs.contract(q, k, over="c")
+    none = vs.like(0.0, vs.sum(scores, "m"))
+    rest = [-1.0 * vs.softplus(scores)]
+    _, later = vs.scan(add_up, over="m", states=[none], sequences=rest, reverse=True)
+    return vs.contract(vs.sigmoid(scores) * vs.exp(later), v, over="m")
+
+
+@vs.diagram
+def climb(level: "", step: "", z: "m") -> {"level": ""}:
+    trial = level + step
+    return {"level": vs.where(vs.sum(vs.relu(z - trial), "m") >= 1, trial, level)}
+
+
+@vs.diagram
+def above_a_level(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    scores = vs.contract(q, k, over="c")
+    z = scores - vs.max(scores, "m")
+    steps = vs.constant([0.5, 0.25, 0.125, 0.0625], "t")
+    none = vs.like(-1.0, vs.sum(z, "m"))
+    (level,) = vs.scan(climb, over="t", states=[none], sequences=[steps], captured=[z])
+    return vs.contract(vs.where(level < z, vs.exp(z), 0.0), v, over="m")
+
+
+@vs.diagram
+def some_reason(q: "b h n c", k: "b h m c", v: "b h m e", why: "b m u bool") -> "b h n e":
+    shown = vs.any((vs.iota("n") <= vs.iota("m")) | why, "u")
+    return vs.contract(vs.where(shown, vs.relu(vs.contract(q, k, over="c")), 0.0), v, over="m")
+
+
 MECHANISMS = [
     relu_squared,
     numerator_and_denominator,
@@ -102,6 +138,9 @@ MECHANISMS = [
     distances,
     grouped,
     sparse,
+    stick,
+    above_a_level,
+    some_reason,
 ]
 SIZES = [
     {"b": 1, "h": 1, "n": 1, "m": 1},
@@ -119,7 +158,7 @@ def small_tiles(monkeypatch):
 
 
 def inputs_for(diagram, sizes, dtype=torch.float64, seed=0):
-    sizes = {"c": 4, "e": 3, "a": 5, "g": 2, **sizes}
+    sizes = {"c": 4, "e": 3, "a": 5, "g": 2, "u": 2, **sizes}
     generator = torch.Generator().manual_seed(seed)
     found = []
     for type_ in diagram.input_types.values():

@@ -73,7 +73,8 @@ def _refusal(body: Diagram) -> str:
         if kind is RANDOM:
             return "it draws random numbers for each pair"
         function = node.box["function"] if kind is POINTWISE else None
-        if node.src and (kind.pullback or getattr(function, "pullback", None)) is None:
+        smooth = any(body.types[wire].dtype == "float" for wire in node.wires)
+        if node.src and smooth and (kind.pullback or getattr(function, "pullback", None)) is None:
             return f"{getattr(function, 'name', kind.name)} has no derivative"
     missing = set(body.size_variables) - told
     return f"no array inside tells the size {min(missing)!r}" if missing else ""

@@ -13,6 +13,7 @@ from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.terms import Reading, Use, Writing
 from vesalius.compile.tiles.region import Entry, Exit, Region
 from vesalius.diagrams.box import Axes
+from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -44,7 +45,11 @@ def body_of(diagram: Diagram, reading: Reading, region: Region) -> Body:
 class _Extraction:
     def __init__(self, diagram: Diagram, reading: Reading, region: Region) -> None:
         self.diagram, self.region = diagram, region
-        inside = [e for e in region.entries if reading.is_number((e.wire, ()))]
+        inside = [
+            e
+            for e in region.entries
+            if not diagram.types[e.wire].sizes and reading.is_number((e.wire, ()))
+        ]
         varying = {
             name
             for entry in region.entries
@@ -163,8 +168,31 @@ class _Extraction:
 def free_lengths(body: Diagram) -> Diagram:
     """The body at any number of rows and columns: their sizes are variables of their own."""
     sizes = {name: variable(fresh_name(name, body.size_variables)) for name in (ROWS, COLUMNS)}
-    return Rebuild(body, {name: _freed(type_, sizes) for name, type_ in body.input_types.items()}
-                   ).run()  # fmt: skip
+    return _Free(body, {name: _freed(type_, sizes) for name, type_ in body.input_types.items()}
+                 ).run()  # fmt: skip
+
+
+class _Free(Rebuild):
+    """A body whose scans are as long as what their sequences have become."""
+
+    def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
+        box = node.box
+        if box.kind is not SCAN or not box["elements"]:
+            return super().place(node, uses, labels)
+        here = [self.here(use) for use in uses]
+        first = box["states"]
+        time = [axis for axis in box.bound if axis in box.maps[first]][-1]  # the last of its own
+        wire, slots = here[first]
+        length = self.writing.builder.types[wire].sizes[slots.index(labels[time])]
+        sizes, at = list(box.new), 0
+        for j, port in enumerate(box["body"].outputs):
+            if j >= first:  # collected along the time, which comes before its own axes
+                sizes[at] = length
+            at += len(port.axes) + (j >= first)
+        attrs = tuple([length if name == "length" else box[name] for name, _ in box.kind.fields])
+        new = [(labels[box.inner + k], size) for k, size in enumerate(sizes)]
+        bound = [labels[axis] for axis in box.bound]
+        return self.writing.box(box.kind, attrs, here, bound, new)
 
 
 def _freed(type_: ArrayType, sizes: Mapping[str, Size]) -> ArrayType:
