@@ -270,6 +270,58 @@ def sdpa_window(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tens
 
 
 @vs.diagram
+def documents(
+    q: "b h n c", k: "b h n c", v: "b h n e", document: "b n int"
+) -> "b h n e":
+    k, v, theirs = (x.rename(n="m") for x in (k, v, document))
+    shown = vs.equal(document, theirs) & (vs.iota("m:n") <= vs.iota("n"))
+    return mixed(vs.where(shown, scaled(q, k), float("-inf")), v)
+
+
+def naive_documents(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, document: torch.Tensor
+) -> torch.Tensor:
+    """The formula."""
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    hidden = future(scores) | (document[:, :, None] != document[:, None])[:, None]
+    return torch.softmax(scores.masked_fill(hidden, -torch.inf), -1) @ v
+
+
+@vs.diagram
+def relative(q: "b h n c", k: "b h n c", v: "b h n e", table: "h n") -> "b h n e":
+    k, v = k.rename(n="m"), v.rename(n="m")
+    far = vs.iota("n") - vs.iota("m:n")
+    bias = vs.gather(table.rename(n="far"), vs.where(far >= 0, far, 0), "far")
+    return mixed(vs.where(far >= 0, scaled(q, k) + bias, float("-inf")), v)
+
+
+def naive_relative(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, table: torch.Tensor
+) -> torch.Tensor:
+    """The formula."""
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    n, m = scores.shape[-2:]
+    far = torch.arange(n, device=q.device)[:, None] - torch.arange(m, device=q.device)
+    scores = scores + table[:, far.clamp(min=0)]
+    return torch.softmax(scores.masked_fill(far < 0, -torch.inf), -1) @ v
+
+
+@vs.diagram
+def two_sided(q: "b h n c", k: "b h m c", v: "b h m e", slope: "h") -> "b h n e":
+    return mixed(scaled(q, k) - slope * vs.abs(vs.iota("n") - vs.iota("m")), v)
+
+
+def naive_two_sided(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slope: torch.Tensor
+) -> torch.Tensor:
+    """The formula."""
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    n, m = scores.shape[-2:]
+    far = torch.arange(n, device=q.device)[:, None] - torch.arange(m, device=q.device)
+    return torch.softmax(scores - slope[:, None, None] * far.abs(), -1) @ v
+
+
+@vs.diagram
 def additive(q: "b n a", k: "b m a", v: "b m e", w: "a") -> "b n e":
     return mixed(vs.contract(w, vs.tanh(q + k), over="a"), v)
 

@@ -26,7 +26,8 @@ from vesalius.compile.scores import (
     read_mix,
     read_scores,
 )
-from vesalius.diagrams.builder import Label
+from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
+from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import product
 
 SAMPLES = 256  # positions at which masks are looked at
@@ -72,7 +73,7 @@ def read_parts(place: Place) -> Parts | str:
     queries = [x for x in free if x not in carried]
     scores = _read(place, mix, queries or free)
     alive = [s for s in scores.summands if not set(mix.keys).isdisjoint(s.labels)]
-    splits = [_cut(place, s, mix.keys) for s in alive]
+    splits = [cut(place, s, mix.keys) for s in alive]
     products = [s for s in splits if s.channels]
     if not products:
         return _no_product(place, alive)
@@ -95,7 +96,7 @@ def read_parts(place: Place) -> Parts | str:
                 channels.append(split)
             else:
                 dense.append(split.summand)
-    query = _query(place, mix, scores, own, main, dense)
+    query = query_of(place, mix, scores, own, main, dense)
     tubes = frozenset(x for x in free if x != query)
     return Parts(mix, scores, query, tubes, main, channels, dense)
 
@@ -135,7 +136,7 @@ def labels_of(factors: Iterable[Factor]) -> set[Label]:
     return {x for factor in factors for x in factor.labels}
 
 
-def _cut(place: Place, summand: Summand, keys: Sequence[Label]) -> Split:
+def cut(place: Place, summand: Summand, keys: Sequence[Label]) -> Split:
     """The product cut where the fewest channels pass; what carries a key is on its side."""
     bound = set(summand.bound)
     of_keys = tuple(f for f in summand.factors if not set(keys).isdisjoint(f.labels))
@@ -181,7 +182,24 @@ def share_shown(place: Place, parts: Parts) -> float:
     return float(shown.mean())
 
 
-def _query(
+def makes_mask(place: Place, parts: Parts) -> bool:
+    """Whether a mask or a bias for all pairs has to be made, and does not exist already."""
+    conditions, query = parts.scores.conditions, parts.query
+    if query is not None and not parts.dense:
+        causal = [is_causal(place, c, query, key) for c in conditions for key in parts.mix.keys]
+        if causal == [True]:
+            return False
+    uses = [c.use for c in conditions]
+    uses += [use for summand in parts.dense for f in summand.factors for use in f.uses]
+    return not all(_given(place, parts, use) for use in uses)
+
+
+def _given(place: Place, parts: Parts, use: Use) -> bool:
+    """Whether an array of all queries and keys exists already."""
+    return place.kind(use) in (INPUT, PARAMETER) and {parts.query, *parts.mix.keys} <= set(use[1])
+
+
+def query_of(
     place: Place,
     mix: Mix,
     scores: Scores,

@@ -95,6 +95,8 @@ def _at(place: Place, kernels: Sequence[Kernel]) -> tuple[Choice, Found | None]:
         found = one.found(place)
         if isinstance(found, Found) and one.name in forbid:
             reasons[one.name] = "it is forbidden"
+        elif isinstance(found, Found) and one.name in place.target.unable:
+            reasons[one.name] = place.target.unable[one.name]
         elif isinstance(found, Found):
             offers.append((one, found))
         elif found:  # an empty reason: no place of that kind at all

@@ -8,7 +8,8 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Collection, Mapping
-from types import FunctionType, ModuleType
+from dataclasses import replace
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from vesalius.compile.check import Interface
 from vesalius.compile.choose import chosen
 from vesalius.compile.emit import lowered, source
 from vesalius.compile.explain import Explanation
-from vesalius.compile.kernels import Target
+from vesalius.compile.kernels import Target, Unserved
 from vesalius.compile.scope import MODULE_NAMES, Scope
 from vesalius.compile.taps import tapped
 from vesalius.diagrams.box import Parameter
@@ -42,11 +43,16 @@ class DiagramModule(nn.Module):
     sizes: dict[str, int]
     target: Target
     _choices: Explanation
+    _unable: Mapping[str, str] = MappingProxyType({})  # kernels that failed to run, and of what
     _interface: Interface
 
     def explain(self) -> Explanation:
-        """Which kernel serves which part, and for every other one why it does not."""
-        return self._choices
+        """Which kernel serves which part, and for every other one why it does not.
+
+        A kernel that failed to run, so that calls are computed without it, is named with what
+        it failed of.
+        """
+        return self._able()._choices if self._unable else self._choices
 
     def tap(self, *names: str) -> DiagramModule:
         """A module that returns the wires of these names, too, behind the outputs.
@@ -64,10 +70,24 @@ class DiagramModule(nn.Module):
         >>> weights.shape
         torch.Size([2, 2])
         """
-        known: dict[tuple[str, ...], DiagramModule] = self.__dict__.setdefault("_taps", {})
-        if names not in known:
-            known[names] = _blank(tapped(self.diagram, names), self.sizes, self.target)
-        made = known[names]
+        return self._twin(names, lambda: tapped(self.diagram, names), self.target)
+
+    def _able(self, refusal: Unserved | None = None) -> DiagramModule:
+        """A module that does without kernels that failed to run: those known, and this one."""
+        unable = dict(self._unable)
+        if refusal is not None:
+            unable[refusal.kernel] = refusal.reason
+            if refusal.lasting:
+                self.__dict__["_unable"] = unable
+        target = replace(self.target, unable=unable)
+        return self._twin(tuple(unable.items()), lambda: self.diagram, target)
+
+    def _twin(self, key: Any, diagram: Callable[[], Diagram], target: Target) -> DiagramModule:
+        """Another module with the parameters of this one."""
+        known: dict[Any, DiagramModule] = self.__dict__.setdefault("_twins", {})
+        if key not in known:
+            known[key] = _blank(diagram(), self.sizes, target)
+        made = known[key]
         for path, tensor in (*self.named_parameters(), *self.named_buffers()):
             owner, _, leaf = path.rpartition(".")
             part = made.get_submodule(owner)
@@ -88,7 +108,11 @@ class DiagramModule(nn.Module):
         return made
 
     def _kept(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_taps"}
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("_twins", "_unable")
+        }
 
 
 def to_torch(
@@ -282,7 +306,13 @@ def _checked(forward: Callable[..., Any], draws: bool) -> Callable[..., Any]:
             return forward(self, *inputs, **named, **options)
         given = interface.arranged(inputs, named)
         interface.check(given, _first_tensor(self))
-        return forward(self, *interface.widened(given), **options)
+        if self._unable:
+            return self._able()(*given, **options)
+        try:
+            return forward(self, *interface.widened(given), **options)
+        except Unserved as refusal:
+            able = self._able(refusal)
+        return able(*given, **options)
 
     # torch.compile counts recompilations by code: each module has its own.
     code = checked.__code__.replace()

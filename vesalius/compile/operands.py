@@ -15,6 +15,7 @@ from vesalius.compile.scores import Condition, Factor, Summand, is_causal
 from vesalius.compile.terms import Axis
 from vesalius.diagrams.boxes.shape import MERGE
 from vesalius.diagrams.builder import Label, Use
+from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import ONE, product, size
 
 ALIGNMENT = 8  # widths are padded to a multiple of this when channels are added
@@ -32,11 +33,13 @@ class _Block(NamedTuple):
 class Operands:
     """Writes the right side: queries, keys, values and masks for the kernel's box."""
 
-    def __init__(self, place: Place, parts: Parts) -> None:
+    def __init__(self, place: Place, parts: Parts, more: Sequence[Use] = ()) -> None:
+        """`more` are further uses that the right side reads."""
         self.place = place
         self.parts = parts
         self.notes: list[str] = []
         reads = [*parts.mix.values, *parts.mix.rest, *(c.use for c in parts.scores.conditions)]
+        reads += more
         summands = [parts.main.summand, *(s.summand for s in parts.channels), *parts.dense]
         reads += [use for s in summands for factor in s.factors for use in factor.uses]
         self.right: Right = place.right(use for use in reads if not place.is_number(use))
@@ -60,20 +63,16 @@ class Operands:
         v, rest = self._values()
         own = [x for x in v[1] if x not in parts.mix.keys and x not in parts.tubes]
         v, e, made = right.as_one(v, own)
-        variant, masks = self._masks(query)
+        definition, masks = self._definition(kernel, query)
         key = self.key
-        result = kernel.box(
-            right,
-            [
-                (q, {"n": query, "c": width}),
-                (self._merged(k), {"m": key, "c": width}),
-                (self._merged(v), {"m": key, "e": e}),
-                (scale, {}),
-                *masks,
-            ],
-            {"n": query, "e": e},
-            variant,
-        )
+        operands = [
+            (q, {"n": query, "c": width}),
+            (self._merged(k), {"m": key, "c": width}),
+            (self._merged(v), {"m": key, "e": e}),
+            (scale, {}),
+            *masks,
+        ]
+        result = right.named(definition, operands, [{"n": query, "e": e}])[0]
         result = right.apart(result, e, made)
         if parts.query is None:
             result = right.apart(result, query, [])
@@ -197,8 +196,10 @@ class Operands:
 
     # -- masks ----------------------------------------------------------------------------------
 
-    def _masks(self, query: Label) -> tuple[str, list[tuple[Use, dict[str, Label]]]]:
-        """The variant of the box, and what hides or shifts scores."""
+    def _definition(
+        self, kernel: Kernel, query: Label
+    ) -> tuple[Diagram, list[tuple[Use, dict[str, Label]]]]:
+        """What the box stands for, and what hides or shifts scores."""
         parts, right = self.parts, self.right
         words: list[str] = []
         arguments: list[tuple[Use, dict[str, Label]]] = []
@@ -226,7 +227,7 @@ class Operands:
         if bias:
             argue("bias", right.add(bias))
             self.notes.append("a bias is added as a mask")
-        return " ".join(words), arguments
+        return kernel.definition(" ".join(words)), arguments
 
     def _is_causal(self, condition: Condition) -> bool:
         query, keys = self.parts.query, self.parts.mix.keys

@@ -285,7 +285,7 @@ class _ScoreReader:
     def _hidden(self, use: Use, numbers: tuple[Use, ...], negative: bool) -> bool:
         """Read `where(c, s, −∞)`; a scale around it is positive, so −∞ stays what it is."""
         inside = self.r.applied(use, "where")
-        if inside is None or negative or not all(_positive(self.r, x) for x in numbers):
+        if inside is None or negative or not all(positive(self.r, x) for x in numbers):
             return False
         condition, shown, hidden = inside
         for score, other, truth in ((shown, hidden, True), (hidden, shown, False)):
@@ -296,7 +296,7 @@ class _ScoreReader:
         return False
 
 
-def _positive(r: Reading, use: Use) -> bool:
+def positive(r: Reading, use: Use) -> bool:
     """Whether a number is known to be above zero, for sizes of at least one."""
     value = r.value(use)
     if isinstance(value, Size):
@@ -306,9 +306,9 @@ def _positive(r: Reading, use: Use) -> bool:
     for function in ("sqrt", "reciprocal", "to_float"):
         inside = r.applied(use, function)
         if inside is not None:
-            return _positive(r, inside[0])
+            return positive(r, inside[0])
     if r.kind(use) in (CONTRACT, ADD):
-        return all(_positive(r, one) for one in r.open(use).uses)
+        return all(positive(r, one) for one in r.open(use).uses)
     return False
 
 

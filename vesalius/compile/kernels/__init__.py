@@ -15,12 +15,14 @@ from vesalius.compile.kernels.kernel import (
     Place,
     Right,
     Target,
+    Unserved,
     kernel,
     kernel_of,
 )
 
 SHIPPED = (  # in the order in which they are preferred
     "scaled_dot_product_attention",
+    "flex_attention",
     "cumulative_sum",
     "chunked",
     "factored_exponentials",
@@ -51,6 +53,7 @@ __all__ = [
     "Place",
     "Right",
     "Target",
+    "Unserved",
     "kernel",
     "kernel_of",
     "load",

@@ -45,9 +45,10 @@ class Target:
     """For what a diagram is compiled: the device, the element type, and sizes that are known.
 
     `prefer` names kernels that are taken wherever they can stand, `forbid` those that are not
-    taken anywhere. `model` names the size variables of parameters: lengths that do not grow with
-    the input. `channels` names those that are taken to be short where nobody says how long they
-    are: the sizes that stand last in all inputs. Raises `FormatError` for the name of no kernel.
+    taken anywhere, `unable` those that failed to run, each with the reason. `model` names the size
+    variables of parameters: lengths that do not grow with the input. `channels` names those that
+    are taken to be short where nobody says how long they are: the sizes that stand last in all
+    inputs. Raises `FormatError` for the name of no kernel.
     """
 
     device: str = "cpu"
@@ -57,6 +58,7 @@ class Target:
     forbid: tuple[str, ...] = ()
     model: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
+    unable: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from vesalius.compile.kernels import load
@@ -79,6 +81,17 @@ class Target:
             return size.at(known)
         except SizeError:  # an exact quotient of made-up lengths
             return NOMINAL
+
+
+class Unserved(Exception):
+    """Why a kernel does not serve a call; `lasting` if it will serve no later one either.
+
+    A module then computes the call without that kernel.
+    """
+
+    def __init__(self, kernel: str, reason: str, lasting: bool) -> None:
+        super().__init__(f"{kernel}: {reason}")
+        self.kernel, self.reason, self.lasting = kernel, reason, lasting
 
 
 class Place(Written):
@@ -384,4 +397,14 @@ def _sizes(definition: Diagram, body: Diagram) -> dict[str, Size] | None:
     return sizes
 
 
-__all__ = ["KERNELS", "Found", "Kernel", "Place", "Right", "Target", "kernel", "kernel_of"]
+__all__ = [
+    "KERNELS",
+    "Found",
+    "Kernel",
+    "Place",
+    "Right",
+    "Target",
+    "Unserved",
+    "kernel",
+    "kernel_of",
+]

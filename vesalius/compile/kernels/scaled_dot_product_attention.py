@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import vesalius.diagrams.verbs as vs
-from vesalius.compile.attention import read_parts, share_shown
+from vesalius.compile.attention import makes_mask, read_parts, share_shown
 from vesalius.compile.folding import Factor, Number
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
@@ -60,6 +60,9 @@ def find(place: Place) -> Found | str:
     if isinstance(parts, str):
         return parts
     found = Operands(place, parts).found(SDPA)
+    if place.target.device == "cuda":
+        # A mask of all pairs that has to be made costs memory and the fastest kernels.
+        return found._replace(seconds=0.5 if makes_mask(place, parts) else 0.0)
     # On a CPU, a mask of all pairs costs as if none were hidden; tiles skip what is.
     sparse = "masked" in found.note and share_shown(place, parts) < SPARSE
     return found._replace(seconds=2.0) if sparse and place.target.device == "cpu" else found
@@ -70,10 +73,12 @@ def find(place: Place) -> Found | str:
 
 def emit(here: Here, variant: str) -> list[Term]:
     """`F.scaled_dot_product_attention(q, k, v, …)` on four dimensions, as views."""
-    return [_Call(here, dict(word.partition(":")[::2] for word in variant.split())).term()]
+    return [Call(here, dict(word.partition(":")[::2] for word in variant.split())).term()]
 
 
-class _Call:
+class Call:
+    """A call on queries, keys and values with their tubes as batches and heads."""
+
     def __init__(self, here: Here, words: dict[str, str]) -> None:
         self.here = here
         self.words = words
@@ -89,7 +94,7 @@ class _Call:
 
     def term(self) -> Term:
         here = self.here
-        q, k, v = (self._operand(port) for port in range(3))
+        q, k, v = (self.operand(port) for port in range(3))
         extra: list[str] = []
         mask = self._mask()
         if mask is not None:
@@ -100,7 +105,7 @@ class _Call:
         if scale is None:
             q = Term(f"{q.at(PRODUCT)} * {here.operand(3, 'float').term.at(SIGN)}", PRODUCT)
             extra.append("scale=1.0")
-        elif not self._usual(scale):
+        elif not self.usual(scale):
             extra.append(f"scale={scale.whole(here.scope.lengths).at(0)}")
         if self.gqa:
             extra.append("enable_gqa=True")
@@ -108,7 +113,7 @@ class _Call:
         if self._uneven():
             function = here.scope.program.helper("padded_attention")
         result = apply(function, q, k, v, *extra, heavy=True)
-        return self._unfolded(result)
+        return self.unfolded(result)
 
     def _uneven(self) -> bool:
         """Whether keys and values may differ in width, so far as the sizes are known."""
@@ -137,7 +142,7 @@ class _Call:
                 return cut
         return len(tubes) - 1
 
-    def _operand(self, port: int) -> Term:
+    def operand(self, port: int) -> Term:
         """Queries, keys or values as batches, heads, positions, channels."""
         here = self.here
         x = here.operand(port, "float")
@@ -162,7 +167,7 @@ class _Call:
                 term = method(term, f"flatten({first}, {first + count - 1})")
         return term
 
-    def _unfolded(self, term: Term) -> Term:
+    def unfolded(self, term: Term) -> Term:
         tubes, cut, here = self.tubes, self.cut, self.here
         if len(tubes) < 2:
             return index(term, ":, 0" if tubes else "0, 0")
@@ -177,13 +182,13 @@ class _Call:
     def _mask(self) -> Term | None:
         """What hides scores and what is added to them, as one mask."""
         ports = [name for name in ("shown", "bias") if name in self.words]
-        terms = [self._broad(4 + k, self.words[name]) for k, name in enumerate(ports)]
+        terms = [self.broad(4 + k, self.words[name]) for k, name in enumerate(ports)]
         if len(terms) == 2:
             shown, bias = terms
             return apply("torch.where", shown, bias, "-torch.inf")
         return terms[0] if terms else None
 
-    def _broad(self, port: int, letters: str) -> Term:
+    def broad(self, port: int, letters: str) -> Term:
         """A mask as it broadcasts over batches, heads, queries and keys."""
         x, own, have = self.here.operand(port), self.own[port], self.have[port]
         tubes = self.tubes
@@ -215,7 +220,7 @@ class _Call:
             items.pop()
         return index(term, ", ".join(items)) if items else term
 
-    def _usual(self, scale: Number) -> bool:
+    def usual(self, scale: Number) -> bool:
         """Whether the scale is 1/√width, which the function takes by itself."""
         width = self.here.site.sizes[self.own[0][-1]]
         return scale.amount == 1 and not scale.above and scale.below == (Factor(width, True),)
