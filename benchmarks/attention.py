@@ -4,8 +4,9 @@ python benchmarks/attention.py [--lengths 1024,2048] [--device cuda] [--dtype bf
                                [--threads 2] [--compiled] [--memory] [options of the harness]
 
 Each mechanism at each length, forward and forward+backward; sides take turns, so ratios are
-interleaved. `--compiled` adds torch.compile of the naive text (seconds each), `--memory` cases of
-peak memory above the inputs. Results are checked against the naive text before anything is timed.
+interleaved. On a GPU, flex_attention written by hand is one more side. `--compiled` adds
+torch.compile of the naive text (seconds each), `--memory` cases of peak memory above the inputs.
+Results are checked against the naive text before anything is timed.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ Call = Callable[[], Any]
 
 
 def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> list[torch.Tensor]:
-    """Random inputs; those of one axis (slopes, temperatures) are positive."""
+    """Random inputs; those of one axis (slopes, temperatures) are positive, whole ones in order."""
     sizes = {**SIZES, "n": length, "m": length, **options.sizes}
     made = []
     for text in mechanism.shapes:
-        shape = [sizes[axis] for axis in text.split()]
+        shape = [sizes[axis] for axis in text.split() if axis != "int"]
+        if text.endswith(" int"):  # the numbers of four documents, one after another
+            numbers = torch.randint(4, shape).sort(-1).values
+            made.append(numbers.to(options.device))
+            continue
         x = torch.rand(shape) if len(shape) == 1 else torch.randn(shape)
         made.append(x.to(options.device, getattr(torch, options.dtype)))
     return made
@@ -88,9 +93,14 @@ class Sides:
         """Forward and backward, down to all inputs."""
 
         def run() -> None:
-            inputs = [x.detach().requires_grad_() for x in self.inputs]
+            floats = [x.is_floating_point() for x in self.inputs]
+            inputs = [
+                x.detach().requires_grad_() if f else x
+                for x, f in zip(self.inputs, floats, strict=True)
+            ]
             out = self.function(name)(*inputs)
-            torch.autograd.grad(out, inputs, torch.ones_like(out))
+            leaves = [x for x, f in zip(inputs, floats, strict=True) if f]
+            torch.autograd.grad(out, leaves, torch.ones_like(out))
 
         return self._operation(run)
 
@@ -149,12 +159,16 @@ def cases_of(sides: Sides) -> list[Case]:
     """Forward, forward and backward, and memory where it is asked for."""
     mechanism, options = sides.mechanism, sides.options
     names = ["naive", *(["best"] if mechanism.best else [])]
+    flexible = mechanism.flexible is not None and options.device == "cuda"
+    names += ["flexible"] if flexible else []
     names += ["compiled"] if options.compiled else []
     targets = []
     if mechanism.to_best is not None:
         targets.append(Target(mechanism.to_best, "best"))
     if mechanism.to_naive is not None:
         targets.append(Target(mechanism.to_naive, "naive"))
+    if flexible:
+        targets.append(Target(1.05, "flexible"))
     title = f"{mechanism.name}, {sides.length}"
     made = []
     for what, operation in (("forward", sides.forward), ("forward+backward", sides.both)):

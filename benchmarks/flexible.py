@@ -77,9 +77,7 @@ def relative(
     return found
 
 
-def alibi(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slope: torch.Tensor
-) -> torch.Tensor:
+def alibi(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
     """A bias that falls with the distance to either side."""
 
     def biased(score: Any, b: Any, h: Any, i: Any, j: Any) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import flexible
 import torch
 import torch.nn.functional as F
 
@@ -30,6 +31,7 @@ class Mechanism:
     shapes: tuple[str, ...] = ("b h n c", "b h m c", "b h m e")
     to_best: float | None = None  # how close to the best by hand we mean to be
     to_naive: float | None = None  # how far ahead of the naive text
+    flexible: Function | None = None  # the best on a GPU: flex_attention, written by hand
     least: int = 1  # the shortest and the longest length that says something
     longest: int = 1 << 20
 
@@ -270,9 +272,7 @@ def sdpa_window(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tens
 
 
 @vs.diagram
-def documents(
-    q: "b h n c", k: "b h n c", v: "b h n e", document: "b n int"
-) -> "b h n e":
+def documents(q: "b h n c", k: "b h n c", v: "b h n e", document: "b n int") -> "b h n e":
     k, v, theirs = (x.rename(n="m") for x in (k, v, document))
     shown = vs.equal(document, theirs) & (vs.iota("m:n") <= vs.iota("n"))
     return mixed(vs.where(shown, scaled(q, k), float("-inf")), v)
@@ -426,8 +426,34 @@ MECHANISMS = [
     ),
     Mechanism("ReLU squared", relu_squared, naive_relu_squared, None, to_naive=1 / 1.3),
     Mechanism("sigmoid", sigmoid, naive_sigmoid, None, to_naive=1 / 1.3),
-    Mechanism("softcap, causal", softcap, naive_softcap, None, to_naive=1 / 1.3),
-    Mechanism("sliding window", window, naive_window, sdpa_window, to_naive=1 / 1.3),
+    Mechanism(
+        "softcap, causal", softcap, naive_softcap, None, to_naive=1 / 1.3, flexible=flexible.softcap
+    ),
+    Mechanism(
+        "sliding window",
+        window,
+        naive_window,
+        sdpa_window,
+        to_naive=1 / 1.3,
+        flexible=flexible.window,
+    ),
+    Mechanism(
+        "documents",
+        documents,
+        naive_documents,
+        None,
+        ("b h n c", "b h n c", "b h n e", "b n int"),
+        flexible=flexible.documents,
+    ),
+    Mechanism(
+        "relative, causal",
+        relative,
+        naive_relative,
+        None,
+        ("b h n c", "b h n c", "b h n e", "h n"),
+        flexible=flexible.relative,
+    ),
+    Mechanism("two-sided ALiBi", two_sided, naive_two_sided, None, HEADS, flexible=flexible.alibi),
     Mechanism(
         "additive",
         additive,

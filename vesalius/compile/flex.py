@@ -1,9 +1,9 @@
 """Running `flex_attention`: masks of blocks, compiled calls, and what to do where it fails.
 
-A plain call of `flex_attention` writes all scores, so each object compiles its call: once for the
-first shapes, once more, for all shapes, when a length changes. The first call of each kind is
-tried out, backward too: where a kernel needs more shared memory than the device has, it is
-compiled again with fewer stages of loads in flight, and refused if that fails as well.
+A plain call of `flex_attention` writes all scores, so calls are compiled: once for the first
+shapes, once more, for all shapes, when a length changes. Both are tried out, backward too: where a
+kernel needs more shared memory than the device has, it is compiled again with fewer stages of
+loads in flight, then with smaller blocks, and refused if that fails as well.
 """
 
 from __future__ import annotations
@@ -22,13 +22,37 @@ from vesalius.compile.kernels.kernel import Unserved
 TRIES = 2  # of each kind of call: for fixed shapes, then for all
 LEAST_WIDTH = 16  # of channels, on a GPU
 MASKS = 16  # that are kept, by lengths
-OPTIONS: tuple[dict[str, Any] | None, ...] = (None, {"num_stages": 2}, {"num_stages": 1})
+SMALL = {
+    "BLOCK_M": 32,
+    "BLOCK_N": 32,
+    "BLOCK_M1": 16,
+    "BLOCK_N1": 32,
+    "BLOCK_M2": 32,
+    "BLOCK_N2": 16,
+}
+OPTIONS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"num_stages": 2},
+    {"num_stages": 1},
+    {"num_stages": 1, **SMALL},
+)
+TOO_LARGE = ("out of resource", "No valid triton configs", "NoValidChoices", "shared memory")
 
 Mod = Callable[..., Any]
 
 
 def _unserved(reason: str, *, lasting: bool) -> Unserved:
     return Unserved("flex_attention", reason, lasting)
+
+
+class _Kind:
+    """Calls of the same element types, widths and needs of gradients, compiled together."""
+
+    def __init__(self) -> None:
+        self.attend = torch.compile(_own(_attention), fullgraph=True)
+        self.options: dict[str, Any] | None = None
+        self.tried: set[tuple[torch.Size, ...]] = set()
+        self.refused = ""
 
 
 class Flex:
@@ -48,11 +72,8 @@ class Flex:
     ) -> None:
         self.score, self.mask = score, mask
         self.batches, self.heads = batches, heads
-        self.options: dict[Any, dict[str, Any] | None] = {}  # by kind of call
-        self.tried: dict[Any, set[tuple[torch.Size, ...]]] = {}
-        self.refused: dict[Any, str] = {}
+        self.kinds: dict[Any, _Kind] = {}
         self.masks: dict[Any, tuple[list[tuple[ref[Tensor], int]], BlockMask | None]] = {}
-        self._attend = torch.compile(_own(_attention))
         self._hide = torch.compile(_own(_block_mask))
 
     def __call__(
@@ -74,69 +95,65 @@ class Flex:
         if torch.compiler.is_compiling():
             made = self._made(_block_mask, q, k, mask)
             return _attention(self, q, k, v, made, scale, tuple(score), None)
-        kind = (
+        _check(arrays)
+        key = (
             tuple((x.dtype, x.device, x.requires_grad) for x in arrays),
             (q.shape[1], q.shape[3], k.shape[1], v.shape[3]),
             scale,
             torch.is_grad_enabled(),
         )
-        self._check(q, k, v, arrays, kind)
-        blocks = self._blocks(q, k, mask)
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = _Kind()
         shapes = tuple(x.shape for x in arrays)
-        tried = self.tried.setdefault(kind, set())
-        if shapes not in tried and len(tried) < TRIES:
-            self._try(kind, q, k, v, blocks, scale, score)
-            tried.add(shapes)
-        found: Tensor = self._attend(self, q, k, v, blocks, scale, tuple(score), self.options[kind])
+        known = shapes in kind.tried
+        if kind.refused and not known:
+            raise _unserved(kind.refused, lasting=not kind.tried)
+        blocks = self._blocks(q, k, mask)
+        if not known and len(kind.tried) < TRIES:
+            self._try(kind, arrays, blocks, scale)
+            kind.tried.add(shapes)
+        try:
+            return self._run(kind, arrays, blocks, scale)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # compiled for all shapes, it may fail for some
+            kind.tried.discard(shapes)
+            kind.refused = _reason(error)
+            raise _unserved(kind.refused, lasting=not kind.tried) from error
+
+    def _run(
+        self, kind: _Kind, arrays: Sequence[Tensor], blocks: BlockMask | None, scale: float | None
+    ) -> Tensor:
+        found: Tensor = kind.attend(
+            self, *arrays[:3], blocks, scale, tuple(arrays[3:]), kind.options
+        )
         return found
 
-    def _check(self, q: Tensor, k: Tensor, v: Tensor, arrays: Sequence[Tensor], kind: Any) -> None:
-        if kind in self.refused:
-            raise _unserved(self.refused[kind], lasting=True)
-        if any(x.numel() == 0 for x in arrays):
-            raise _unserved("it takes no empty arrays", lasting=False)
-        if q.dtype not in (torch.float32, torch.bfloat16, torch.float16):
-            raise _unserved(f"it does not compute in {q.dtype}", lasting=True)
-        if q.is_cuda and min(q.shape[-1], v.shape[-1]) < LEAST_WIDTH:
-            raise _unserved(f"it needs {LEAST_WIDTH} channels", lasting=True)
-        gradients = torch.is_grad_enabled() and any(x.requires_grad for x in arrays)
-        if gradients and not q.is_cuda:
-            raise _unserved("it has no backward pass on a CPU", lasting=False)
-
-    # -- trying out -------------------------------------------------------------------------------
-
     def _try(
-        self,
-        kind: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        blocks: BlockMask | None,
-        scale: float | None,
-        score: Sequence[Tensor],
+        self, kind: _Kind, arrays: Sequence[Tensor], blocks: BlockMask | None, scale: float | None
     ) -> None:
         """Find the options with which this kind of call compiles and runs, backward too."""
-        first = self.options.get(kind)
-        for options in OPTIONS[OPTIONS.index(first) :]:
-            given = [x.detach().requires_grad_(x.requires_grad) for x in (q, k, v, *score)]
+        before = kind.options
+        for options in OPTIONS[OPTIONS.index(before) :]:
+            kind.options = options
+            given = [x.detach().requires_grad_(x.requires_grad) for x in arrays]
             leaves = [x for x in given if x.requires_grad]
             try:
-                out = self._attend(self, *given[:3], blocks, scale, tuple(given[3:]), options)
+                out = self._run(kind, given, blocks, scale)
                 if leaves and out.requires_grad:
                     torch.autograd.grad(out, leaves, torch.zeros_like(out), allow_unused=True)
-                if q.is_cuda:
-                    torch.cuda.synchronize(q.device)
+                if out.is_cuda:
+                    torch.cuda.synchronize(out.device)
+                return
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
                 reason = _reason(error)
-                if "out of resource" not in reason and "No valid triton configs" not in reason:
+                if not any(words in str(error) for words in TOO_LARGE):
                     break
-            else:
-                self.options[kind] = options
-                return
-        self.refused[kind] = reason
-        raise _unserved(reason, lasting=True)
+        kind.options, kind.refused = before, reason
+        raise _unserved(reason, lasting=not kind.tried)
 
     # -- masks ------------------------------------------------------------------------------------
 
@@ -149,7 +166,7 @@ class Flex:
         found = self.masks.get(key)
         if found is not None and _unchanged(found[0], arrays):
             return found[1]
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():  # a mask may serve training later
             made = self._made(self._hide if q.is_cuda else _block_mask, q, k, arrays)
         self.masks.pop(key, None)
         if not any(x.is_inference() for x in arrays):
@@ -205,6 +222,20 @@ def _block_mask(
     """What makes a mask of blocks, compiled on a GPU: else it writes all pairs."""
     assert flex.mask is not None
     return create_block_mask(flex.mask(n, m, *arrays), batches, heads, n, m, device=device)
+
+
+def _check(arrays: Sequence[Tensor]) -> None:
+    """Refuse what flex_attention does not compute."""
+    q, _, v = arrays[:3]
+    if any(x.numel() == 0 for x in arrays):
+        raise _unserved("it takes no empty arrays", lasting=False)
+    if q.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise _unserved(f"it does not compute in {q.dtype}", lasting=True)
+    if q.is_cuda and min(q.shape[-1], v.shape[-1]) < LEAST_WIDTH:
+        raise _unserved(f"it needs {LEAST_WIDTH} channels", lasting=True)
+    gradients = torch.is_grad_enabled() and any(x.requires_grad for x in arrays)
+    if gradients and not q.is_cuda:
+        raise _unserved("it has no backward pass on a CPU", lasting=False)
 
 
 def _own(function: Any) -> Any:

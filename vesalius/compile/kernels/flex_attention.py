@@ -84,6 +84,10 @@ def _read(place: Place, mix: Mix) -> tuple[Parts, Mods]:
     carried = {x for use in mix.values for x in use[1]}
     free = [x for x in mix.scores[1] if x not in mix.keys]
     queries = [x for x in free if x not in carried]
+    if not queries and len(mix.values) > 1:  # dropout, too
+        raise Refused("the weights are multiplied by factors of queries and keys")
+    if not queries:
+        raise Refused("the values have all axes that the queries have")
     found = products(place, mix.scores, set(queries), set(mix.keys))
     if not found:
         raise Refused("the scores hold no sum of products of queries and keys")
