@@ -39,7 +39,7 @@ def near(width):
     return (far >= 0) & (far < width)
 
 
-# -- scores that are changed and pairs that are hidden ----------------------------------------------
+# -- scores that are changed and pairs that are hidden --------------------------------------------
 
 
 @vs.diagram

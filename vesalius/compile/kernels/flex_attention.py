@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vesalius.compile.attention import Parts, cut, labels_of, query_of
+from vesalius.compile.attention import Parts, cut, labels_of, makes_mask, query_of, read_parts
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.kernels.scaled_dot_product_attention import Call
 from vesalius.compile.mods import (
@@ -65,7 +65,8 @@ def find(place: Place) -> Found | str:
         return str(reason)
     device, preferred = place.target.device, NAME in place.target.prefer
     if device == "cpu" and not preferred:
-        plain = isinstance(mods.score, Product) and not mods.conditions
+        served = read_parts(place)  # by fused attention, with no mask made for it
+        plain = isinstance(served, Parts) and not makes_mask(place, served)
         return "" if plain else "it has no backward pass on a CPU; prefer it for inference"
     if device not in ("cpu", "cuda"):
         return f"it is not taken on the device {device}"
