@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-attend: Any = torch.compile(flex_attention)
+torch._dynamo.config.recompile_limit = 256  # one function for all cases; else it is not compiled
+attend: Any = torch.compile(flex_attention, dynamic=False)
 
 
 def _future(b: Any, h: Any, i: Any, j: Any) -> Any:
