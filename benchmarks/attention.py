@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from documents import DOCUMENTS
 from harness import Case, Local, Settings, Side, Target, main, parser
 from mechanisms import MECHANISMS, Mechanism
 from sampling import Operation
@@ -32,14 +33,20 @@ def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> l
     sizes = {**SIZES, "n": length, "m": length, **options.sizes}
     made = []
     for text in mechanism.shapes:
-        shape = [sizes[axis] for axis in text.split() if axis != "int"]
-        if text.endswith(" int"):  # the numbers of four documents, one after another
-            numbers = torch.randint(4, shape).sort(-1).values
-            made.append(numbers.to(options.device))
+        if text == "b n int":
+            made.append(numbers(sizes["b"], length).to(options.device))
             continue
+        shape = [sizes[axis] for axis in text.split()]
         x = torch.rand(shape) if len(shape) == 1 else torch.randn(shape)
         made.append(x.to(options.device, getattr(torch, options.dtype)))
     return made
+
+
+def numbers(batches: int, length: int) -> torch.Tensor:
+    """The number of the document at each position: eight, the longest 15 times the shortest."""
+    ends = torch.tensor([1, 2, 4, 6, 10, 12, 27, 32]) * length // 32
+    one = torch.bucketize(torch.arange(length), ends, right=True)
+    return torch.stack([(7 - one).flip(0) if k % 2 else one for k in range(batches)])
 
 
 class Sides:
@@ -65,7 +72,7 @@ class Sides:
         if name == "ours":
             dtype = getattr(torch, self.options.dtype)
             return vs.to_torch(mechanism.diagram, dtype, self.options.device)
-        return getattr(mechanism, name)
+        return mechanism.others.get(name) or getattr(mechanism, name)
 
     @property
     def inputs(self) -> list[torch.Tensor]:
@@ -93,14 +100,10 @@ class Sides:
         """Forward and backward, down to all inputs."""
 
         def run() -> None:
-            floats = [x.is_floating_point() for x in self.inputs]
-            inputs = [
-                x.detach().requires_grad_() if f else x
-                for x, f in zip(self.inputs, floats, strict=True)
-            ]
+            inputs = [x.detach().requires_grad_(x.is_floating_point()) for x in self.inputs]
             out = self.function(name)(*inputs)
-            leaves = [x for x, f in zip(inputs, floats, strict=True) if f]
-            torch.autograd.grad(out, leaves, torch.ones_like(out))
+            wanted = [x for x in inputs if x.requires_grad]
+            torch.autograd.grad(out, wanted, torch.ones_like(out))
 
         return self._operation(run)
 
@@ -158,7 +161,7 @@ def peak_bytes(run: Callable[[], Any]) -> int:
 def cases_of(sides: Sides) -> list[Case]:
     """Forward, forward and backward, and memory where it is asked for."""
     mechanism, options = sides.mechanism, sides.options
-    names = ["naive", *(["best"] if mechanism.best else [])]
+    names = ["naive", *(["best"] if mechanism.best else []), *mechanism.others]
     flexible = mechanism.flexible is not None and options.device == "cuda"
     names += ["flexible"] if flexible else []
     names += ["compiled"] if options.compiled else []
@@ -216,7 +219,7 @@ def run(arguments: list[str]) -> int:
     def cases(settings: Settings) -> list[Case]:
         sides = [
             Sides(one, length, options)
-            for one in MECHANISMS
+            for one in (*MECHANISMS, DOCUMENTS)
             for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
         ]
         return [case for one in sides for case in cases_of(one)]

@@ -8,7 +8,7 @@ None where that is the naive text.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import flexible
@@ -22,7 +22,11 @@ Function = Callable[..., torch.Tensor]
 
 @dataclass(frozen=True)
 class Mechanism:
-    """One function to compute, by several hands; `shapes` are texts such as `"b h n c"`."""
+    """One function to compute, by several hands.
+
+    `shapes` are texts such as `"b h n c"`; `"b n int"` is the number of the document at
+    each position, for documents of different lengths one after another.
+    """
 
     name: str
     diagram: Any
@@ -34,6 +38,7 @@ class Mechanism:
     flexible: Function | None = None  # the best on a GPU: flex_attention, written by hand
     least: int = 1  # the shortest and the longest length that says something
     longest: int = 1 << 20
+    others: dict[str, Function] = field(default_factory=dict)  # what else people write by hand
 
 
 def dot(q: Any, k: Any) -> Any:
@@ -272,22 +277,6 @@ def sdpa_window(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tens
 
 
 @vs.diagram
-def documents(q: "b h n c", k: "b h n c", v: "b h n e", document: "b n int") -> "b h n e":
-    k, v, theirs = (x.rename(n="m") for x in (k, v, document))
-    shown = vs.equal(document, theirs) & (vs.iota("m:n") <= vs.iota("n"))
-    return mixed(vs.where(shown, scaled(q, k), float("-inf")), v)
-
-
-def naive_documents(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, document: torch.Tensor
-) -> torch.Tensor:
-    """The formula."""
-    scores = q @ k.mT / q.shape[-1] ** 0.5
-    hidden = future(scores) | (document[:, :, None] != document[:, None])[:, None]
-    return torch.softmax(scores.masked_fill(hidden, -torch.inf), -1) @ v
-
-
-@vs.diagram
 def relative(q: "b h n c", k: "b h n c", v: "b h n e", table: "h n") -> "b h n e":
     k, v = k.rename(n="m"), v.rename(n="m")
     far = vs.iota("n") - vs.iota("m:n")
@@ -436,14 +425,6 @@ MECHANISMS = [
         sdpa_window,
         to_naive=1 / 1.3,
         flexible=flexible.window,
-    ),
-    Mechanism(
-        "documents",
-        documents,
-        naive_documents,
-        None,
-        ("b h n c", "b h n c", "b h n e", "b n int"),
-        flexible=flexible.documents,
     ),
     Mechanism(
         "relative, causal",

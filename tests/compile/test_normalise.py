@@ -58,6 +58,11 @@ def indicator(s: "m", c: "m bool") -> equal("m", "m"):
 
 
 @vs.diagram
+def both_sides(i: "n int", j: "m int") -> equal("n m", "n m"):
+    return equal(vs.to_float((i <= j) & (j <= i)), vs.to_float(vs.equal(i, j)))
+
+
+@vs.diagram
 def shift(s: "n m", a: "n", b: "h") -> equal("h n m", "h n m"):
     return equal(vs.softmax(s - a + b, "m"), vs.like(vs.softmax(s, "m"), s + b))
 
@@ -84,8 +89,8 @@ def summed(x: "n m h", y: "m", z: "n") -> equal("n", "n"):
                  vs.contract(vs.contract(x, y, over="m"), z, over="h"))  # fmt: skip
 
 
-PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, shift, maximum,
-         quotient, divided, summed]  # fmt: skip
+PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, both_sides,
+         shift, maximum, quotient, divided, summed]  # fmt: skip
 
 
 def side(pair, name):
@@ -119,9 +124,9 @@ def test_both_sides_compute_the_same(pair) -> None:
         for port in pair.inputs:
             sizes, dtype = pair.types[port.wire]
             shape = [s.at({v: n + k for k, v in enumerate("mnhe")}) for s in sizes]
-            inputs.append(
-                torch.rand(shape) > 0.4 if dtype == "bool" else torch.randn(shape).double()
-            )
+            some = torch.randn(shape).double()
+            made = {"bool": some > -0.2, "int": some.round().long(), "float": some}
+            inputs.append(made[dtype])
         left, right = pair.evaluate(*inputs)
         torch.testing.assert_close(left, right, rtol=1e-12, atol=1e-12)
 

@@ -100,6 +100,18 @@ def _same_but(one: Use, other: Use, over: set[Label]) -> list[Label] | None:
     return None
 
 
+# -- masks ----------------------------------------------------------------------------------------
+
+
+@law("logical_and")
+def equal_from_both_sides(w: Writing, parts: Parts) -> Use | None:
+    """x ≤ y and y ≤ x: x = y"""
+    one, other = (w.applied(use, "less_equal") for use in parts.uses)
+    if one is None or other is None or one != other[::-1]:
+        return None
+    return w.apply("equal", *one)
+
+
 # -- masks on exponentials ----------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import vesalius.diagrams.verbs as vs
-from vesalius.compile.attention import makes_mask, read_parts, share_shown
+from vesalius.compile.attention import is_masked_by_data, makes_mask, read_parts, share_shown
 from vesalius.compile.folding import Factor, Number
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
@@ -63,9 +63,12 @@ def find(place: Place) -> Found | str:
     if place.target.device == "cuda":
         # A mask of all pairs that has to be made costs memory and the fastest kernels.
         return found._replace(seconds=0.5 if makes_mask(place, parts) else 0.0)
+    if "masked" not in found.note:
+        return found
     # On a CPU, a mask of all pairs costs as if none were hidden; tiles skip what is.
-    sparse = "masked" in found.note and share_shown(place, parts) < SPARSE
-    return found._replace(seconds=2.0) if sparse and place.target.device == "cpu" else found
+    # Where blocks of segments tell which pairs there are, they need no mask of all pairs at all.
+    sparse = share_shown(place, parts) < SPARSE
+    return found._replace(seconds=2.0) if sparse or is_masked_by_data(place, parts) else found
 
 
 # -- writing --------------------------------------------------------------------------------------

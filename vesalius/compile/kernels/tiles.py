@@ -15,10 +15,9 @@ from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
-from vesalius.compile.tiles.plan import Parts, parts_of
+from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.diagrams.boxes.pointwise import POINTWISE
-from vesalius.diagrams.boxes.sources import RANDOM
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
 
@@ -70,8 +69,6 @@ def _refusal(body: Diagram) -> str:
     told = {v for port in body.inputs for s in body.types[port.wire].sizes for v in s.variables}
     for node in body.boxes:
         kind = node.box.kind
-        if kind is RANDOM:
-            return "it draws random numbers for each pair"
         function = node.box["function"] if kind is POINTWISE else None
         smooth = any(body.types[wire].dtype == "float" for wire in node.wires)
         if node.src and smooth and (kind.pullback or getattr(function, "pullback", None)) is None:
@@ -87,6 +84,7 @@ def _found(diagram: Diagram, body: Body) -> Found:
         (entry.wire, tuple(range(len(diagram.types[entry.wire].sizes)))) for entry in body.entries
     )
     note = f"{len(body.diagram)} boxes, some rows at a time"
+    note += "; what the mask hides is skipped" if skips(body.diagram) else ""
     return Found(
         wire, Replacement(right, uses, body.exit_axes, 0, {}, {}, {}, {}, "", {}), note, seconds=1.0
     )
@@ -135,7 +133,8 @@ def _object(here: Here, parts: Parts) -> str:
     if parts.shared is not None:
         fields["shared"] = function_of(program, parts.shared, "shared_by_tiles")
     if parts.seen is not None:
-        fields["seen"] = function_of(program, parts.seen, "seen_columns")
+        fields["seen"] = function_of(program, parts.seen.diagram, "seen_columns")
+        fields["seen_inputs"], fields["seen_outer"] = parts.seen.inputs, parts.seen.outer
     for field in ("rows", "columns", "outer", "rows_out", "outer_out", "shape", "weight"):
         fields[field] = getattr(cuts, field)
     name = program.name("tiles")

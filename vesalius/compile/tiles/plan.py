@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 from vesalius.compile.normalise import normalise
 from vesalius.compile.order import ordered
-from vesalius.compile.terms import Use, Writing
 from vesalius.compile.tiles.body import COLUMNS, ROWS, free_lengths
+from vesalius.compile.tiles.bounds import Seen, seen_blocks
 from vesalius.compile.tiles.laws import quick
 from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.split import split
 from vesalius.compile.tiles.traces import Place, Traces
-from vesalius.diagrams.boxes.reductions import ANY
-from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.derivative import pulled_back
-from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 
 Dims = tuple["int | None", ...]
@@ -45,13 +43,13 @@ class Cuts:
 class Parts:
     """The diagrams that a tile runs.
 
-    `seen` says which columns some row sees (None: all). `shared` makes what the tiles of some rows
-    share (None: nothing). `forward` and `backward` read the inputs, then what is shared, and
-    backward the cotangent of the output too.
+    `seen` says which blocks of columns some row may see (None: all). `shared` makes what the tiles
+    of some rows share (None: nothing). `forward` and `backward` read the inputs, then what is
+    shared, and backward the cotangent of the output too.
     """
 
     cuts: Cuts
-    seen: Diagram | None
+    seen: Seen | None
     shared: Diagram | None
     forward: Diagram
     backward: Diagram
@@ -66,11 +64,17 @@ def parts_of(body: Diagram) -> Parts:
     back = pulled_back(rest, ["out"], floats)
     return Parts(
         _cuts(body, traces),
-        _seen(body, traces),
+        seen_blocks(body, traces, hiding(body, traces)),
         shared,
         ordered(rest, _length),
         ordered(quick(normalise(back)), _length),
     )
+
+
+def skips(body: Diagram) -> bool:
+    """Whether blocks of columns that a mask hides are skipped."""
+    traces = Traces(body)
+    return seen_blocks(body, traces, hiding(body, traces)) is not None
 
 
 def _length(size: Size) -> int:
@@ -106,22 +110,3 @@ def _weight(
             more = tuple([where[kind] for kind in kinds - usual if kind in where])
             found = max(found, more, key=len)
     return found
-
-
-def _seen(body: Diagram, traces: Traces) -> Diagram | None:
-    """For each column, whether some row, of any head, sees it."""
-    conditions = hiding(body, traces)
-    if not conditions:
-        return None
-    w = Writing(Builder.resume(body))
-    uses: list[Use] = []
-    for wire, hides in conditions:
-        kinds: list[Label] = [traces.find((wire, s)) for s in range(len(body.types[wire].sizes))]
-        use = (wire, tuple(kinds))
-        uses.append(w.apply("logical_not", use) if hides else use)
-    every = uses[0]
-    for use in uses[1:]:
-        every = w.apply("logical_and", every, use)
-    bound = [label for label in every[1] if label != traces.columns]
-    (found,) = w.box(ANY, (), [every], bound)
-    return w.builder.finish([Port("seen", found[0], (COLUMNS,), (0,))])

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.boxes.sources import RANDOM
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.sizes import Size
 
@@ -161,11 +162,15 @@ class _Growth:
             raise Refused("it leaves in several places")
 
     def _check_gain(self, region: Region) -> None:
-        """What stays inside is larger than what enters and what leaves."""
+        """What stays inside is larger than what enters and what leaves; no draw is large."""
 
         def factors(wire: int) -> Counter[Size]:
             return Counter(self.diagram.types[wire].sizes)
 
+        for entry in region.entries:
+            made = self.diagram.nodes[self.diagram.owner[entry.wire]].box.kind
+            if made is RANDOM and None not in (entry.row, entry.column):
+                raise Refused("it draws random numbers for each pair")
         inside = [factors(wire) for wire in self.large]
         outside = [factors(wire) for wire in (*(e.wire for e in region.entries), region.exit.wire)]
         if not any(all(not one <= other for other in outside) for one in inside):

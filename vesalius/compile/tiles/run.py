@@ -1,8 +1,8 @@
 """Running a tile over all rows: some rows, and some of the outer tubes, at a time.
 
 Nothing of the size rows × columns is ever whole: forward keeps the result alone, and backward
-computes each tile again before it pulls back through it. Columns that no row of a tile sees are not
-computed. On a CPU, half precision is computed in float32.
+computes each tile again before it pulls back through it. Blocks of columns that no row of a tile
+sees are not computed. On a CPU, half precision is computed in float32.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-Dims = tuple["int | None", ...]
-Part = tuple[int, int]  # where a part of an axis starts, and how long it is
+from vesalius.compile.tiles.blocks import Blocks, Dims, Part, cut
 
 _KNOWN: dict[int, Tiles] = {}
 ENTRIES = {"cpu": 1 << 18, "cuda": 1 << 27}  # of the arrays of a tile with rows and columns
+ROWS, PARTS = 64, 16  # where columns may be hidden: rows in a block, and blocks of rows, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,8 @@ class Tiles:
     weight: tuple[tuple[int, int], ...] = ()
     shared: Callable[..., Any] | None = None
     seen: Callable[..., Tensor] | None = None
+    seen_inputs: tuple[int, ...] = ()  # what `seen` reads the bounds of
+    seen_outer: tuple[int, ...] = ()  # the outer tubes that it tells apart
     key: int = field(init=False)  # the number by which the operators below know this object
 
     def __post_init__(self) -> None:
@@ -59,41 +61,92 @@ class Tiles:
 
 
 class Place(NamedTuple):
-    """Some rows with the columns that they see, and what all their tiles share."""
+    """Some rows, a part of each outer tube, and the columns that are seen there.
+
+    `shared` is what all tiles with these rows and columns share.
+    """
 
     rows: Part
-    columns: Part
+    heads: tuple[Part, ...]
+    columns: Part | Tensor
     shared: tuple[Tensor, ...]
 
 
-def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[tuple[Place, list[tuple[Part, ...]]]]:
-    """The rows in blocks, with the parts of the outer tubes to run each for."""
+def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
+    """All rows in blocks, and for each block the parts of the outer tubes to run it for."""
     n, m = _length(inputs, t.rows), _length(inputs, t.columns)
     lengths = [_length(inputs, dims) for dims in t.outer]
     if n == 0 or 0 in lengths:
         return
-    entries = ENTRIES.get(inputs[0].device.type, ENTRIES["cuda"])
-    wide = max(m, 1)
+    device = inputs[0].device
+    entries = ENTRIES.get(device.type, ENTRIES["cuda"])
+    weight = 1
     for k, d in t.weight:
-        wide *= max(inputs[k].shape[d], 1)
-    block = max(entries // wide, 1)
+        weight *= max(inputs[k].shape[d], 1)
+    block = max(entries // (max(m, 1) * weight), 1)
     block = n if block >= n else max(block // 32 * 32, min(n, 16))
-    heads = list(_parts(lengths, max(entries // (wide * block), 1)))
-    for start in range(0, n, block):
-        rows = (start, min(block, n - start))
-        given = [
-            x if d is None else x.narrow(d, *rows) for x, d in zip(inputs, t.rows, strict=True)
-        ]
-        columns = _columns(t, given, m)
-        seen = [_cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)]
-        yield Place(rows, columns, _shared(t, seen)), heads
+    blocks = _blocks(t, inputs, m) if m else None
+    if blocks is not None:
+        block = min(block, max(-(-n // PARTS), ROWS))
+    start = 0
+    while start < n:
+        rows, width, most = (start, min(block, n - start)), m, list(lengths)
+        seen = None if blocks is None else blocks.seen_by(rows)
+        if blocks is not None and seen is not None:
+            width = blocks.width(seen)
+            if rows[1] == block < ROWS and ROWS * width * weight <= entries:
+                block = ROWS
+                continue  # so few columns are seen that there is room for more rows
+            most = _alike(t, seen, lengths, entries // (16 * rows[1] * width * weight))
+        start += rows[1]
+        given = [cut(x, d, rows) for x, d in zip(inputs, t.rows, strict=True)]
+        columns: Part | Tensor = (0, m)
+        shared: tuple[Tensor, ...] | None = None
+        at_once = max(entries // (max(width, 1) * weight * rows[1]), 1)
+        for heads in _parts(lengths, most, at_once):
+            if blocks is not None and seen is not None and (shared is None or t.seen_outer):
+                columns, shared = blocks.of(_part_of(t, seen, heads), device), None
+            if shared is None:
+                read = [cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)]
+                shared = _shared(t, read)
+            yield Place(rows, heads, columns, shared)
+
+
+def _blocks(t: Tiles, inputs: Sequence[Tensor], m: int) -> Blocks | None:
+    """The blocks of columns, if a mask may hide any."""
+    if t.seen is None:
+        return None
+    read = [inputs[k] for k in t.seen_inputs]
+    rows, columns = ([dims[k] for k in t.seen_inputs] for dims in (t.rows, t.columns))
+    return Blocks(t.seen, read, rows, columns, m)
 
 
 def _length(inputs: Sequence[Tensor], dims: Dims) -> int:
     return next(x.shape[d] for x, d in zip(inputs, dims, strict=True) if d is not None)
 
 
-def _parts(lengths: Sequence[int], at_once: int) -> Iterator[tuple[Part, ...]]:
+def _alike(t: Tiles, seen: Tensor, lengths: Sequence[int], at_once: int) -> list[int]:
+    """How long a part of each outer tube may be, for what is seen to be much the same in it.
+
+    Where it differs, a part holds only as many places as a tile of some size needs.
+    """
+    most = list(lengths)
+    for dim, k in enumerate(t.seen_outer):
+        if not seen.eq(seen.narrow(dim, 0, 1)).all():
+            inner = 1
+            for length in lengths[k + 1 :]:
+                inner *= length
+            most[k] = max(at_once // inner, 1)
+    return most
+
+
+def _part_of(t: Tiles, seen: Tensor, heads: Sequence[Part]) -> Tensor:
+    for dim, k in enumerate(t.seen_outer):
+        seen = seen.narrow(dim, *heads[k])
+    return seen
+
+
+def _parts(lengths: Sequence[int], most: Sequence[int], at_once: int) -> Iterator[tuple[Part, ...]]:
     """The outer places, about so many at once: the last tube is cut last."""
     if not lengths:
         yield ()
@@ -101,40 +154,41 @@ def _parts(lengths: Sequence[int], at_once: int) -> Iterator[tuple[Part, ...]]:
     inner = 1
     for length in lengths[1:]:
         inner *= length
-    step = min(max(at_once // inner, 1), lengths[0])
+    step = min(max(at_once // inner, 1), lengths[0], most[0])
     for start in range(0, lengths[0], step):
-        for rest in _parts(lengths[1:], max(at_once // step, 1)):
+        for rest in _parts(lengths[1:], most[1:], max(at_once // step, 1)):
             yield ((start, min(step, lengths[0] - start)), *rest)
 
 
-def _columns(t: Tiles, given: Sequence[Tensor], m: int) -> Part:
-    """The columns from the first to the last that some row sees; at least one, if there is one."""
-    if t.seen is None or m == 0:
-        return 0, m
-    found = t.seen(*given).nonzero()
-    if not len(found):
-        return 0, 1
-    first, last = int(found[0]), int(found[-1])
-    return first, last + 1 - first
-
-
-def _cut(x: Tensor, dim: int | None, part: Part) -> Tensor:
-    return x if dim is None or part == (0, x.shape[dim]) else x.narrow(dim, *part)
-
-
-def _view(t: Tiles, k: int, x: Tensor, place: Place, heads: Sequence[Part]) -> Tensor:
-    """What a tile reads of input k."""
-    x = _cut(_cut(x, t.rows[k], place.rows), t.columns[k], place.columns)
-    for dims, part in zip(t.outer, heads, strict=True):
-        x = _cut(x, dims[k], part)
+def _view(t: Tiles, k: int, x: Tensor, place: Place) -> Tensor:
+    """The rows and the outer places of input k that a tile reads."""
+    x = cut(x, t.rows[k], place.rows)
+    for dims, part in zip(t.outer, place.heads, strict=True):
+        x = cut(x, dims[k], part)
     return x
 
 
-def _view_out(t: Tiles, y: Tensor, place: Place, heads: Sequence[Part]) -> Tensor:
+def _read(t: Tiles, inputs: Sequence[Tensor], place: Place) -> list[Tensor]:
+    """What a tile reads."""
+    return [
+        _wide(cut(_view(t, k, x, place), t.columns[k], place.columns)) for k, x in enumerate(inputs)
+    ]
+
+
+def _accumulate(t: Tiles, k: int, total: Tensor, place: Place, part: Tensor) -> None:
+    """Add to the gradient of input k what a tile found."""
+    total, dim, columns = _view(t, k, total, place), t.columns[k], place.columns
+    if dim is not None and isinstance(columns, Tensor):
+        total.index_add_(dim, columns, part.to(total.dtype))
+    else:
+        cut(total, dim, columns).add_(part)
+
+
+def _view_out(t: Tiles, y: Tensor, place: Place) -> Tensor:
     """Where a tile writes."""
-    y = _cut(y, t.rows_out, place.rows)
-    for dim, part in zip(t.outer_out, heads, strict=True):
-        y = _cut(y, dim, part)
+    y = cut(y, t.rows_out, place.rows)
+    for dim, part in zip(t.outer_out, place.heads, strict=True):
+        y = cut(y, dim, part)
     return y
 
 
@@ -151,10 +205,9 @@ def _empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
 def run(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
     """The result."""
     result = _empty(t, inputs)
-    for place, parts in places(t, inputs):
-        for heads in parts:
-            given = [_wide(_view(t, k, x, place, heads)) for k, x in enumerate(inputs)]
-            _view_out(t, result, place, heads).copy_(t.forward(*given, *place.shared))
+    for place in places(t, inputs):
+        given = _read(t, inputs, place)
+        _view_out(t, result, place).copy_(t.forward(*given, *place.shared))
     return result
 
 
@@ -180,14 +233,12 @@ def run_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tens
         torch.zeros_like(inputs[k], dtype=torch.promote_types(inputs[k].dtype, torch.float32))
         for k in floats
     ]
-    for place, parts in places(t, inputs):
-        for heads in parts:
-            given = [_wide(_view(t, k, x, place, heads)) for k, x in enumerate(inputs)]
-            dy = _wide(_view_out(t, cotangent, place, heads))
-            found = t.backward(*given, *place.shared, dy)
-            found = found if isinstance(found, tuple) else (found,)
-            for k, total, part in zip(floats, totals, found, strict=True):
-                _view(t, k, total, place, heads).add_(part)
+    for place in places(t, inputs):
+        dy = _wide(_view_out(t, cotangent, place))
+        found = t.backward(*_read(t, inputs, place), *place.shared, dy)
+        found = found if isinstance(found, tuple) else (found,)
+        for k, total, part in zip(floats, totals, found, strict=True):
+            _accumulate(t, k, total, place, part)
     return [total.to(inputs[k].dtype) for k, total in zip(floats, totals, strict=True)]
 
 

@@ -36,7 +36,7 @@ FUNCTIONS.update({name: {ZERO: ZERO} for name in ODD})
 
 
 def hiding(body: Diagram, traces: Traces) -> list[tuple[int, bool]]:
-    """The truth values over rows and columns that hide a column: a wire, and what it then is."""
+    """The truth values that hide a column, from some row or all: a wire, and what it then is."""
     return [
         (wire, value == TRUE)
         for wire in _conditions(body, traces)
@@ -46,13 +46,9 @@ def hiding(body: Diagram, traces: Traces) -> list[tuple[int, bool]]:
 
 
 def _conditions(body: Diagram, traces: Traces) -> Iterator[int]:
-    """Truth values over rows and columns; those that others are made of come after them."""
+    """Truth values over columns; those that others are made of come after them."""
     for wire in range(len(body.types) - 1, -1, -1):
-        if (
-            body.types[wire].dtype == "bool"
-            and traces.has(wire, traces.rows)
-            and traces.has(wire, traces.columns)
-        ):
+        if body.types[wire].dtype == "bool" and traces.has(wire, traces.columns):
             yield wire
 
 
