@@ -68,6 +68,9 @@ def test_list_as_json(run):
         assert entry["options"] == mechanism.options
         assert entry["parts"] == mechanism.anatomy
         assert entry["causal"] == mechanism.causal
+        assert entry["cacheable"] == mechanism.cacheable
+        assert entry["initial"] == mechanism.initial
+        assert entry["check"] == mechanism.check
 
 
 @pytest.mark.parametrize("name", vs.anatomy.names())
@@ -76,6 +79,9 @@ def test_show(run, name):
     out = succeeds(run("show", name))
     for part in (vs.anatomy[name].title, vs.anatomy[name].formula, str(diagram)):
         assert part in out
+    assert f"against {vs.anatomy[name].check}\n" in out
+    for parameter, start in vs.anatomy[name].initial.items():
+        assert re.search(rf"^  {re.escape(parameter)} : .*, {start} at first$", out, re.MULTILINE)
     assert str(diagram.cost()) in out
     for parameter, type_ in diagram.parameters.items():
         assert f"  {parameter} : {type_}" in out

@@ -69,14 +69,17 @@ def list_(json: AsJson = False) -> None:
         return
     from rich.table import Table
 
-    table = Table("name", "mechanism", "paper", "causal", "options", box=None, pad_edge=False)
+    columns = "name", "mechanism", "paper", "causal", "cacheable", "checked against", "options"
+    table = Table(*columns, box=None, pad_edge=False)
     for mechanism in anatomy.CATALOGUE:
         paper = mechanism.paper
         table.add_row(
             mechanism.name,
             mechanism.title,
             f"{paper.year} {f'arXiv:{paper.arxiv}' if paper.arxiv else ''}".rstrip(),
-            {"request": "on request"}.get(mechanism.causal, mechanism.causal),
+            _claim(mechanism.causal),
+            _claim(mechanism.cacheable),
+            mechanism.check,
             " ".join(mechanism.options),
         )
     _print_table(table)
@@ -85,6 +88,8 @@ def list_(json: AsJson = False) -> None:
 @app.command()
 def show(source: Source, options: Options = "", json: AsJson = False) -> None:
     """Show a diagram: boxes, types, cost."""
+    from vesalius.anatomy.mechanism import initial
+
     diagram = _diagram(source, options)
     mechanism = _mechanism(source)
     if json:
@@ -99,11 +104,14 @@ def show(source: Source, options: Options = "", json: AsJson = False) -> None:
         print(f"  {paper.authors}: {paper.title} ({paper.year}{where})\n")
         for slot, part in mechanism.anatomy.items():
             print(f"  {slot.replace('_', ' '):13} {part}")
-        print()
+        print(f"  {'causal':13} {_claim(mechanism.causal)}")
+        print(f"  {'cacheable':13} {_claim(mechanism.cacheable)}")
+        print(f"  {'checked':13} against {mechanism.check}\n")
     print(diagram)
     print("\nparameters")
+    starts = initial(diagram)
     for name, type_ in diagram.parameters.items():
-        print(f"  {name} : {type_}")
+        print(f"  {name} : {type_}{f', {starts[name]} at first' if name in starts else ''}")
     if not diagram.parameters:
         print("  none")
     print(f"\n{diagram.cost()}")
@@ -383,6 +391,10 @@ def _number(option: str, name: str, text: str | None) -> int:
 # -- writing --------------------------------------------------------------------------------------
 
 
+def _claim(claim: str) -> str:
+    return "on request" if claim == "request" else claim
+
+
 def _entry(mechanism: Any) -> dict[str, Any]:
     paper = mechanism.paper
     return {
@@ -397,6 +409,9 @@ def _entry(mechanism: Any) -> dict[str, Any]:
         },
         "parts": mechanism.anatomy,
         "causal": mechanism.causal,
+        "cacheable": mechanism.cacheable,
+        "initial": mechanism.initial,
+        "check": mechanism.check,
         "options": mechanism.options,
     }
 

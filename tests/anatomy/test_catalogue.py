@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from perturb import sizes_at
 
 import vesalius as vs
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, diagram_of
@@ -52,6 +54,31 @@ def test_an_entry_says_where_it_comes_from(mechanism):
     assert mechanism.parts
     for slot, text in mechanism.anatomy.items():
         assert re.fullmatch(r"\w+: \S.*", text), (slot, text)
+
+
+@every
+def test_an_entry_says_what_it_is_checked_against(mechanism):
+    """A file of tests for that package names it."""
+    here = Path(__file__).parent
+    if mechanism.check == "transcription":
+        files = list(here.glob("test_formulas*.py"))
+    else:
+        files = [here / "peers" / f"test_{mechanism.check.replace('-', '_').lower()}.py"]
+    assert any(f'"{mechanism.name}"' in file.read_text() for file in files)
+
+
+@every
+def test_an_entry_says_how_its_parameters_start(mechanism):
+    diagram = mechanism()
+    module = vs.to_torch(diagram, sizes=sizes_at(diagram, 6))
+    state = {name: x.double() for name, x in module.state_dict().items()}
+    assert set(mechanism.initial) <= set(state)
+    for name, x in state.items():
+        start = mechanism.initial.get(name, "")
+        if start.startswith(("zeros", "ones")):
+            assert (x == start.startswith("ones")).all(), name
+        elif not start:  # uniform within ±1/√fan, of a fan of at least two
+            assert 0 < x.abs().max() <= 2**-0.5, name
 
 
 @every
@@ -196,6 +223,8 @@ def test_a_mechanism_is_entered_once():
     [
         ({"parts": {"tail": diagram_of}}, "a part is one of preparation, .*, not 'tail'"),
         ({"causal": "maybe"}, "causal is never, request or always"),
+        ({"cacheable": "maybe"}, "cacheable is never, request or always"),
+        ({"cacheable": "always"}, "what is never causal is never cacheable"),
     ],
 )
 def test_a_malformed_entry_cannot_be_made(changes, message):

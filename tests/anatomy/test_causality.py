@@ -1,71 +1,108 @@
-"""What each mechanism claims about causality, found out by perturbation."""
+"""What each mechanism claims about causality and caching, found out by perturbation."""
 
 import pytest
 import torch
+from perturb import LONGEST, along_positions, arrays_at, cut, sizes_at
 
 import vesalius as vs
 
-N = 6
-SIZES = {"m": N, "n": N, "d": 4, "h": 2, "c": 3, "e": 5, "a": 4, "f": 7, "v": 9, "p": N}
+LENGTHS = {}
+"""For mechanisms whose length cannot be any: those that are tried."""
+
+LOCAL = set()
+"""Mechanisms in which an output depends on near positions only, whether causal or not."""
+
+SEEDS = range(4)  # a weight that is cut off at 0 may stay there: what counts is what can happen
 
 
-def inputs_of(diagram, seed=0):
-    """Random inputs, and for each the dimension that runs along positions of keys or tokens."""
-    generator = torch.Generator().manual_seed(seed)
-    given = {}
-    for name, type_ in diagram.input_types.items():
-        shape = [size.at(SIZES) for size in type_.axes.values()]
-        if type_.dtype == "int":
-            given[name] = torch.randint(9, shape, generator=generator)
-        else:
-            given[name] = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return given
+def lengths(mechanism):
+    return LENGTHS.get(mechanism.name, (3, 4, 7, LONGEST))
 
 
-def outputs_that_change(diagram, at, seed=0):
+def run(diagram, inputs, parameters, n):
+    sizes = sizes_at(diagram, n)
+    return diagram.evaluate(*inputs.values(), parameters=parameters, sizes=sizes)
+
+
+def moved(before, after, n):
+    """Which of the first n positions of the outputs are not what they were."""
+    scale = 1 + before.abs().max()
+    return [bool((before[i] - after[i]).abs().max() > 1e-12 * scale) for i in range(n)]
+
+
+def change_from(diagram, at, n, seed):
     """The positions of the output that move when every input changes from position `at` on."""
-    first, other = inputs_of(diagram, seed), inputs_of(diagram, seed + 1)
+    sizes = sizes_at(diagram, n)
+    parameters = arrays_at(diagram.parameters, sizes, seed)
+    first, other = (arrays_at(diagram.input_types, sizes, s) for s in (seed, seed + 100))
     mixed = {}
     for name, x in first.items():
-        if x.dtype == torch.int64:
-            mixed[name] = torch.cat([x[:at], (x[at:] + 1) % 9])
-        else:
-            mixed[name] = torch.cat([x[:at], other[name][at:]])
-    before = diagram.evaluate(*first.values(), sizes=SIZES)
-    after = diagram.evaluate(*mixed.values(), sizes=SIZES)
-    return [bool((before[n] - after[n]).abs().max() > 1e-13) for n in range(N)]
+        mixed[name] = x.clone()
+        late = (
+            other[name] if x.is_floating_point() else (x + 1) % 9 if x.dtype != torch.bool else ~x
+        )
+        for k in along_positions(diagram.input_types[name]):
+            mixed[name].narrow(k, at, n - at).copy_(late.narrow(k, at, n - at))
+    return moved(run(diagram, first, parameters, n), run(diagram, mixed, parameters, n), n)
 
 
-def causal_diagrams():
-    for mechanism in vs.anatomy:
-        if mechanism.causal == "always":
-            yield pytest.param(mechanism(), id=mechanism.name)
-        elif mechanism.causal == "request":
-            yield pytest.param(mechanism(causal=True), id=mechanism.name)
-        for form in ("weights", "scan"):
-            if "form" in mechanism.options and mechanism.causal != "never":
-                forms = {"form": form}
-                if mechanism.causal == "request":
-                    forms["causal"] = True
-                if "attention" in mechanism.options:
-                    forms["attention"] = "linear"
-                yield pytest.param(mechanism(**forms), id=f"{mechanism.name}-{form}")
+def growth_from(diagram, n, longest, seed):
+    """Which of the first n positions of the output move when positions are appended."""
+    sizes = sizes_at(diagram, longest)
+    parameters = arrays_at(diagram.parameters, sizes, seed)
+    inputs = arrays_at(diagram.input_types, sizes, seed)
+    few = cut(inputs, diagram.input_types, n), cut(parameters, diagram.parameters, n)
+    return moved(run(diagram, *few, n), run(diagram, inputs, parameters, longest), n)
 
 
-@pytest.mark.parametrize("diagram", list(causal_diagrams()))
-@pytest.mark.parametrize("at", range(1, N))
-def test_an_output_of_a_causal_mechanism_does_not_depend_on_later_positions(diagram, at):
-    assert outputs_that_change(diagram, at) == [n >= at for n in range(N)]
+def any_of(rows):
+    return [any(row) for row in zip(*rows, strict=True)]
 
 
-@pytest.mark.parametrize(
-    "mechanism",
-    [pytest.param(m, id=m.name) for m in vs.anatomy if m.causal != "always"],
-)
-def test_without_the_request_every_output_depends_on_every_position(mechanism):
-    # A weight that is cut off at 0 may stay there: what counts is what can happen.
-    found = zip(*(outputs_that_change(mechanism(), N - 1, seed) for seed in range(8)), strict=True)
-    assert all(any(row) for row in found)
+def requests(mechanism, claim):
+    """The diagrams for which a claim is made: as built or on request, in every form."""
+    asked = {"causal": True} if claim == "request" else {}
+    yield mechanism(**asked)
+    for form in ("weights", "scan") if "form" in mechanism.options else ():
+        inner = {"attention": "linear"} if "attention" in mechanism.options else {}
+        yield mechanism(**asked, **inner, form=form)
+
+
+def those(wanted):
+    found = [m for m in vs.anatomy if wanted(m)]
+    return pytest.mark.parametrize("mechanism", [pytest.param(m, id=m.name) for m in found])
+
+
+@those(lambda m: m.causal != "never")
+def test_an_output_of_a_causal_mechanism_does_not_depend_on_later_positions(mechanism):
+    for diagram in requests(mechanism, mechanism.causal):
+        for n in lengths(mechanism):
+            for at in range(1, n):
+                found = any_of(change_from(diagram, at, n, seed) for seed in SEEDS)
+                assert found == [i >= at for i in range(n)], (n, at)
+
+
+@those(lambda m: m.causal != "always")
+def test_without_the_request_outputs_depend_on_later_positions(mechanism):
+    diagram = mechanism()
+    n = max(lengths(mechanism))
+    found = any_of(change_from(diagram, n - 1, n, seed) for seed in range(8))
+    assert any(found[:-1]) if mechanism.name in LOCAL else all(found)
+
+
+@those(lambda m: m.cacheable != "never")
+def test_appended_positions_leave_the_outputs_of_a_cacheable_mechanism(mechanism):
+    for diagram in requests(mechanism, mechanism.cacheable):
+        *short, longest = lengths(mechanism)
+        for n in short:
+            assert not any(any_of(growth_from(diagram, n, longest, seed) for seed in SEEDS)), n
+
+
+@those(lambda m: m.cacheable == "never")
+def test_appended_positions_change_the_outputs_of_any_other(mechanism):
+    diagram = mechanism(causal=True) if mechanism.causal == "request" else mechanism()
+    *short, longest = lengths(mechanism)
+    assert any(any(growth_from(diagram, n, longest, seed)) for n in short for seed in SEEDS)
 
 
 def test_the_option_is_there_exactly_where_causality_can_be_requested():

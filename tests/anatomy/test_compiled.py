@@ -1,39 +1,77 @@
-"""What can stand in a head compiles, without an array of queries × keys, and trains."""
+"""Every mechanism compiles, by a kernel where there is one, and trains."""
 
 import pytest
 import torch
+from perturb import arrays_at, sizes_at
 
 import vesalius as vs
-from vesalius.anatomy.attention import core_names
 
-SIZES = {"d": 8, "h": 2, "c": 4, "e": 3}
+LENGTH = {}
+"""The length at which a mechanism is trained, where it cannot be any."""
+
+SERVED = ("scaled_dot_product_attention", "tiles", "chunked", "product_order", "cumulative_sum")
+WITHOUT = {}
+"""Mechanisms that no kernel serves, and why: their name, or name-causal as it is requested."""
 
 
-@pytest.mark.parametrize("name", core_names())
-@pytest.mark.parametrize("causal", [False, True])
-def test_a_step_of_training(name, causal):
-    diagram = vs.anatomy["multihead"](attention=name, causal=causal)
-    module = vs.to_torch(diagram, torch.float32, sizes=SIZES, seed=0)
-    wide = {key: value.double() for key, value in module.state_dict().items()}
-    x = torch.randn(9, 8, generator=torch.Generator().manual_seed(1))
-    loss = module(x).square().mean()
+def requests():
+    for mechanism in vs.anatomy:
+        yield pytest.param(mechanism, {}, id=mechanism.name)
+        if mechanism.causal == "request":
+            yield pytest.param(mechanism, {"causal": True}, id=f"{mechanism.name}-causal")
+
+
+def compiled(diagram, n, dtype=torch.float32):
+    """The module; lengths stay open unless parameters have them."""
+    sizes = sizes_at(diagram, n)
+    shapes = [axis for type_ in diagram.parameters.values() for axis in type_.axes.values()]
+    fixed = {name for axis in shapes for name in axis.variables}
+    known = {k: v for k, v in sizes.items() if k in fixed or k not in ("n", "m")}
+    return vs.to_torch(diagram, dtype, sizes=known)
+
+
+@pytest.mark.parametrize(("mechanism", "options"), list(requests()))
+def test_a_step_of_training(mechanism, options):
+    diagram, n = mechanism(**options), LENGTH.get(mechanism.name, 7)
+    sizes = sizes_at(diagram, n)
+    own = arrays_at(diagram.parameters, sizes, 1, scale=0.5)
+    inputs = arrays_at(diagram.input_types, sizes, 2)
+    module = compiled(diagram, n)
+    module.load_state_dict({name: x.float() for name, x in own.items()})
+
+    def leaves(x, dtype):
+        return x.to(dtype).requires_grad_() if x.is_floating_point() else x
+
+    theirs = [leaves(x, torch.float32) for x in inputs.values()]
+    loss = module(*theirs).square().mean()
     loss.backward()
 
-    own = {key: value.requires_grad_() for key, value in wide.items()}
-    exact = diagram.evaluate(x.double(), parameters=own, sizes=SIZES).square().mean()
+    wide = {name: x.float().double().requires_grad_() for name, x in own.items()}
+    ours = [
+        leaves(x.float().double() if x.is_floating_point() else x, torch.float64)
+        for x in inputs.values()
+    ]
+    exact = diagram.evaluate(*ours, parameters=wide, sizes=sizes).square().mean()
     exact.backward()
     torch.testing.assert_close(loss.double(), exact, rtol=1e-4, atol=1e-6)
-    for key, parameter in module.named_parameters():
-        wanted = own[key].grad
-        assert (parameter.grad.double() - wanted).norm() <= 1e-4 * wanted.norm() + 1e-7, key
 
-    before = loss.item()
-    optimiser = torch.optim.SGD(module.parameters(), lr=0.01)
-    optimiser.step()
-    assert module(x).square().mean().item() < before
+    pairs = {name: (p, wide[name]) for name, p in module.named_parameters()}
+    pairs |= {f"input {k}": pair for k, pair in enumerate(zip(theirs, ours, strict=True))}
+    scale = max(x.grad.norm() for _, x in pairs.values() if x.is_leaf and x.grad is not None)
+    for name, (found, wanted) in pairs.items():
+        if wanted.requires_grad:
+            error = (found.grad.double() - wanted.grad).norm()
+            assert error <= 1e-4 * wanted.grad.norm() + 1e-6 * scale, name
+
+    if list(module.parameters()):
+        torch.optim.SGD(module.parameters(), lr=1e-3 / float(scale)).step()
+        assert module(*theirs).square().mean().item() < loss.item()
 
 
-@pytest.mark.parametrize("name", [name for name in core_names() if name != "linear"])
-def test_a_kernel_serves_it(name):
-    kernels = vs.to_torch(vs.anatomy[name](causal=True)).explain().kernels
-    assert kernels in (["scaled_dot_product_attention"], ["tiles"])
+@pytest.mark.parametrize(("mechanism", "options"), list(requests()))
+def test_a_kernel_serves_it(mechanism, options):
+    """One that has no array of queries × keys, wherever there is one."""
+    explanation = compiled(mechanism(**options), LENGTH.get(mechanism.name, 7)).explain()
+    served = set(explanation.kernels) & set(SERVED)
+    name = f"{mechanism.name}-causal" if options else mechanism.name
+    assert bool(served) != (name in WITHOUT), str(explanation)

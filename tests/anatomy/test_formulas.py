@@ -1,21 +1,12 @@
 """Each mechanism against a loop-by-loop transcription of its paper's formula."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
+import transcriptions as paper
 from hypothesis import given
 from hypothesis import strategies as st
 
 import vesalius as vs
-
-# By path: the tests are no package.
-_spec = importlib.util.spec_from_file_location(
-    "transcriptions", Path(__file__).with_name("transcriptions.py")
-)
-paper = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(paper)
 
 lengths = st.integers(1, 5)
 seeds = st.integers(0, 2**31)

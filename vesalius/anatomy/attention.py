@@ -62,10 +62,14 @@ def enter(
     inputs: dict[str, str],
     output: str,
     stands: dict[str, Part],
+    **claims: Any,
 ) -> Mechanism:
-    """Enter a mechanism that has a weight for each query and key."""
+    """Enter a mechanism that has a weight for each query and key.
+
+    `claims` are what its length or its check make differ: `cacheable`, `check`.
+    """
     build = explicit(name, inputs, output, stands)
-    return CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build))
+    return CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build, **claims))
 
 
 enter(
@@ -106,6 +110,7 @@ SCALED_DOT_PRODUCT = enter(
     QKV,
     "n e",
     {"preparation": parts.given, "similarity": parts.scaled_dot, **SOFTMAX},
+    check="torch",
 )
 
 
@@ -284,6 +289,7 @@ MULTIHEAD = CATALOGUE.enter(
         HEADS,
         multihead,
         implied=CHANNELS,
+        check="torch",
     )
 )
 CATALOGUE.enter(
@@ -294,5 +300,6 @@ CATALOGUE.enter(
         formula=MULTIHEAD.formula.replace("k = x·W_k, v = x·W_v", "k = y·W_k, v = y·W_v"),
         build=multihead_cross,
         causal="never",
+        cacheable="never",
     )
 )

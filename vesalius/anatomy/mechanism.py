@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vesalius.anatomy import parts
+from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
@@ -25,6 +26,7 @@ SLOTS = (
     "mask",
     "normaliser",
     "mixing",
+    "gate",
     "output",
     "attention",
     "norm",
@@ -32,7 +34,16 @@ SLOTS = (
 )
 """Where a part can stand; the last three are those of a whole transformer."""
 
-SIZES = {"heads": "h", "width": "d", "hidden": "f", "vocabulary": "v", "context": "p"}
+SIZES = {
+    "heads": "h",
+    "groups": "g",
+    "width": "d",
+    "hidden": "f",
+    "vocabulary": "v",
+    "context": "p",
+    "window": "w",
+    "rank": "r",
+}
 """Words for sizes beside the names of their variables: `heads=8` is `h=8`."""
 
 
@@ -56,7 +67,11 @@ class Mechanism:
 
     `build` takes options, all by keyword and all with a default. `causal` says whether an output
     depends on later positions: `never` causal, causal on `request` (the option `causal`), or
-    `always`. `implied` gives sizes that follow from others, once those are given.
+    `always`. `cacheable` says in the same words whether outputs stay what they are when positions
+    are appended, so that generating the next token needs only what is kept of the former ones; it
+    is what `causal` is unless the length itself enters the formula. `implied` gives sizes that
+    follow from others, once those are given. `check` is the package of others that the tests
+    compare with, or `transcription`: the paper's formula in loops, written for the tests.
     """
 
     name: str
@@ -67,13 +82,22 @@ class Mechanism:
     build: Callable[..., Diagram]
     causal: str = "request"
     implied: Mapping[str, str] = field(default_factory=dict)
+    cacheable: str = ""
+    check: str = "transcription"
 
     def __post_init__(self) -> None:
+        if not self.cacheable:
+            object.__setattr__(self, "cacheable", self.causal)
         for slot in self.parts:
             if slot not in SLOTS:
                 raise FormatError(f"{self.name}: a part is one of {', '.join(SLOTS)}, not {slot!r}")
-        if self.causal not in ("never", "request", "always"):
-            raise FormatError(f"{self.name}: causal is never, request or always")
+        for claim in ("causal", "cacheable"):
+            if getattr(self, claim) not in ("never", "request", "always"):
+                raise FormatError(f"{self.name}: {claim} is never, request or always")
+        if self.cacheable not in ("never", self.causal):
+            raise FormatError(
+                f"{self.name}: what is {self.causal} causal is never cacheable or is so likewise"
+            )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,6 +109,11 @@ class Mechanism:
     def anatomy(self) -> dict[str, str]:
         """What stands in each slot: the name of the part and its formula."""
         return {slot: f"{part.__name__}: {_summary(part)}" for slot, part in self.parts.items()}
+
+    @property
+    def initial(self) -> dict[str, str]:
+        """How parameters start, as the paper has it, where that is not uniform within ±1/√fan."""
+        return initial(self())
 
     def __call__(self, **options: Any) -> Diagram:
         """The diagram. Sizes stay symbolic unless given: `multihead(causal=True, heads=8, d=512)`.
@@ -139,6 +168,23 @@ def _summary(part: Part) -> str:
     return (inspect.getdoc(part) or "").partition("\n")[0]
 
 
+def initial(diagram: Diagram) -> dict[str, str]:
+    """How the parameters of a diagram start, where that is not uniform within ±1/√fan."""
+    found = {}
+    for token, _ in diagram.tokens:
+        if not isinstance(token, Parameter) or (token.init, token.scale) == ("fan", 1.0):
+            continue
+        start = {
+            "fan": f"uniform within ±{token.scale:g}/√fan",
+            "normal": f"normal, deviation {token.scale:g}",
+            "uniform": f"uniform within ±{token.scale:g}",
+        }
+        found[token.name] = start.get(token.init, token.init)
+        if not token.trainable:
+            found[token.name] += ", fixed"
+    return found
+
+
 # -- building -------------------------------------------------------------------------------------
 
 
@@ -171,6 +217,7 @@ def explicit(
 
         Σ_m normaliser_m(similarity(q, k) + mask) · v
 
+    A part for `position` turns q and k, and returns both, or returns what is added to the scores.
     Its options: `causal`; `padding`, which adds the input `keep`, true for the keys that count;
     `mask`, which adds an input that is added to the scores.
     """
@@ -178,7 +225,12 @@ def explicit(
     def build(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
         def body(*, keep: Wire | None = None, mask: Wire | None = None, **given: Wire) -> Wire:
             q, k, v = stands["preparation"](**given)
+            place = stands["position"](q, k) if "position" in stands else None
+            if isinstance(place, tuple):
+                q, k = place
             scores = stands["similarity"](q, k)
+            if isinstance(place, Wire):
+                scores = scores + place
             if mask is not None:
                 scores = scores + mask
             allowed = parts.visible(q, k, causal=causal, keep=keep)

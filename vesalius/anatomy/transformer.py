@@ -158,6 +158,7 @@ BLOCK = CATALOGUE.enter(
         PARTS,
         block,
         implied=WIDTHS,
+        check="torch",
     )
 )
 CATALOGUE.enter(
@@ -170,6 +171,7 @@ CATALOGUE.enter(
         encoder,
         causal="never",
         implied=WIDTHS,
+        check="torch",
     )
 )
 CATALOGUE.enter(
@@ -182,5 +184,6 @@ CATALOGUE.enter(
         language_model,
         causal="always",
         implied=WIDTHS,
+        check="torch",
     )
 )

@@ -46,10 +46,19 @@ ABBOTT = Paper(
 )
 
 
-def _core(name: str, title: str, paper: Paper, formula: str, **stands: Part) -> None:
+def _core(
+    name: str,
+    title: str,
+    paper: Paper,
+    formula: str,
+    cacheable: str = "",
+    check: str = "transcription",
+    **stands: Part,
+) -> None:
     """Scaled dot-product attention with some parts in the place of its own."""
     usual: dict[str, Part] = {"similarity": parts.scaled_dot, **SOFTMAX}
-    enter(name, title, paper, formula, QKV, "n e", {"preparation": parts.given, **usual, **stands})
+    all_parts = {"preparation": parts.given, **usual, **stands}
+    enter(name, title, paper, formula, QKV, "n e", all_parts, cacheable=cacheable, check=check)
 
 
 _core(
@@ -71,6 +80,7 @@ _core(
     "Sigmoid attention",
     RAMAPURAM,
     "o[n,e] = Σ_m σ(Σ_c q[n,c]·k[m,c] / √c − log |m|)·v[m,e]",
+    cacheable="never",
     normaliser=parts.sigmoid,
 )
 _core(
@@ -78,6 +88,7 @@ _core(
     "ReLU attention",
     WORTSMAN,
     "o[n,e] = Σ_m relu(Σ_c q[n,c]·k[m,c] / √c)·v[m,e] / |m|",
+    cacheable="never",
     normaliser=parts.relu_by_length,
 )
 _core(

@@ -1,31 +1,12 @@
 """The catalogue against PyTorch's own layers, weights copied over, in float64."""
 
-from math import prod
-
 import pytest
 import torch
 import torch.nn.functional as F
+from peer import count, randn, randomised, same, their_count
 from torch import nn
 
 import vesalius as vs
-
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
-
-
-def randn(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def randomised(module):
-    """The module in float64, with no parameter left at zero or one."""
-    module = module.double().eval()
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            parameter.copy_(0.5 * noise)
-    return module
 
 
 def from_multihead(theirs, prefix=""):
@@ -62,25 +43,6 @@ def from_stack(layers):
     for k, layer in enumerate(layers):
         found |= from_block(layer, f"block_{k}." if k else "block.")
     return found
-
-
-def same(diagram, inputs, weights, wanted):
-    """The reference meaning and the compiled module, with these weights, against another result."""
-    found = diagram.evaluate(*inputs, parameters=weights)
-    torch.testing.assert_close(found, wanted, **EXACT)
-    module = vs.to_torch(diagram, dtype=torch.float64)
-    module.load_state_dict(weights)
-    torch.testing.assert_close(module(*inputs).detach(), wanted, **EXACT)
-
-
-def count(diagram):
-    return sum(
-        prod(size.constant for size in type_.axes.values()) for type_ in diagram.parameters.values()
-    )
-
-
-def their_count(module):
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 # -- scaled dot-product ---------------------------------------------------------------------------

@@ -1,0 +1,20 @@
+"""The organs of attention: functions on wires that every mechanism is put together from.
+
+Axes have the names of the literature: `n` queries, `m` keys, `c` channels of queries and keys,
+`e` channels of values, `h` heads, `d` the model's channels, `a` and `f` hidden units. A part binds
+only what its formula binds; heads, batches and whatever else the wires carry are tubes.
+
+Each formula of the catalogue is written once, in the file of its slot. The first line of a part's
+docstring is its formula as `vesalius show` prints it.
+"""
+
+# All that these files define is here: `parts.softmax`.
+from vesalius.anatomy.parts.gates import *
+from vesalius.anatomy.parts.masks import *
+from vesalius.anatomy.parts.mixing import *
+from vesalius.anatomy.parts.normalisers import *
+from vesalius.anatomy.parts.norms import *
+from vesalius.anatomy.parts.positions import *
+from vesalius.anatomy.parts.preparation import *
+from vesalius.anatomy.parts.similarity import *
+from vesalius.anatomy.parts.transformer import *

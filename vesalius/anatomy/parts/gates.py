@@ -1,0 +1,1 @@
+"""Gates: what is made of the mixed values."""

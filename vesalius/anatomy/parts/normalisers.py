@@ -1,0 +1,57 @@
+"""Normalisers: from scores to weights; each knows what hides a score from it."""
+
+from __future__ import annotations
+
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.wire import Wire
+
+
+def softmax(scores: Wire, allowed: Wire | None) -> Wire:
+    """softmax over m; a hidden score is −∞, a row without any key is 0"""
+    if allowed is not None:
+        scores = vs.where(allowed, scores, float("-inf"))
+    return vs.softmax(scores, "m")
+
+
+def row_sum(scores: Wire, allowed: Wire | None) -> Wire:
+    """scores / Σ_m scores; a hidden score is 0"""
+    if allowed is not None:
+        scores = vs.where(allowed, scores, 0.0)
+    return scores / vs.sum(scores, "m")
+
+
+def shown(weights: Wire, allowed: Wire | None) -> Wire:
+    """weights, 0 where hidden"""
+    return weights if allowed is None else vs.where(allowed, weights, 0.0)
+
+
+def sigmoid(scores: Wire, allowed: Wire | None) -> Wire:
+    """σ(scores − log |m|); a hidden weight is 0"""
+    length = vs.log(vs.to_float(vs.constant(scores.axes["m"])))
+    return shown(vs.sigmoid(scores + -1 * length), allowed)
+
+
+def relu_by_length(scores: Wire, allowed: Wire | None) -> Wire:
+    """relu(scores) / |m|; a hidden weight is 0"""
+    return shown(vs.relu(scores), allowed) / scores.axes["m"]
+
+
+def squared_relu(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
+    """relu(scores)² / (Σ_m relu(scores)² + eps); a hidden weight is 0"""
+    weights = shown(vs.power(vs.relu(scores), 2), allowed)
+    return weights / (vs.sum(weights, "m") + eps)
+
+
+def softmax_one(scores: Wire, allowed: Wire | None) -> Wire:
+    """exp(scores) / (1 + Σ_m exp(scores)); a hidden weight is 0"""
+    if allowed is not None:
+        scores = vs.where(allowed, scores, float("-inf"))
+    top = vs.maximum(vs.max(scores, "m"), 0.0)
+    weights = vs.exp(scores + -1 * top)
+    return weights / (vs.exp(-1 * top) + vs.sum(weights, "m"))
+
+
+def spherical(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
+    """scores / √(Σ_m scores² + eps); a hidden weight is 0"""
+    weights = shown(scores, allowed)
+    return weights / vs.sqrt(vs.contract(weights, weights, over="m") + eps)

@@ -1,0 +1,48 @@
+"""Similarity: how much a query looks at a key."""
+
+from __future__ import annotations
+
+from vesalius.anatomy.parts.norms import unit
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.wire import Wire
+
+
+def dot(q: Wire, k: Wire) -> Wire:
+    """Σ_c q·k"""
+    return vs.contract(q, k, over="c")
+
+
+def scaled_dot(q: Wire, k: Wire) -> Wire:
+    """(Σ_c q·k) / √c"""
+    return dot(q, k) / vs.sqrt(q.axes["c"])
+
+
+def bilinear(s: Wire, y: Wire) -> Wire:
+    """Σ_e (Σ_c s·W)·y"""
+    return vs.contract(vs.linear(s, "c", "e", name="w"), y, over="e")
+
+
+def additive(s: Wire, y: Wire) -> Wire:
+    """Σ_a v·tanh(Σ_d s·W + Σ_e y·U)"""
+    hidden = vs.tanh(vs.linear(s, "d", "a", name="w") + vs.linear(y, "e", "a", name="u"))
+    return vs.contract(hidden, vs.parameter("v", "a"), over="a")
+
+
+def elu_plus_one(x: Wire) -> Wire:
+    """elu(x) + 1, which is positive"""
+    return vs.elu(x) + 1
+
+
+def kernel(q: Wire, k: Wire) -> Wire:
+    """Σ_c φ(q)·φ(k), φ = elu + 1"""
+    return dot(elu_plus_one(q), elu_plus_one(k))
+
+
+def softcapped_dot(q: Wire, k: Wire, cap: float = 50.0) -> Wire:
+    """50·tanh((Σ_c q·k) / (50·√c))"""
+    return cap * vs.tanh(scaled_dot(q, k) / cap)
+
+
+def cosine(q: Wire, k: Wire) -> Wire:
+    """g·(Σ_c q·k) / (|q|·|k|), with a learned g"""
+    return vs.parameter("g", "", init="ones") * dot(unit(q), unit(k))
