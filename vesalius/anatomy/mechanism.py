@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vesalius.anatomy import parts
+from vesalius.anatomy.dissection import dissecting
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
@@ -128,6 +129,14 @@ class Mechanism:
                 raise FormatError(f"{self.name}: {name} is true or false, not {value!r}")
         diagram = self.build(**chosen)
         return self._sized(diagram, options) if options else diagram
+
+    def dissected(self, **options: Any) -> Diagram:
+        """The diagram with what stands in each slot as one named box, called by the slot.
+
+        Unfolded it is the diagram itself. Takes what a call takes, and raises what it raises.
+        """
+        with dissecting({part.__name__: slot for slot, part in self.parts.items()}):
+            return self(**options)
 
     def _sized(self, diagram: Diagram, given: Mapping[str, Any]) -> Diagram:
         for name in given:

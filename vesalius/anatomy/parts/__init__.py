@@ -6,7 +6,13 @@ only what its formula binds; heads, batches and whatever else the wires carry ar
 
 Each formula of the catalogue is written once, in the file of its slot. The first line of a part's
 docstring is its formula as `vesalius show` prints it.
+
+While a mechanism is dissected, what a part of this package makes is a box of its own.
 """
+
+import inspect
+
+from vesalius.anatomy.dissection import part
 
 # All that these files define is here: `parts.softmax`.
 from vesalius.anatomy.parts.gates import *
@@ -18,3 +24,7 @@ from vesalius.anatomy.parts.positions import *
 from vesalius.anatomy.parts.preparation import *
 from vesalius.anatomy.parts.similarity import *
 from vesalius.anatomy.parts.transformer import *
+
+for _name, _function in list(globals().items()):
+    if inspect.isfunction(_function) and _function.__module__.startswith(f"{__name__}."):
+        globals()[_name] = part(_function)
