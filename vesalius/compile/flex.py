@@ -22,6 +22,7 @@ from vesalius.compile.kernels.kernel import Unserved
 TRIES = 2  # of each kind of call: for fixed shapes, then for all
 LEAST_WIDTH = 16  # of channels, on a GPU
 MASKS = 16  # that are kept, by lengths
+CALLS = 1024  # that are known to be served, by shapes
 SMALL = {
     "BLOCK_M": 32,
     "BLOCK_N": 32,
@@ -51,7 +52,7 @@ class _Kind:
     def __init__(self) -> None:
         self.attend = torch.compile(_own(_attention), fullgraph=True)
         self.options: dict[str, Any] | None = None
-        self.tried: set[tuple[torch.Size, ...]] = set()
+        self.tried: set[Any] = set()
         self.refused = ""
 
 
@@ -73,6 +74,7 @@ class Flex:
         self.score, self.mask = score, mask
         self.batches, self.heads = batches, heads
         self.kinds: dict[Any, _Kind] = {}
+        self.served: dict[Any, _Kind] = {}
         self.masks: dict[Any, tuple[list[tuple[ref[Tensor], int]], BlockMask | None]] = {}
         self._hide = torch.compile(_own(_block_mask))
 
@@ -95,32 +97,47 @@ class Flex:
         if torch.compiler.is_compiling():
             made = self._made(_block_mask, q, k, mask)
             return _attention(self, q, k, v, made, scale, tuple(score), None)
-        _check(arrays)
-        key = (
-            tuple((x.dtype, x.device, x.requires_grad) for x in arrays),
-            (q.shape[1], q.shape[3], k.shape[1], v.shape[3]),
+        call = (
             scale,
             torch.is_grad_enabled(),
+            *[(x.shape, x.dtype, x.device, x.requires_grad) for x in arrays],
         )
-        kind = self.kinds.get(key)
+        kind = self.served.get(call)
         if kind is None:
-            kind = self.kinds[key] = _Kind()
-        shapes = tuple(x.shape for x in arrays)
-        known = shapes in kind.tried
-        if kind.refused and not known:
-            raise _unserved(kind.refused, lasting=not kind.tried)
-        blocks = self._blocks(q, k, mask)
-        if not known and len(kind.tried) < TRIES:
-            self._try(kind, arrays, blocks, scale)
-            kind.tried.add(shapes)
+            _check(arrays)
+        blocks = None if self.mask is None else self._blocks(q, k, mask)
+        if kind is None:
+            kind = self._served(call, arrays, blocks)
         try:
             return self._run(kind, arrays, blocks, scale)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # compiled for all shapes, it may fail for some
-            kind.tried.discard(shapes)
+            kind.tried.discard(call)
+            del self.served[call]
             kind.refused = _reason(error)
             raise _unserved(kind.refused, lasting=not kind.tried) from error
+
+    def _served(self, call: Any, arrays: Sequence[Tensor], blocks: BlockMask | None) -> _Kind:
+        """The kind of a call, the first ones of which are tried out."""
+        q, k, v = arrays[:3]
+        scale, grad = call[:2]
+        types = tuple((x.dtype, x.device, x.requires_grad) for x in arrays)
+        widths = (q.shape[1], q.shape[3], k.shape[1], v.shape[3])
+        key = (types, widths, scale, grad)
+        kind = self.kinds.get(key)
+        if kind is None:
+            kind = self.kinds[key] = _Kind()
+        known = call in kind.tried
+        if kind.refused and not known:
+            raise _unserved(kind.refused, lasting=not kind.tried)
+        if not known and len(kind.tried) < TRIES:
+            self._try(kind, arrays, blocks, scale)
+            kind.tried.add(call)
+        if len(self.served) >= CALLS:
+            self.served.clear()
+        self.served[call] = kind
+        return kind
 
     def _run(
         self, kind: _Kind, arrays: Sequence[Tensor], blocks: BlockMask | None, scale: float | None
@@ -159,8 +176,6 @@ class Flex:
 
     def _blocks(self, q: Tensor, k: Tensor, arrays: Sequence[Tensor]) -> BlockMask | None:
         """The mask of blocks; the same for the same lengths and the same arrays, unchanged."""
-        if self.mask is None:
-            return None
         key = (q.shape[0] if self.batches else 1, q.shape[1] if self.heads else 1,
                q.shape[2], k.shape[2], q.device)  # fmt: skip
         found = self.masks.get(key)
