@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 sys.path.insert(0, str(Path(__file__).parent))
 
 import derivations
+import mechanisms
 import reference
 import rules
 
@@ -58,13 +59,14 @@ html_copy_source = False
 html_show_sourcelink = False
 
 
+TABLES = {"primitives": reference.page, "mechanisms": mechanisms.table}
 MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs that make them
 
 
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", with_rules)
     app.connect("env-get-outdated", from_declarations)
-    app.connect("source-read", with_primitives)
+    app.connect("source-read", with_tables)
     app.connect("autodoc-process-docstring", from_markdown)
     app.connect("autodoc-skip-member", hidden)
 
@@ -72,20 +74,21 @@ def setup(app: Sphinx) -> None:
 def from_declarations(
     app: Sphinx, env: object, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """The page of the primitives is written anew each time: the declarations may have changed."""
-    return ["primitives"]
+    """Pages that follow from declarations are written anew each time: those may have changed."""
+    return list(TABLES)
 
 
 def with_rules(app: Sphinx) -> None:
-    """Writes the pages of rules and derivations, with their pictures, before any page is read."""
+    """Writes the pages of rules, derivations and mechanisms, with pictures, before any is read."""
     rules.write(Path(__file__).parent / "rules")
+    mechanisms.write(Path(__file__).parent / "mechanisms")
     derivations.write(Path(__file__).parent / "derivations")
 
 
-def with_primitives(app: Sphinx, name: str, source: list[str]) -> None:
-    """Puts the reference of the primitives into its page."""
-    if name == "primitives":
-        source[0] = source[0].replace("<!-- the primitives -->", reference.page())
+def with_tables(app: Sphinx, name: str, source: list[str]) -> None:
+    """Puts the references of the primitives and of the mechanisms into their pages."""
+    if name in TABLES:
+        source[0] = source[0].replace("<!-- the table -->", TABLES[name]())
 
 
 def from_markdown(

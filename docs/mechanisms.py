@@ -1,0 +1,141 @@
+"""The pages of the catalogue, one for each mechanism, made whenever the documentation is built.
+
+All that stands on them follows from the entry: its diagram, its parts, what it costs, what it is
+compiled to, what it is checked against, and which derivations lead to it and from it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from rules import escaped  # noqa: E402
+
+AT = 1024
+"""The number of positions at which costs are given as numbers."""
+WIDTHS = {"c": 64, "e": 64, "d": 512, "h": 8, "f": 2048}
+"""The sizes that go with it; all others are 16."""
+
+CLAIMS = {"never": "no", "request": "on request (`causal=True`)", "always": "always"}
+
+
+def pages() -> dict[str, str]:
+    """A page and two pictures for each mechanism, by file name."""
+    import vesalius as vs
+
+    files = {}
+    for mechanism in vs.anatomy:
+        diagram = mechanism()
+        files[f"{mechanism.name}.md"] = "\n".join(page(mechanism, diagram)) + "\n"
+        files[f"pictures/{mechanism.name}-parts.svg"] = mechanism.dissected().svg()
+        files[f"pictures/{mechanism.name}.svg"] = diagram.unfold().svg()
+    return files
+
+
+def table() -> str:
+    """All mechanisms: what they weigh by, what they promise, what they are checked against."""
+    import vesalius as vs
+
+    lines = [
+        "| mechanism | year | similarity | normaliser | causal | cacheable | checked against |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for m in vs.anatomy:
+        parts = [first_line(m.parts[slot]) if slot in m.parts else "–" for slot in SHOWN]
+        claims = [m.causal, m.cacheable]
+        cells = [str(m.paper.year), *map(escaped, parts), *claims, m.check]
+        lines.append(f"| [{m.title}](mechanisms/{m.name}.md) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+SHOWN = ("similarity", "normaliser")
+
+
+def page(mechanism: Any, diagram: Any) -> Iterator[str]:
+    """Formula, paper, parts, pictures, what is claimed, cost, kernels, relations, code."""
+    paper = mechanism.paper
+    link = f", [arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
+    yield f"# {mechanism.title}\n"
+    yield f"```text\n{mechanism.formula}\n```\n"
+    yield f"{escaped(paper.authors)}: *{escaped(paper.title)}*, {paper.year}{link}\n"
+    yield f"```python\nvs.anatomy[{mechanism.name!r}]()\n```\n"
+    if mechanism.options:
+        said = ", ".join(f"`{name}={value!r}`" for name, value in mechanism.options.items())
+        yield f"Options: {said}. Sizes: {', '.join(f'`{s}`' for s in mechanism.sizes(diagram))}.\n"
+    yield "## Parts\n"
+    yield f"![The parts](pictures/{mechanism.name}-parts.svg)\n"
+    yield "| slot | part | formula |\n|---|---|---|"
+    for slot, part in mechanism.parts.items():
+        yield f"| {slot.replace('_', ' ')} | `{part.__name__}` | {escaped(first_line(part))} |"
+    yield f"\n## All boxes\n\n![Every box](pictures/{mechanism.name}.svg)\n"
+    yield "## What it keeps to\n"
+    yield f"- causal: {CLAIMS[mechanism.causal]}"
+    yield f"- can be cached: {CLAIMS[mechanism.cacheable]}"
+    yield f"- checked against: {check(mechanism)}"
+    for parameter, start in mechanism.initial.items():
+        yield f"- `{parameter}` starts {escaped(start)}"
+    yield from costs(diagram)
+    yield from compiled(diagram)
+
+
+def first_line(part: Any) -> str:
+    """The formula of a part."""
+    return (part.__doc__ or "").strip().partition("\n")[0]
+
+
+def check(mechanism: Any) -> str:
+    """What its tests compare it with."""
+    if mechanism.check == "transcription":
+        return "a transcription of the paper's formula, position by position, in the tests"
+    return f"the package `{mechanism.check}`, with copied weights"
+
+
+def costs(diagram: Any) -> Iterator[str]:
+    """As formulas in the sizes, and at one choice of them."""
+    cost = diagram.cost()
+    sizes = {name: sized(name) for name in diagram.size_variables}
+    words = ", ".join(f"{name} = {value}" for name, value in sizes.items())
+    yield f"\n## Cost\n\n```text\n{cost}\n```\n"
+    numbers = cost.at(**sizes)
+    flops, moved, peak = numbers.flops, numbers.bytes_moved, numbers.peak_bytes
+    yield (
+        f"At {words}: {flops / 1e6:,.1f} million FLOPs, {moved / 2**20:,.1f} MiB moved, at most "
+        f"{peak / 2**20:,.1f} MiB held, {numbers.parameters:,} parameters.\n"
+    )
+
+
+def sized(variable: str) -> int:
+    """A usual size of an axis."""
+    return AT if variable in ("n", "m") else WIDTHS.get(variable, 16)
+
+
+def compiled(diagram: Any) -> Iterator[str]:
+    """What the compiler makes of it on a CPU: the kernels that it takes, and the text."""
+    import vesalius as vs
+
+    module = vs.to_torch(diagram, sizes=fixed(diagram))
+    yield "## Compiled\n"
+    yield f"```text\n{module.explain()}\n```\n"
+    yield f"```python\n{module.source.strip()}\n```\n"
+
+
+def fixed(diagram: Any) -> dict[str, int]:
+    """The sizes that parameters need."""
+    needed = {v for t in diagram.parameters.values() for s in t.axes.values() for v in s.variables}
+    return {name: sized(name) for name in sorted(needed)}
+
+
+def write(folder: Path) -> list[str]:
+    """Write the pages into a folder; what is there already and the same stays as it is."""
+    made = pages()
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for name, text in made.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    return sorted(made)
