@@ -101,6 +101,7 @@ _PUBLIC = {
     "Witness": "vesalius.rewrite.witness",
     "derive": "vesalius.rewrite.derivation",
     "search": "vesalius.rewrite.search",
+    "examine": "vesalius.inspect.examine",
     "Derivation": "vesalius.rewrite.derivation",
     "Fill": "vesalius.rewrite.moves",
     "Restrict": "vesalius.rewrite.moves",

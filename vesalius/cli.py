@@ -299,6 +299,31 @@ def verify_(
     raise typer.Exit(0 if complete and all(result.ok for result in results) else 1)
 
 
+@app.command("examine")
+def examine_(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Mechanisms of the catalogue.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Examine mechanisms: is each what its entry says, and is it compiled to the same function?
+
+    All of the catalogue unless some are named. The exit code is 1 when something does not hold.
+    """
+    from vesalius import anatomy
+    from vesalius.inspect.examine import examine
+
+    wanted = [anatomy.CATALOGUE[name].name for name in names or anatomy.names()]
+    results = []
+    for name in wanted:
+        results.append(examine(name))
+        if not json:
+            print(f"{results[-1]}\n")
+    if json:
+        _print_json([result.as_json() for result in results])
+    raise typer.Exit(0 if all(result.ok for result in results) else 1)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from vesalius import __version__

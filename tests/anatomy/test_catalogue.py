@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from perturb import sizes_at
 
 import vesalius as vs
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, diagram_of
 from vesalius.diagrams.sizes import size
+from vesalius.inspect.perturb import sizes_at
 
 every = pytest.mark.parametrize("mechanism", [pytest.param(m, id=m.name) for m in vs.anatomy])
 

@@ -1,10 +1,9 @@
 """What each mechanism claims about causality and caching, found out by perturbation."""
 
 import pytest
-import torch
-from perturb import LONGEST, along_positions, arrays_at, cut, sizes_at
 
 import vesalius as vs
+from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from
 
 LENGTHS = {}
 """For mechanisms whose length cannot be any: those that are tried."""
@@ -17,46 +16,6 @@ SEEDS = range(4)  # a weight that is cut off at 0 may stay there: what counts is
 
 def lengths(mechanism):
     return LENGTHS.get(mechanism.name, (3, 4, 7, LONGEST))
-
-
-def run(diagram, inputs, parameters, n):
-    sizes = sizes_at(diagram, n)
-    return diagram.evaluate(*inputs.values(), parameters=parameters, sizes=sizes)
-
-
-def moved(before, after, n):
-    """Which of the first n positions of the outputs are not what they were."""
-    scale = 1 + before.abs().max()
-    return [bool((before[i] - after[i]).abs().max() > 1e-12 * scale) for i in range(n)]
-
-
-def change_from(diagram, at, n, seed):
-    """The positions of the output that move when every input changes from position `at` on."""
-    sizes = sizes_at(diagram, n)
-    parameters = arrays_at(diagram.parameters, sizes, seed)
-    first, other = (arrays_at(diagram.input_types, sizes, s) for s in (seed, seed + 100))
-    mixed = {}
-    for name, x in first.items():
-        mixed[name] = x.clone()
-        late = (
-            other[name] if x.is_floating_point() else (x + 1) % 9 if x.dtype != torch.bool else ~x
-        )
-        for k in along_positions(diagram.input_types[name]):
-            mixed[name].narrow(k, at, n - at).copy_(late.narrow(k, at, n - at))
-    return moved(run(diagram, first, parameters, n), run(diagram, mixed, parameters, n), n)
-
-
-def growth_from(diagram, n, longest, seed):
-    """Which of the first n positions of the output move when positions are appended."""
-    sizes = sizes_at(diagram, longest)
-    parameters = arrays_at(diagram.parameters, sizes, seed)
-    inputs = arrays_at(diagram.input_types, sizes, seed)
-    few = cut(inputs, diagram.input_types, n), cut(parameters, diagram.parameters, n)
-    return moved(run(diagram, *few, n), run(diagram, inputs, parameters, longest), n)
-
-
-def any_of(rows):
-    return [any(row) for row in zip(*rows, strict=True)]
 
 
 def requests(mechanism, claim):

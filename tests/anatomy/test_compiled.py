@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from perturb import arrays_at, sizes_at
 
 import vesalius as vs
+from vesalius.inspect.perturb import arrays_at, sizes_at
 
 LENGTH = {}
 """The length at which a mechanism is trained, where it cannot be any."""
