@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 # Importing a file of entries enters them.
-from vesalius.anatomy import attention, transformer, variants  # noqa: F401
+from vesalius.anatomy import attention, encoder_decoder, transformer, variants  # noqa: F401
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, UnknownMechanism
 
 __all__ = ["CATALOGUE", "Catalogue", "Mechanism", "Paper", "UnknownMechanism", "names"]

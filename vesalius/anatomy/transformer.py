@@ -6,6 +6,7 @@ levels as one wants, and every parameter is called by where it stands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from vesalius.anatomy import parts
@@ -50,20 +51,26 @@ def block(
 
     `norm` is `pre` (x + f(norm(x))) or `post` (norm(x + f(x))).
     """
-    _one_of("norm", norm, Norm)
-    _one_of("activation", activation, parts.Activation)
+    one_of("norm", norm, Norm)
+    one_of("activation", activation, parts.Activation)
     options = {"form": form, "causal": causal, "padding": padding, "mask": mask}
     heads = with_heads("attention", attention, bias, False, **options)
-    network, normalise = mlp_diagram(activation, bias), norm_diagram()
+    network = mlp_diagram(activation, bias)
 
     def body(x: Wire, **masks: Any) -> Wire:
-        if norm == "pre":
-            x = x + heads.boxed(normalise.boxed(x), **masks)
-            return x + network.boxed(normalise.boxed(x))
-        x = normalise.boxed(x + heads.boxed(x, **masks))
-        return normalise.boxed(x + network.boxed(x))
+        x = residual(x, lambda x: heads.boxed(x, **masks), norm)
+        return residual(x, network.boxed, norm)
 
     return diagram_of("block", _inputs(padding, mask), "n d", body)
+
+
+def residual(x: Wire, layer: Callable[[Wire], Wire], norm: Norm) -> Wire:
+    """`pre`: x + layer(norm(x)); `post`: norm(x + layer(x))."""
+    normalise = norm_diagram()
+    if norm == "pre":
+        return x + layer(normalise.boxed(x))
+    result: Wire = normalise.boxed(x + layer(x))
+    return result
 
 
 def encoder(
@@ -76,8 +83,9 @@ def encoder(
     bias: bool = True,
     padding: bool = False,
     mask: bool = False,
+    final_norm: bool | None = None,
 ) -> Diagram:
-    """A stack of blocks; with `norm="pre"`, one more norm ends it."""
+    """A stack of blocks; one more norm ends it, by default where `norm` is `pre`."""
     inner = block(
         norm=norm,
         activation=activation,
@@ -89,7 +97,7 @@ def encoder(
     )
 
     def body(x: Wire, **masks: Any) -> Wire:
-        return _stack(x, inner, layers, norm, masks)
+        return stack(x, inner, layers, ends_in_norm(norm, final_norm), **masks)
 
     return diagram_of("encoder", _inputs(padding, mask), "n d", body)
 
@@ -115,7 +123,7 @@ def language_model(
 
     def body(tokens: Wire) -> Wire:
         x, table = parts.embedding(tokens)
-        x = _stack(x, inner, layers, norm, {})
+        x = stack(x, inner, layers, ends_in_norm(norm, None))
         if tied:
             return vs.contract(x, table, over="d")
         return vs.linear(x, "d", "v", name="head")
@@ -123,20 +131,26 @@ def language_model(
     return diagram_of("language_model", {"tokens": "n int"}, "n v", body)
 
 
-def _stack(x: Wire, inner: Diagram, layers: int, norm: Norm, masks: dict[str, Any]) -> Wire:
+def stack(x: Wire, inner: Diagram, layers: int, final_norm: bool, **others: Any) -> Wire:
+    """The block `inner` so many times, each with parameters of its own, and perhaps a norm."""
     if not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
         raise FormatError(f"layers is a positive integer, not {layers!r}")
     for _ in range(layers):
-        x = inner.boxed(x, **masks)
-    result: Wire = norm_diagram().boxed(x) if norm == "pre" else x
+        x = inner.boxed(x, **others)
+    result: Wire = norm_diagram().boxed(x) if final_norm else x
     return result
+
+
+def ends_in_norm(norm: Norm, final_norm: bool | None) -> bool:
+    """Whether a norm ends a stack: as asked for, else where the blocks leave sums unnormalised."""
+    return norm == "pre" if final_norm is None else final_norm
 
 
 def _inputs(padding: bool, mask: bool) -> dict[str, str]:
     return {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
 
 
-def _one_of(option: str, value: Any, choices: Any) -> None:
+def one_of(option: str, value: Any, choices: Any) -> None:
     if value not in get_args(choices):
         raise FormatError(f"{option} is one of {', '.join(get_args(choices))}, not {value!r}")
 
