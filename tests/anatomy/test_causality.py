@@ -3,7 +3,7 @@
 import pytest
 
 import vesalius as vs
-from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from
+from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from, shallow
 
 LENGTHS = {}
 """For mechanisms whose length cannot be any: those that are tried."""
@@ -21,10 +21,10 @@ def lengths(mechanism):
 def requests(mechanism, claim):
     """The diagrams for which a claim is made: as built or on request, in every form."""
     asked = {"causal": True} if claim == "request" else {}
-    yield mechanism(**asked)
+    yield shallow(mechanism, **asked)
     for form in ("weights", "scan") if "form" in mechanism.options else ():
         inner = {"attention": "linear"} if "attention" in mechanism.options else {}
-        yield mechanism(**asked, **inner, form=form)
+        yield shallow(mechanism, **asked, **inner, form=form)
 
 
 def those(wanted):
@@ -43,7 +43,7 @@ def test_an_output_of_a_causal_mechanism_does_not_depend_on_later_positions(mech
 
 @those(lambda m: m.causal != "always")
 def test_without_the_request_outputs_depend_on_later_positions(mechanism):
-    diagram = mechanism()
+    diagram = shallow(mechanism)
     n = max(lengths(mechanism))
     found = any_of(change_from(diagram, n - 1, n, seed) for seed in range(8))
     assert any(found[:-1]) if mechanism.name in LOCAL else all(found)
@@ -59,7 +59,7 @@ def test_appended_positions_leave_the_outputs_of_a_cacheable_mechanism(mechanism
 
 @those(lambda m: m.cacheable == "never")
 def test_appended_positions_change_the_outputs_of_any_other(mechanism):
-    diagram = mechanism(causal=True) if mechanism.causal == "request" else mechanism()
+    diagram = shallow(mechanism, **({"causal": True} if mechanism.causal == "request" else {}))
     *short, longest = lengths(mechanism)
     assert any(any(growth_from(diagram, n, longest, seed)) for n in short for seed in SEEDS)
 

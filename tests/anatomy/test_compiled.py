@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.inspect.perturb import arrays_at, sizes_at
+from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
 LENGTH = {}
 """The length at which a mechanism is trained, where it cannot be any."""
@@ -32,7 +32,7 @@ def compiled(diagram, n, dtype=torch.float32):
 
 @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
 def test_a_step_of_training(mechanism, options):
-    diagram, n = mechanism(**options), LENGTH.get(mechanism.name, 7)
+    diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 7)
     sizes = sizes_at(diagram, n)
     own = arrays_at(diagram.parameters, sizes, 1, scale=0.5)
     inputs = arrays_at(diagram.input_types, sizes, 2)
@@ -71,7 +71,7 @@ def test_a_step_of_training(mechanism, options):
 @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
 def test_a_kernel_serves_it(mechanism, options):
     """One that has no array of queries × keys, wherever there is one."""
-    explanation = compiled(mechanism(**options), LENGTH.get(mechanism.name, 7)).explain()
+    explanation = compiled(shallow(mechanism, **options), LENGTH.get(mechanism.name, 7)).explain()
     served = set(explanation.kernels) & set(SERVED)
     name = f"{mechanism.name}-causal" if options else mechanism.name
     assert bool(served) != (name in WITHOUT), str(explanation)

@@ -151,6 +151,7 @@ def _inputs(padding: bool, mask: bool) -> dict[str, str]:
 
 
 def one_of(option: str, value: Any, choices: Any) -> None:
+    """Refuse a value that an option does not take, with those that it does: `FormatError`."""
     if value not in get_args(choices):
         raise FormatError(f"{option} is one of {', '.join(get_args(choices))}, not {value!r}")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism
 from vesalius.diagrams.graph import Diagram
-from vesalius.inspect.perturb import arrays_at, grows, leaks, sizes_at
+from vesalius.inspect.perturb import arrays_at, grows, leaks, shallow, sizes_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,11 +71,11 @@ def examine(mechanism: str | Mechanism, lengths: Sequence[int] = LENGTHS) -> Exa
 
 
 def _findings(entry: Mechanism, lengths: Sequence[int]) -> Iterator[Finding]:
-    plain = entry()
-    asked = entry(causal=True) if "causal" in entry.options else plain
+    plain = shallow(entry)
+    asked = shallow(entry, causal=True) if "causal" in entry.options else plain
     same = Diagram.from_json(plain.to_json()) == plain
     yield Finding("JSON", "the same", "the same" if same else "another diagram", same)
-    same = entry.dissected().unfold() == plain.unfold()
+    same = entry.dissected().unfold() == entry().unfold()
     yield Finding("dissection", "the same", "the same" if same else "another diagram", same)
     for what, said, moves in (
         ("causal", entry.causal, leaks),

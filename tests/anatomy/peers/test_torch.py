@@ -165,6 +165,74 @@ def test_encoder(norm):
     assert count(ours) == their_count(theirs)
 
 
+def from_transformer(theirs, layers):
+    """Weights of `nn.Transformer`, whose stacks both end in a norm, as ours."""
+    found = {}
+    for k in range(layers):
+        prefix = f"block_{k}." if k else "block."
+        found |= from_block(theirs.encoder.layers[k], f"encoder.{prefix}")
+        layer, own = theirs.decoder.layers[k], f"decoder.{prefix}"
+        found |= from_block(layer, own) | from_multihead(layer.multihead_attn, f"{own}cross.")
+        found |= {f"{own}norm_2.gain": layer.norm3.weight, f"{own}norm_2.shift": layer.norm3.bias}
+    for name in ("encoder", "decoder"):
+        last = getattr(theirs, name).norm
+        found |= {f"{name}.norm.gain": last.weight, f"{name}.norm.shift": last.bias}
+    return found
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("padding", [False, True])
+@pytest.mark.parametrize(("dtype", "within"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_transformer(norm, padding, dtype, within):
+    theirs = nn.Transformer(
+        16, 4, 2, 2, 64, 0.0, "relu", batch_first=True, norm_first=norm == "pre"
+    )
+    theirs = randomised(theirs).to(dtype)
+    ours = vs.anatomy["transformer"](
+        layers=2, norm=norm, padding=padding, final_norm=True, heads=4, d=16
+    ).over("b")
+    target, source = randn(3, 5, 16).to(dtype), randn(3, 7, 16, seed=1).to(dtype)
+    keep = torch.ones(3, 7, dtype=torch.bool)
+    keep[1, 3:] = False
+    hidden = ~keep if padding else None
+    wanted = theirs(
+        source,
+        target,
+        tgt_mask=torch.ones(5, 5, dtype=torch.bool).triu(1),
+        src_key_padding_mask=hidden,
+        memory_key_padding_mask=hidden,
+    ).detach()
+    weights = {name: x.detach() for name, x in from_transformer(theirs, 2).items()}
+    module = vs.to_torch(ours, dtype)
+    module.load_state_dict(weights)
+    given = (target, source, *([keep] if padding else []))
+    torch.testing.assert_close(module(*given).detach(), wanted, rtol=within, atol=within)
+    assert count(ours) == their_count(theirs)
+    if dtype == torch.float64:
+        same(ours, given, weights, wanted)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_decoder(norm):
+    """Without a norm at the end where the paper has none."""
+    layer = nn.TransformerDecoderLayer(
+        8, 2, 20, 0.0, "gelu", batch_first=True, norm_first=norm == "pre"
+    )
+    last = nn.LayerNorm(8) if norm == "pre" else None
+    theirs = randomised(nn.TransformerDecoder(layer, 1, last))
+    ours = vs.anatomy["decoder"](layers=1, norm=norm, activation="gelu", heads=2, d=8, hidden=20)
+    layer = theirs.layers[0]
+    weights = from_block(layer, "block.") | from_multihead(layer.multihead_attn, "block.cross.")
+    weights |= {"block.norm_2.gain": layer.norm3.weight, "block.norm_2.shift": layer.norm3.bias}
+    # The second norm stands behind the attention to the memory, the third behind the network.
+    if last is not None:
+        weights |= {"norm.gain": theirs.norm.weight, "norm.shift": theirs.norm.bias}
+    x, memory = randn(2, 5, 8), randn(2, 4, 8, seed=1)
+    wanted = theirs(x, memory, tgt_mask=torch.ones(5, 5, dtype=torch.bool).triu(1)).detach()
+    same(ours.over("b"), (x, memory), weights, wanted)
+    assert count(ours) == their_count(theirs)
+
+
 class TorchLanguageModel(nn.Module):
     """A decoder-only language model of PyTorch's own layers."""
 
