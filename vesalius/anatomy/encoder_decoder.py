@@ -77,7 +77,7 @@ def transformer(
     `padding` adds the input `keep`, true for the places of the source that count. One more norm
     ends each stack, by default where `norm` is `pre`; in `torch.nn.Transformer` it always does.
     """
-    options = {
+    options: dict[str, Any] = {
         "layers": layers,
         "norm": norm,
         "activation": activation,
