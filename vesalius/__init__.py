@@ -107,6 +107,8 @@ _PUBLIC = {
     "Restrict": "vesalius.rewrite.moves",
     "Choose": "vesalius.rewrite.moves",
     "Unfold": "vesalius.rewrite.moves",
+    "Rename": "vesalius.rewrite.interfaces",
+    "Prepare": "vesalius.rewrite.interfaces",
     "to_torch": "vesalius.compile",
     "VesaliusError": "vesalius.diagrams.errors",
     "AxisError": "vesalius.diagrams.errors",
@@ -117,7 +119,11 @@ _PUBLIC = {
     "Outside": "vesalius.diagrams.errors",
     **dict.fromkeys(_VERBS, "vesalius.diagrams.verbs"),
 }
-_MODULES = ("anatomy", "testing")
+_MODULES = {
+    "anatomy": "vesalius.anatomy",
+    "taxonomy": "vesalius.anatomy.taxonomy",
+    "testing": "vesalius.testing",
+}
 
 __all__ = [*_PUBLIC, *_MODULES]
 
@@ -128,7 +134,7 @@ def __getattr__(name: str) -> Any:
         globals()[name] = value
         return value
     if name in _MODULES:
-        return import_module(f"vesalius.{name}")
+        return import_module(_MODULES[name])
     raise AttributeError(f"module 'vesalius' has no attribute {name!r}")
 
 

@@ -210,20 +210,50 @@ def derive_(
     if listed or not name:
         _print_derivations(json)
         return
+    entry = DERIVATIONS.entries
     derivation = DERIVATIONS[name]
-    if output is not None and output.suffix.lower() == ".json":
-        output.write_text(derivation.to_json() + "\n", encoding="utf-8")
-    elif output is not None:
-        derivation.film().save(output)
+    _tell_derivation(derivation, output, check, json, f"{entry[name].title}\n{entry[name].doc}\n")
+
+
+@app.command("taxonomy")
+def taxonomy_(
+    start: Annotated[str, typer.Argument(metavar="[FROM]", help="A mechanism.")] = "",
+    end: Annotated[str, typer.Argument(metavar="[TO]", help="Another one.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=".svg or .html.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the derivation.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show how mechanisms follow from one another.
+
+    With FROM and TO, the shortest chain of derivations between them; without, which mechanisms
+    reach softmax attention, and what stands in the way of the others. Into a file, draws it.
+    """
+    from vesalius.anatomy import taxonomy
+
+    if start and not end:
+        raise typer.BadParameter("two mechanisms, or none", param_hint="TO")
+    if start:
+        _tell_derivation(taxonomy.path(start, end), output, check, json)
+        return
+    if output is not None:
+        taxonomy.draw(output)
+    found = taxonomy.reached()
     if json:
-        _print_json(_derived(derivation))
-    elif output is None:
-        print(f"{DERIVATIONS.entries[name].title}\n{DERIVATIONS.entries[name].doc}\n")
-        print(derivation)
-    if check:
-        verdict = derivation.check()
-        print(verdict)
-        raise typer.Exit(0 if verdict else 1)
+        _print_json(found.to_dict())
+        return
+    from rich.table import Table
+
+    table = Table("mechanism", "grade", "by, or why not", box=None, pad_edge=False)
+    for name, chain in found.promised.items():
+        table.add_row(name, str(chain.grade), ", ".join(step.name for step in chain))
+    for name, chain in found.siblings.items():
+        table.add_row(name, "siblings", ", ".join(step.name for step in chain))
+    for name, why in found.obstructions.items():
+        table.add_row(name, "", why)
+    _print_table(table)
+    print(found)
 
 
 @app.command("optimise")
@@ -456,6 +486,26 @@ def _described(diagram: Diagram) -> dict[str, Any]:
             "cost": _cost(diagram, {}),
         }
     }
+
+
+def _tell_derivation(
+    derivation: Derivation, output: Path | None, check: bool, json: bool, title: str = ""
+) -> None:
+    """Print a derivation, or write it into a file; if asked, check it and exit with the verdict."""
+    if output is not None and output.suffix.lower() == ".json":
+        output.write_text(derivation.to_json() + "\n", encoding="utf-8")
+    elif output is not None:
+        derivation.film().save(output)
+    if json:
+        _print_json(_derived(derivation))
+    elif output is None:
+        if title:
+            print(title)
+        print(derivation)
+    if check:
+        verdict = derivation.check()
+        print(verdict)
+        raise typer.Exit(0 if verdict else 1)
 
 
 def _print_derivations(json: bool) -> None:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 # Importing a file of entries enters them.
 from vesalius.anatomy import attention, encoder_decoder, transformer, variants  # noqa: F401
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, UnknownMechanism
+from vesalius.diagrams.drawing.strips import Change, Strip, strip
+from vesalius.diagrams.graph import Diagram
 
-__all__ = ["CATALOGUE", "Catalogue", "Mechanism", "Paper", "UnknownMechanism", "names"]
+__all__ = ["CATALOGUE", "Catalogue", "Mechanism", "Paper", "UnknownMechanism", "compare", "names"]
 
 
 def names() -> list[str]:
@@ -28,6 +31,19 @@ def names() -> list[str]:
     True
     """
     return CATALOGUE.names()
+
+
+def compare(a: str | Diagram, b: str | Diagram, **options: Any) -> Strip:
+    """Two mechanisms side by side, what differs lit: dashed what goes, ringed what comes.
+
+    Names stand for the mechanisms as they are by default. `options` are those of `vs.draw`.
+
+    >>> compare("scaled_dot_product", "softcap").svg()[:4]
+    '<svg'
+    """
+    drawn = [CATALOGUE[one]() if isinstance(one, str) else one for one in (a, b)]
+    captions = [CATALOGUE[one].title if isinstance(one, str) else one.name for one in (a, b)]
+    return strip(drawn, captions, [Change(sign="≠" if drawn[0] != drawn[1] else "=")], **options)
 
 
 class _CatalogueModule(ModuleType):

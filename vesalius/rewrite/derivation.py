@@ -21,6 +21,7 @@ from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import SizeLike, size
 from vesalius.rewrite.grade import EQUAL, Grade
+from vesalius.rewrite.interfaces import Rename
 from vesalius.rewrite.moves import Choose, Move, NoMatch, Restrict, Rewrite, places
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
@@ -93,6 +94,9 @@ class Derivation:
                 seen = seen.substitute(**step.move.sizes)
             elif isinstance(step.move, Restrict) and not step.backwards:
                 seen = step.move.apply(seen)
+            elif isinstance(step.move, Rename):
+                names = step.move.inverse() if step.backwards else step.move
+                seen = names.apply(seen)
         return seen
 
     @property

@@ -2,7 +2,7 @@
 
 Most steps apply a rule at a place (`Rewrite`). The others change what the rules do not reach:
 `Fill` puts a diagram into a learner, `Restrict` reads one input in the place of another,
-`Choose` sets sizes, `Unfold` opens named boxes. A move is a value: it is applied again whenever
+`Choose` sets sizes, `Unfold` opens named boxes; `interfaces` has two more. A move is a value: it is applied again whenever
 its step is checked, and it names no wire.
 """
 
@@ -31,10 +31,11 @@ class NoMatch(StructureError):
     """The rule does not stand where it should be applied."""
 
 
-def _written() -> str:
+def written_at() -> str:
     """The file and line of the code that makes a move."""
     frame = sys._getframe(1)
-    while frame.f_globals.get("__name__") in (__name__, None) and frame.f_back is not None:
+    inside = (__name__, "vesalius.rewrite.interfaces", None)
+    while frame.f_globals.get("__name__") in inside and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"
 
@@ -140,7 +141,7 @@ class Fill(Move):
 
     bodies: Mapping[str, Diagram]
     doc: str = ""
-    source: str = field(default_factory=_written, compare=False)
+    source: str = field(default_factory=written_at, compare=False)
 
     def __post_init__(self) -> None:
         if not self.bodies:
@@ -177,7 +178,7 @@ class Restrict(Move):
     by: str
     axes: Mapping[str, str] = field(default_factory=dict)
     doc: str = ""
-    source: str = field(default_factory=_written, compare=False)
+    source: str = field(default_factory=written_at, compare=False)
 
     @property
     def name(self) -> str:
@@ -245,7 +246,7 @@ class Choose(Move):
 
     sizes: Mapping[str, SizeLike]
     doc: str = ""
-    source: str = field(default_factory=_written, compare=False)
+    source: str = field(default_factory=written_at, compare=False)
 
     def __post_init__(self) -> None:
         _read_sizes(self)
@@ -280,7 +281,7 @@ class Unfold(Move):
 
     box: str = ""
     doc: str = ""
-    source: str = field(default_factory=_written, compare=False)
+    source: str = field(default_factory=written_at, compare=False)
 
     @property
     def name(self) -> str:

@@ -47,6 +47,7 @@ from vesalius.diagrams.sizes import Size, SizeLike
 from vesalius.diagrams.types import is_axis_name
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import GRADES
+from vesalius.rewrite.interfaces import Prepare, Rename
 from vesalius.rewrite.moves import Choose, Fill, Move, Restrict, Rewrite, Unfold
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
@@ -126,6 +127,12 @@ def _move(move: Move) -> dict[str, Any]:
         return {"kind": "choose", "sizes": _sizes(move.sizes), **said_of}
     if isinstance(move, Unfold):
         return {"kind": "unfold", "box": move.box, **said_of}
+    if isinstance(move, Rename):
+        names = {"inputs": dict(move.inputs), "axes": dict(move.axes)}
+        return {"kind": "rename", **names, **said_of}
+    if isinstance(move, Prepare):
+        bodies = {name: _diagram(body) for name, body in move.bodies.items()}
+        return {"kind": "prepare", "bodies": bodies, **said_of}
     raise FormatError(f"to_json: {type(move).__name__} is a move that the format does not know")
 
 
@@ -242,7 +249,7 @@ def _read_bodies(value: Any) -> dict[str, Diagram]:
     names = list(value) if type(value) is dict else []
     fields = as_object(value, frozenset(), frozenset(names))
     if not names:
-        raise Bad("a learner, at least, is filled")
+        raise Bad("a diagram, at least, is given")
     return {name: field(fields, name, _read_diagram) for name in names}
 
 
@@ -253,6 +260,17 @@ def _read_restrict(written: dict[str, Any], doc: str) -> Move:
 
 def _read_choose(written: dict[str, Any], doc: str) -> Move:
     return Choose(field(written, "sizes", _read_sizes), doc)
+
+
+def _read_rename(written: dict[str, Any], doc: str) -> Move:
+    inputs, axes = field(written, "inputs", _read_axes), field(written, "axes", _read_axes)
+    if not inputs and not axes:
+        raise Bad("a name, at least, is another")
+    return Rename(inputs, axes, doc)
+
+
+def _read_prepare(written: dict[str, Any], doc: str) -> Move:
+    return Prepare(field(written, "bodies", _read_bodies), doc)
 
 
 def _read_unfold(written: dict[str, Any], doc: str) -> Move:
@@ -266,4 +284,6 @@ _READ: dict[str, tuple[frozenset[str], _Reader]] = {
     "restrict": (frozenset({"input", "by", "axes"}), _read_restrict),
     "choose": (frozenset({"sizes"}), _read_choose),
     "unfold": (frozenset({"box"}), _read_unfold),
+    "rename": (frozenset({"inputs", "axes"}), _read_rename),
+    "prepare": (frozenset({"bodies"}), _read_prepare),
 }

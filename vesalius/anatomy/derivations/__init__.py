@@ -18,6 +18,7 @@ from vesalius.anatomy.derivations import (  # noqa: F401
     linear,
     mixers,
     normalisers,
+    scores,
     streams,
     vaswani,
 )

@@ -1,0 +1,131 @@
+"""Moves on the interface: other names for what is read, other arrays in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vesalius.diagrams.builder import Builder
+from vesalius.diagrams.errors import FormatError, SizeError, StructureError
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.trace import output_port
+from vesalius.diagrams.types import ArrayType
+from vesalius.rewrite.grade import EQUAL, GRADES, Grade
+from vesalius.rewrite.moves import Move, written_at
+
+
+@dataclass(frozen=True)
+class Rename(Move):
+    """Other names: `Rename({"s": "q"}, {"e": "c"})` for inputs, and for axes with their sizes.
+
+    Names are for people. The move is read backwards as well as forwards, so no two sizes and no
+    two inputs become one.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    axes: Mapping[str, str] = field(default_factory=dict)
+    doc: str = "names are for people"
+    source: str = field(default_factory=written_at, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.inputs and not self.axes:
+            raise FormatError("rename: no name is given")
+
+    @property
+    def name(self) -> str:
+        """The names, old and new."""
+        pairs = {**self.inputs, **self.axes}
+        return f"rename {', '.join(f'{old} to {new}' for old, new in pairs.items())}"
+
+    def apply(self, before: Diagram) -> Diagram:
+        """The diagram with these names."""
+        known = list(before.input_types)
+        for name in self.inputs:
+            if name not in known:
+                raise StructureError(f"{before.name} has no input {name!r}, it has {known}")
+        names = [self.inputs.get(name, name) for name in known]
+        if len(set(names)) < len(names):
+            raise StructureError(f"{self.name}: two inputs of {before.name} would have one name")
+        sizes = {old: new for old, new in self.axes.items() if old in before.size_variables}
+        left = [sizes.get(name, name) for name in before.size_variables]
+        if len(set(left)) < len(left):
+            raise SizeError(f"{self.name}: two sizes of {before.name} would have one name")
+        found = before.rename(**self.axes)
+        found = found.substitute(**sizes) if sizes else found
+        ports = (port._replace(name=name) for port, name in zip(found.inputs, names, strict=True))
+        return Diagram(
+            found.name,
+            found.nodes,
+            found.types,
+            found.hints,
+            tuple(ports),
+            found.outputs,
+            found.doc,
+            found.symmetries,
+            found.expanded,
+        )
+
+    def inverse(self) -> Rename:
+        """The move that gives the old names back."""
+        inputs = {new: old for old, new in self.inputs.items()}
+        return Rename(inputs, {new: old for old, new in self.axes.items()}, self.doc, self.source)
+
+    def grade(self, before: Diagram) -> Grade:
+        """`equal`: the same function, called otherwise."""
+        return EQUAL
+
+
+@dataclass(frozen=True)
+class Prepare(Move):
+    """Hand inputs what other diagrams make: `Prepare({"q": rotated, "k": rotated_key})`.
+
+    The diagrams' own inputs take the place of those that they make; inputs of one name are one.
+    The functions after are those before at arguments that were prepared, so the step reduces on
+    the inputs that remain.
+    """
+
+    bodies: Mapping[str, Diagram]
+    doc: str = ""
+    source: str = field(default_factory=written_at, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.bodies:
+            raise FormatError("prepare: no input is given")
+
+    @property
+    def name(self) -> str:
+        """`prepare` and the inputs."""
+        return f"prepare {', '.join(self.bodies)}"
+
+    def apply(self, before: Diagram) -> Diagram:
+        """The diagram on prepared inputs."""
+        known = before.input_types
+        for name in self.bodies:
+            if name not in known:
+                raise StructureError(f"{before.name} has no input {name!r}, it has {list(known)}")
+        wanted: dict[str, ArrayType] = {}
+        for name, own in known.items():
+            body = self.bodies.get(name)
+            for read, type_ in ({name: own} if body is None else body.input_types).items():
+                if wanted.setdefault(read, type_) != type_:
+                    raise StructureError(
+                        f"{self.name}: the input {read!r} is read as {wanted[read]} and as {type_}"
+                    )
+        builder = Builder(before.name, before.doc)
+        wires = {name: builder.input(name, type_) for name, type_ in wanted.items()}
+        given = []
+        for name in known:
+            body = self.bodies.get(name)
+            made = wires[name] if body is None else body(*(wires[n] for n in body.input_types))
+            given.append(made)
+        results = before(*given)
+        outs = results if isinstance(results, tuple) else (results,)
+        ports = []
+        for (name, type_), wire in zip(before.output_types.items(), outs, strict=True):
+            declared = ArrayType({axis: wire.axes[axis] for axis in type_}, type_.dtype)
+            ports.append(output_port(builder, name, declared, wire))
+        return builder.finish(ports)
+
+    def grade(self, before: Diagram) -> Grade:
+        """`reduces`, on the inputs that remain."""
+        return GRADES["reduces"]
