@@ -95,6 +95,19 @@ def shares_of_a_total(total: "n", scores: "n m") -> "n m":
 
 
 @rule("equal")
+def cancel_in_a_sum(x: "", ys: many("j", 1), zs: many("")) -> "":
+    """Σ_j x·(1/x)·y_j·z = Σ_j y_j·z, where x ≠ 0 does not depend on j"""
+    rest = vs.contract(ys, zs, over="j")
+    return vs.contract(x, vs.reciprocal(x), ys, zs, over="j"), vs.like(rest, x)
+
+
+@worked(cancel_in_a_sum)
+def scaled_queries_in_scaled_scores(q: "n c", k: "m c") -> "n m":
+    scale = vs.sqrt(vs.size("c"))
+    return vs.contract(q, k, scale, vs.reciprocal(scale), over="c")
+
+
+@rule("equal")
 def square(x: "") -> "":
     """x·x = x²"""
     return x * x, vs.power(x, 2)

@@ -1,0 +1,136 @@
+"""The taxonomy: edges are derivations between the catalogue's diagrams, paths hold, counts add."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import vesalius as vs
+from vesalius.anatomy.derivations import DERIVATIONS
+from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, SOFTMAX
+from vesalius.anatomy.taxonomy import Edge, NoPath, Node
+from vesalius.rewrite.grade import Relation
+
+taxonomy = vs.taxonomy
+
+
+@pytest.mark.parametrize("edge", taxonomy.edges(), ids=lambda edge: edge.name)
+def test_both_ends_of_an_edge_are_the_catalogues_own(edge: Edge) -> None:
+    for node, diagram in ((edge.start, edge.derivation.start), (edge.end, edge.derivation.end)):
+        assert diagram == vs.anatomy[node.mechanism](**dict(node.options))
+    back = edge.inverse()
+    assert (back.start, back.end) == (edge.end, edge.start)
+    assert edge.inverse().varies >= (edge.varies and "=" not in edge.name)
+
+
+def test_what_is_written_about_an_end_is_in_the_catalogue_and_in_the_registry() -> None:
+    assert set(ENDS) <= set(DERIVATIONS)
+    assert {edge.name for edge in taxonomy.edges()} >= set(ENDS)
+    assert set(OBSTRUCTIONS) <= set(taxonomy.mechanisms())
+
+
+# -- paths ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["bahdanau", "luong_dot", "linear"])
+@pytest.mark.parametrize("end", ["linear", "luong_general", "scaled_dot_product"])
+def test_a_path_is_a_derivation_between_its_ends(start: str, end: str) -> None:
+    found = taxonomy.path(start, end).replay()
+    ends = [Node.at(start), *(n for e in taxonomy.edges() for n in (e.start, e.end))]
+    assert any(found.start == node.diagram for node in ends if node.mechanism == start)
+    assert any(found.end == node.diagram for node in ends if node.mechanism == end)
+
+
+def test_a_path_is_as_strong_as_its_steps() -> None:
+    found = taxonomy.path("bahdanau", "linear")
+    assert found.check(explain=False)
+    assert found.grade.name == "variant"
+    strong = taxonomy.path("luong_general", "luong_dot")
+    assert strong.grade.name == "reduces"
+    assert taxonomy.path("luong_dot", "luong_dot").grade.name == "equal"
+
+
+def test_a_path_without_variants_has_none_or_is_refused() -> None:
+    found = taxonomy.path("bahdanau", "luong_dot", variants=False)
+    assert all(step.grade.relation is not Relation.UNKNOWN for step in found)
+    with pytest.raises(NoPath, match="linear to bahdanau without a variant"):
+        taxonomy.path("linear", "bahdanau", variants=False)
+    with pytest.raises(vs.anatomy.UnknownMechanism, match="did you mean 'linear'"):
+        taxonomy.path("liner", "bahdanau")
+
+
+def test_options_choose_the_end_of_a_path() -> None:
+    causal = Node.at("linear", causal=True, form="weights")
+    found = taxonomy.path("scaled_dot_product", causal)
+    assert found.end == vs.anatomy["linear"](causal=True, form="weights")
+    assert len(found) == len(DERIVATIONS["softmax-to-linear-causal"])
+
+
+# -- what reaches softmax attention ---------------------------------------------------------------
+
+
+def test_what_reaches_softmax_attention_is_counted_once_and_does_what_it_says() -> None:
+    found = taxonomy.reached()
+    groups = [found.promised, found.siblings, found.obstructions]
+    names = [name for group in groups for name in group]
+    assert sorted(names) == sorted(taxonomy.mechanisms())
+    assert found.total == len(names)
+    targets = [n for e in taxonomy.edges() for n in (e.start, e.end) if n.mechanism in SOFTMAX]
+    targets += [Node.at(name) for name in SOFTMAX]
+    for chain in (*found.promised.values(), *found.siblings.values()):
+        chain.replay()
+        assert all(step.grade.relation is not Relation.UNKNOWN for step in chain)
+        assert any(chain.end == node.diagram for node in targets)
+    assert all(c.grade.relation is not Relation.UNKNOWN for c in found.promised.values())
+    assert all(c.grade.relation is Relation.UNKNOWN for c in found.siblings.values())
+
+
+def test_every_mechanism_that_is_not_reached_says_why() -> None:
+    for name, why in taxonomy.reached().obstructions.items():
+        assert OBSTRUCTIONS[name] == why, name
+        assert why[0].isupper() or why[0] in "σΣ"
+        assert why.endswith(".")
+
+
+def test_what_is_reached_has_no_obstruction() -> None:
+    assert set(OBSTRUCTIONS) == set(taxonomy.reached().obstructions)
+
+
+# -- the map --------------------------------------------------------------------------------------
+
+
+def test_the_map_shows_every_mechanism_and_every_edge() -> None:
+    found = taxonomy.draw()
+    picture = found.svg()
+    assert picture == taxonomy.draw().svg()
+    texts = re.findall(r">([^<>]+)</text>", picture)
+    assert sorted(set(taxonomy.mechanisms())) == sorted(set(taxonomy.mechanisms()) & set(texts))
+    for edge in found.edges:
+        assert edge.name in picture
+    assert picture.count('class="wire goes"') == sum(edge.varies for edge in found.edges)
+    boxes = [shape.box for shape in found.scene.shapes]
+    for k, (left, top, right, bottom) in enumerate(boxes):
+        for other in boxes[k + 1 :]:
+            assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top
+
+
+def test_the_page_lists_derivations_and_obstructions() -> None:
+    page = taxonomy.draw().html()
+    assert "<script" not in page
+    assert "http://www.w3.org/2000/svg" in page
+    for name in (*taxonomy.reached().obstructions, *(edge.name for edge in taxonomy.edges()[:3])):
+        assert f">{name}<" in page
+
+
+# -- two mechanisms side by side ------------------------------------------------------------------
+
+
+def test_two_mechanisms_side_by_side() -> None:
+    found = vs.anatomy.compare("scaled_dot_product", "softcap")
+    assert [d.name for d in found.diagrams] == ["scaled_dot_product", "softcap"]
+    before, after = found.frames
+    assert not before.goes and after.comes
+    same = vs.anatomy.compare("linear", vs.anatomy["linear"]())
+    assert not same.frames[0].goes and not same.frames[1].comes
+    assert same.changes[0].sign == "=" and found.changes[0].sign == "≠"
