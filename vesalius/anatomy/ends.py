@@ -1,29 +1,34 @@
-"""The ends of the taxonomy's edges, as data, and what stands in the way of the others.
+"""What the taxonomy adds to derivations, as data: their ends, and what stands in the way of others.
 
-For each derivation of the registry that leads between mechanisms, the mechanism and the options at
-which it starts and those at which it ends. Derivations that lead to another form of the same
+For each derivation of the reference that leads between mechanisms, the mechanism and the options
+at which it starts and those at which it ends. Derivations that lead to another form of the same
 function (a loop, chunks) stand in the registry alone.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from vesalius.anatomy.edges.registry import ENDS as OWN
+from vesalius.anatomy.edges.registry import Place, at
 
 SOFTMAX = ("scaled_dot_product", "multihead", "multihead_cross")
 """Softmax attention: alone, and with the projections of heads."""
 
-Place = tuple[str, dict[str, Any]]
-
 ENDS: dict[str, tuple[Place, Place]] = {
-    "additive-to-bilinear": (("bahdanau", {}), ("luong_general", {})),
-    "bilinear-to-dot": (("luong_general", {"c": "e"}), ("luong_dot", {})),
-    "bilinear-to-scaled-dot": (("luong_general", {"c": "e"}), ("scaled_dot_product", {"e": "c"})),
-    "softmax-to-linear": (("scaled_dot_product", {}), ("linear", {})),
+    "softmax-to-linear": (at("scaled_dot_product"), at("linear")),
     "softmax-to-linear-causal": (
-        ("scaled_dot_product", {"causal": True}),
-        ("linear", {"causal": True, "form": "weights"}),
+        at("scaled_dot_product", causal=True),
+        at("linear", causal=True, form="weights"),
     ),
+    **OWN,
 }
 
-OBSTRUCTIONS: dict[str, str] = {}
+OBSTRUCTIONS: dict[str, str] = {
+    "linear": "Its matrix of weights before the normaliser has a rank of at most c, the width of "
+    "keys; that of exponentials of products has any rank.",
+    "sigmoid": "Its rows do not sum to 1: equal values do not come out as they are.",
+    "relu": "Its rows do not sum to 1: equal values do not come out as they are.",
+    "relu_squared": "Weights are exactly 0 where a product is negative; those of a softmax never "
+    "are.",
+    "spherical": "Weights have signs, and the sum of their squares is 1, not their sum.",
+}
 """Why a mechanism reaches softmax attention by no grade but `variant`."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from vesalius.anatomy.derivations import DERIVATIONS
+from vesalius.anatomy.edges import EDGES
 from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, SOFTMAX
 from vesalius.anatomy.mechanism import CATALOGUE, SIZES
 from vesalius.diagrams.errors import VesaliusError
@@ -103,10 +104,10 @@ class Edge:
 @cache
 def edges() -> tuple[Edge, ...]:
     """All edges: those of the registry, then the choices of sizes between nodes that there are."""
-    found = [
-        Edge(name, Node.at(a, **at), Node.at(b, **to), DERIVATIONS[name])
-        for name, ((a, at), (b, to)) in ENDS.items()
-    ]
+    found = []
+    for name, ((a, at), (b, to)) in ENDS.items():
+        derivation = EDGES[name] if name in EDGES.entries else DERIVATIONS[name]
+        found.append(Edge(name, Node.at(a, **at), Node.at(b, **to), derivation))
     nodes = dict.fromkeys(node for edge in found for node in (edge.start, edge.end))
     for node in nodes:
         if node.sizes:
@@ -180,7 +181,14 @@ def _shortest(
         seen.add(node)
         for edge in _from().get(node, ()):
             if variants or not edge.varies:
-                step = (length + 1, bad + edge.varies, next(number), first, edge.end, (*chain, edge))
+                step = (
+                    length + 1,
+                    bad + edge.varies,
+                    next(number),
+                    first,
+                    edge.end,
+                    (*chain, edge),
+                )
                 heapq.heappush(waiting, step)  # type: ignore[misc]
     return None
 
@@ -240,7 +248,9 @@ def reached(target: str | Sequence[str] = SOFTMAX, title: str = "softmax attenti
     """
     names = [target] if isinstance(target, str) else list(target)
     title = names[0] if isinstance(target, str) else title
-    promised, siblings, obstructions = {}, {}, {}
+    promised: dict[str, Derivation] = {}
+    siblings: dict[str, Derivation] = {}
+    obstructions: dict[str, str] = {}
     ways = _ways([node for name in names for node in _nodes(name)])
     for name in mechanisms():
         found = [way for node in _nodes(name) for way in ways.get(node, {}).items()]
@@ -285,4 +295,3 @@ def draw(file: str | Path | None = None, **options: Any) -> Any:
     from vesalius.anatomy.map import draw
 
     return draw(file, **options)
-

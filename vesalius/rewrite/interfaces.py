@@ -77,11 +77,12 @@ class Rename(Move):
 
 @dataclass(frozen=True)
 class Prepare(Move):
-    """Hand inputs what other diagrams make: `Prepare({"q": rotated, "k": rotated_key})`.
+    """Hand inputs and parameters what other diagrams make: `Prepare({"q": rotated, "gain": one})`.
 
-    The diagrams' own inputs take the place of those that they make; inputs of one name are one.
-    The functions after are those before at arguments that were prepared, so the step reduces on
-    the inputs that remain.
+    The diagrams' own inputs take the place of the inputs that they make; inputs of one name are
+    one. What stands for a parameter has no inputs: the parameter is fixed. The functions after are
+    those before, at arguments that were prepared and at values that are among those of the
+    parameters, so the step reduces on the inputs that remain.
     """
 
     bodies: Mapping[str, Diagram]
@@ -90,19 +91,32 @@ class Prepare(Move):
 
     def __post_init__(self) -> None:
         if not self.bodies:
-            raise FormatError("prepare: no input is given")
+            raise FormatError("prepare: no input and no parameter is given")
 
     @property
     def name(self) -> str:
-        """`prepare` and the inputs."""
-        return f"prepare {', '.join(self.bodies)}"
+        """`prepare` and the inputs, or `fix` where none has inputs itself."""
+        verb = "prepare" if any(body.inputs for body in self.bodies.values()) else "fix"
+        return f"{verb} {', '.join(self.bodies)}"
 
-    def apply(self, before: Diagram) -> Diagram:
-        """The diagram on prepared inputs."""
+    def fixed(self, before: Diagram) -> dict[str, Diagram]:
+        """What stands for parameters. Raises `StructureError` for an unknown name."""
+        found = {name: body for name, body in self.bodies.items() if name in before.parameters}
         known = before.input_types
         for name in self.bodies:
-            if name not in known:
-                raise StructureError(f"{before.name} has no input {name!r}, it has {list(known)}")
+            if name not in known and name not in found:
+                raise StructureError(
+                    f"{before.name} has no input and no parameter {name!r}, it has {list(known)} "
+                    f"and {list(before.parameters)}"
+                )
+        for name, body in found.items():
+            if body.inputs or body.parameters:
+                raise StructureError(f"{self.name}: the parameter {name!r} is fixed by a constant")
+        return found
+
+    def apply(self, before: Diagram) -> Diagram:
+        """The diagram on prepared inputs, with fixed parameters."""
+        fixed, known = self.fixed(before), before.input_types
         wanted: dict[str, ArrayType] = {}
         for name, own in known.items():
             body = self.bodies.get(name)
@@ -111,20 +125,21 @@ class Prepare(Move):
                     raise StructureError(
                         f"{self.name}: the input {read!r} is read as {wanted[read]} and as {type_}"
                     )
-        builder = Builder(before.name, before.doc)
-        wires = {name: builder.input(name, type_) for name, type_ in wanted.items()}
-        given = []
-        for name in known:
-            body = self.bodies.get(name)
-            made = wires[name] if body is None else body(*(wires[n] for n in body.input_types))
-            given.append(made)
-        results = before(*given)
-        outs = results if isinstance(results, tuple) else (results,)
-        ports = []
-        for (name, type_), wire in zip(before.output_types.items(), outs, strict=True):
-            declared = ArrayType({axis: wire.axes[axis] for axis in type_}, type_.dtype)
-            ports.append(output_port(builder, name, declared, wire))
-        return builder.finish(ports)
+        with Builder(before.name, before.doc) as builder:
+            wires = {name: builder.input(name, type_) for name, type_ in wanted.items()}
+            given = []
+            for name in known:
+                body = self.bodies.get(name)
+                made = wires[name] if body is None else body(*(wires[n] for n in body.input_types))
+                given.append(made)
+            values = {name: body() for name, body in fixed.items()}
+            results = before(*given, parameters=values)
+            outs = results if isinstance(results, tuple) else (results,)
+            ports = []
+            for (name, type_), wire in zip(before.output_types.items(), outs, strict=True):
+                declared = ArrayType({axis: wire.axes[axis] for axis in type_}, type_.dtype)
+                ports.append(output_port(builder, name, declared, wire))
+            return builder.finish(ports)
 
     def grade(self, before: Diagram) -> Grade:
         """`reduces`, on the inputs that remain."""

@@ -2,8 +2,8 @@
 
 Most steps apply a rule at a place (`Rewrite`). The others change what the rules do not reach:
 `Fill` puts a diagram into a learner, `Restrict` reads one input in the place of another,
-`Choose` sets sizes, `Unfold` opens named boxes; `interfaces` has two more. A move is a value: it is applied again whenever
-its step is checked, and it names no wire.
+`Choose` sets sizes, `Unfold` opens named boxes; `interfaces` has two more. A move is a value: it
+is applied again whenever its step is checked, and it names no wire.
 """
 
 from __future__ import annotations

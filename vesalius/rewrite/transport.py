@@ -23,6 +23,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.evaluate import infer_sizes
 from vesalius.rewrite.apply import Image
 from vesalius.rewrite.derivation import Derivation, Step
+from vesalius.rewrite.interfaces import Prepare
 from vesalius.rewrite.moves import Fill, Rewrite
 
 if TYPE_CHECKING:
@@ -100,6 +101,12 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
             known = exchange.to_left(_renamed(state, result, applied.diagram), lengths)
         else:
             known = _renamed(exchange.to_right(state, lengths), applied.diagram, result)
+    if isinstance(step.move, Prepare):
+        fixed = step.move.fixed(step.after if step.backwards else step.before)
+        if fixed and not step.backwards:
+            names = ", ".join(repr(name) for name in fixed)
+            raise NoWitness(f"nothing says that {names} has the value at which it is fixed")
+        known |= {name: _value(body, known, lengths) for name, body in fixed.items()}
     missing = [name for name in step.after.parameters if name not in known]
     if missing and isinstance(step.move, Fill) and not step.backwards:
         names = ", ".join(repr(name) for name in missing)
@@ -107,6 +114,16 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
     for name in missing:
         known[name] = _zeros(step.after, name, known, lengths)
     return known
+
+
+def _value(body: Diagram, state: State, lengths: Mapping[str, int]) -> torch.Tensor:
+    """What a diagram without inputs is, at these sizes."""
+    import torch
+
+    sizes = {name: lengths[name] for name in body.size_variables}
+    value = torch.as_tensor(body.evaluate(sizes=sizes))
+    like = next(iter(state.values()), None)
+    return value if like is None else value.to(like.dtype)
 
 
 def _zeros(diagram: Diagram, name: str, state: State, lengths: Mapping[str, int]) -> torch.Tensor:

@@ -18,7 +18,6 @@ from vesalius.anatomy.derivations import (  # noqa: F401
     linear,
     mixers,
     normalisers,
-    scores,
     streams,
     vaswani,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.derivations.registry import DERIVATIONS
+from vesalius.anatomy.edges.registry import at, edge
 from vesalius.anatomy.mechanism import CATALOGUE
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
@@ -34,7 +34,7 @@ def bilinear(s: "d", y: "e") -> "":
     return parts.bilinear(s.rename(d="c"), y)
 
 
-@DERIVATIONS.enter("additive-to-bilinear", "Additive attention to multiplicative attention")
+@edge("bahdanau", "luong_general")
 def additive_to_bilinear() -> Derivation:
     """Both scores are what a network can say of a state and a token, and neither holds the other.
 
@@ -51,13 +51,13 @@ def _square() -> Diagram:
     return CATALOGUE["luong_general"](c="e")
 
 
-@DERIVATIONS.enter("bilinear-to-dot", "Multiplicative attention, general to dot")
+@edge(at("luong_general", c="e"), "luong_dot")
 def bilinear_to_dot() -> Derivation:
     """W = 1: states and tokens are compared as they are."""
     return derive(_square(), weights.summaries_to_tokens, Rename(axes={"e": "c"}))
 
 
-@DERIVATIONS.enter("bilinear-to-scaled-dot", "Multiplicative attention to scaled dot-product")
+@edge(at("luong_general", c="e"), at("scaled_dot_product", e="c"))
 def bilinear_to_scaled_dot() -> Derivation:
     """W = 1/√c gives scaled products with a memory, whose keys are values too.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.derivations.registry import DERIVATIONS
+from vesalius.anatomy.edges.registry import edge
 from vesalius.anatomy.mechanism import CATALOGUE
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import StructureError
@@ -23,10 +23,12 @@ def unscaled(x: Wire) -> Wire:
     return vs.sqrt(x.axes["c"]) * x
 
 
+FLAT = repeat(nesting.flatten_nested, arithmetic.cancel_in_a_sum)
+
+
 def met(found: Derivation, end: Diagram) -> Derivation:
     """The derivation, led on to `end` through products that are flat and factors that cancel."""
-    flat = repeat(nesting.flatten_nested, arithmetic.cancel_in_a_sum)
-    there, back = flat(found.end).derivation, flat(end).derivation
+    there, back = FLAT(found.end).derivation, FLAT(end).derivation
     if there.end != back.end:
         raise StructureError(f"{found.end.name} and {end.name} differ by more than their products")
     return found >> there >> back.inverse()
@@ -44,7 +46,7 @@ def unit_keys(k: "m c") -> "m c":
     return parts.unit(k)
 
 
-@DERIVATIONS.enter("softmax-to-cosine", "Softmax attention to cosine attention")
+@edge("scaled_dot_product", "cosine")
 def softmax_to_cosine() -> Derivation:
     """Cosine attention is softmax attention of queries and keys that are divided by their lengths.
 
@@ -66,31 +68,38 @@ def tokens(y: "m c") -> "m c":
     return y
 
 
-@DERIVATIONS.enter("softmax-to-dot", "Softmax attention to multiplicative attention, dot")
+@edge("scaled_dot_product", "luong_dot")
 def softmax_to_dot() -> Derivation:
     """A memory is keys and values at once, and queries come in a scale of their own."""
     both = Restrict("v", "k", {"e": "c"}, "v := k: one memory is keys and values")
-    start = derive(SCALED_DOT_PRODUCT(e="c"), both, Rename(axes={"e": "c"}))
+    start = derive(SCALED_DOT_PRODUCT(), both, Rename(axes={"e": "c"}))
     scaled = start.then(Prepare({"q": states, "k": tokens}, "q → √c·s, k → y"))
     return met(scaled, CATALOGUE["luong_dot"]())
 
 
 @diagram
-def mapped(s: "n c") -> "n c:e":
-    """√e·Σ_c s·W"""
-    return unscaled(vs.linear(s, "c", "e", name="w").rename(e="c"))
+def scaled_queries(q: "n e") -> "n e":
+    """√e·q"""
+    return vs.sqrt(vs.size("e")) * q
 
 
 @diagram
-def wide_tokens(y: "m e") -> "m c:e":
+def mapped(s: "n c") -> "n e":
+    """Σ_c s·W"""
+    return vs.linear(s, "c", "e", name="w")
+
+
+@diagram
+def wide_tokens(y: "m e") -> "m e":
     """y"""
-    return y.rename(e="c")
+    return y
 
 
-@DERIVATIONS.enter("softmax-to-bilinear", "Softmax attention to multiplicative attention, general")
+@edge("scaled_dot_product", "luong_general")
 def softmax_to_bilinear() -> Derivation:
     """A memory is keys and values at once, and a learned map makes queries of states."""
     both = Restrict("v", "k", {"e": "c"}, "v := k: one memory is keys and values")
-    start = derive(SCALED_DOT_PRODUCT(e="c"), both, Rename(axes={"e": "c"}))
-    scaled = start.then(Prepare({"q": mapped, "k": wide_tokens}, "q → √e·s·W, k → y"))
-    return met(scaled, CATALOGUE["luong_general"]().rename(e="e"))
+    start = derive(SCALED_DOT_PRODUCT(), both, Rename(axes={"c": "e"}))
+    scaled = start.then(Prepare({"q": scaled_queries}, "q → √e·q"))
+    states = Prepare({"q": mapped, "k": wide_tokens}, "q → s·W, k → y")
+    return FLAT(scaled).derivation.then(states)
