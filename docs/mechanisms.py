@@ -125,8 +125,13 @@ def compiled(diagram: Any) -> Iterator[str]:
 
 
 def fixed(diagram: Any) -> dict[str, int]:
-    """The sizes that parameters need."""
-    needed = {v for t in diagram.parameters.values() for s in t.axes.values() for v in s.variables}
+    """The sizes that parameters need, and those that no input tells."""
+
+    def variables(types: Any) -> set[str]:
+        return {v for t in types.values() for s in t.axes.values() for v in s.variables}
+
+    untold = set(diagram.size_variables) - variables(diagram.input_types)
+    needed = variables(diagram.parameters) | untold
     return {name: sized(name) for name in sorted(needed)}
 
 

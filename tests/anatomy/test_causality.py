@@ -8,7 +8,7 @@ from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from, 
 LENGTHS = {}
 """For mechanisms whose length cannot be any: those that are tried."""
 
-LOCAL = set()
+LOCAL = {"sliding_window", "strided"}
 """Mechanisms in which an output depends on near positions only, whether causal or not."""
 
 SEEDS = range(4)  # a weight that is cut off at 0 may stay there: what counts is what can happen

@@ -126,6 +126,14 @@ def some_reason(q: "b h n c", k: "b h m c", v: "b h m e", why: "b m u bool") -> 
     return vs.contract(vs.where(shown, vs.relu(vs.contract(q, k, over="c")), 0.0), v, over="m")
 
 
+@vs.diagram
+def largest_two(q: "b h n c", k: "b h m c", v: "b h m e") -> "b h n e":
+    scores = vs.contract(q, k, over="c")
+    largest, _ = vs.topk(vs.pad(scores, "m", after=2, value=-math.inf), "m", "t:2")
+    weights = vs.where(vs.min(largest, "t") <= scores, vs.exp(vs.sin(scores)), 0.0)
+    return vs.contract(weights, v, over="m")
+
+
 MECHANISMS = [
     relu_squared,
     numerator_and_denominator,
@@ -141,6 +149,7 @@ MECHANISMS = [
     stick,
     above_a_level,
     some_reason,
+    largest_two,
 ]
 SIZES = [
     {"b": 1, "h": 1, "n": 1, "m": 1},

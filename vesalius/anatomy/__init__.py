@@ -16,7 +16,16 @@ from types import ModuleType
 from typing import Any
 
 # Importing a file of entries enters them.
-from vesalius.anatomy import attention, encoder_decoder, transformer, variants  # noqa: F401
+from vesalius.anatomy import (  # noqa: F401
+    attention,
+    encoder_decoder,
+    graphs,
+    normalisers,
+    patterns,
+    slots,
+    transformer,
+    variants,
+)
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, UnknownMechanism
 from vesalius.diagrams.drawing.strips import Change, Strip, strip
 from vesalius.diagrams.graph import Diagram

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesalius.anatomy import parts
 from vesalius.anatomy.dissection import dissecting
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
@@ -44,6 +43,9 @@ SIZES = {
     "context": "p",
     "window": "w",
     "rank": "r",
+    "block": "l",
+    "blocks": "s",
+    "kept": "t",
 }
 """Words for sizes beside the names of their variables: `heads=8` is `h=8`."""
 
@@ -242,7 +244,7 @@ def explicit(
                 scores = scores + place
             if mask is not None:
                 scores = scores + mask
-            allowed = parts.visible(q, k, causal=causal, keep=keep)
+            allowed = stands["mask"](q, k, causal=causal, keep=keep)
             return stands["mixing"](stands["normaliser"](scores, allowed), v)
 
         masks = mask_inputs("m", padding, mask)

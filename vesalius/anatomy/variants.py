@@ -46,7 +46,7 @@ ABBOTT = Paper(
 )
 
 
-def _core(
+def variant(
     name: str,
     title: str,
     paper: Paper,
@@ -61,21 +61,21 @@ def _core(
     enter(name, title, paper, formula, QKV, "n e", all_parts, cacheable=cacheable, check=check)
 
 
-_core(
+variant(
     "cosine",
     "Cosine attention",
     HENRY,
     "o[n,e] = Σ_m softmax_m(g·Σ_c q[n,c]·k[m,c] / (|q[n]|·|k[m]|))·v[m,e]",
     similarity=parts.cosine,
 )
-_core(
+variant(
     "softcap",
     "Attention with capped scores",
     GEMMA,
     "o[n,e] = Σ_m softmax_m(50·tanh(Σ_c q[n,c]·k[m,c] / (50·√c)))·v[m,e]",
     similarity=parts.softcapped_dot,
 )
-_core(
+variant(
     "sigmoid",
     "Sigmoid attention",
     RAMAPURAM,
@@ -83,7 +83,7 @@ _core(
     cacheable="never",
     normaliser=parts.sigmoid,
 )
-_core(
+variant(
     "relu",
     "ReLU attention",
     WORTSMAN,
@@ -91,21 +91,21 @@ _core(
     cacheable="never",
     normaliser=parts.relu_by_length,
 )
-_core(
+variant(
     "relu_squared",
     "Squared ReLU attention, normalised",
     HUA,
     "o[n,e] = Σ_m r[n,m]·v[m,e] / (Σ_m r[n,m] + 10⁻⁶), r = relu(Σ_c q[n,c]·k[m,c] / √c)²",
     normaliser=parts.squared_relu,
 )
-_core(
+variant(
     "softmax_one",
     "Attention that may look at nothing",
     XIAO,
     "o[n,e] = Σ_m exp(s[n,m])·v[m,e] / (1 + Σ_m exp(s[n,m])), s = Σ_c q[n,c]·k[m,c] / √c",
     normaliser=parts.softmax_one,
 )
-_core(
+variant(
     "spherical",
     "Spherical attention",
     ABBOTT,

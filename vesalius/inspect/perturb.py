@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 
 POSITIONS = frozenset({"n", "m"})
 LONGEST = 8
-SIZES = {"d": 8, "h": 2, "g": 2, "c": 4, "e": 6, "a": 4, "f": 8, "v": 9, "p": LONGEST, "w": 3}
+SIZES = {
+    "d": 8,
+    "h": 2,
+    "g": 2,
+    "c": 4,
+    "e": 6,
+    "a": 4,
+    "f": 8,
+    "v": 9,
+    "p": LONGEST,
+    "w": 3,
+    "l": 4,
+    "s": 4,
+}
 """Sizes that are not lengths; those that are not here are 2."""
 TOLERANCE = 1e-12  # float64, relative to the largest output
 

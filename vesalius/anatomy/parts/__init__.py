@@ -16,13 +16,16 @@ from vesalius.anatomy.dissection import part
 
 # All that these files define is here: `parts.softmax`.
 from vesalius.anatomy.parts.gates import *
+from vesalius.anatomy.parts.graphs import *
 from vesalius.anatomy.parts.masks import *
 from vesalius.anatomy.parts.mixing import *
 from vesalius.anatomy.parts.normalisers import *
 from vesalius.anatomy.parts.norms import *
+from vesalius.anatomy.parts.patterns import *
 from vesalius.anatomy.parts.positions import *
 from vesalius.anatomy.parts.preparation import *
 from vesalius.anatomy.parts.similarity import *
+from vesalius.anatomy.parts.simplex import *
 from vesalius.anatomy.parts.transformer import *
 
 for _name, _function in list(globals().items()):

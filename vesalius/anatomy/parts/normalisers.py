@@ -55,3 +55,25 @@ def spherical(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
     """scores / √(Σ_m scores² + eps); a hidden weight is 0"""
     weights = shown(scores, allowed)
     return weights / vs.sqrt(vs.contract(weights, weights, over="m") + eps)
+
+
+def sigmoid_of_bias(scores: Wire, allowed: Wire | None) -> Wire:
+    """σ(scores + b), with a learned b; a hidden weight is 0"""
+    return shown(vs.sigmoid(scores + vs.parameter("b", "", init="zeros")), allowed)
+
+
+def relu_by_sum(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
+    """relu(scores) / (Σ_m relu(scores) + eps); a hidden weight is 0"""
+    weights = shown(vs.relu(scores), allowed)
+    return weights / (vs.sum(weights, "m") + eps)
+
+
+def squared_relu_by_length(scores: Wire, allowed: Wire | None) -> Wire:
+    """relu(scores)² / |m|; a hidden weight is 0"""
+    return shown(vs.power(vs.relu(scores), 2), allowed) / scores.axes["m"]
+
+
+def softmax_of_queries(scores: Wire, eps: float = 1e-8) -> Wire:
+    """w / Σ_m w, w = softmax_n(scores) + eps: the queries compete for each key"""
+    weights = vs.softmax(scores, "n") + eps
+    return weights / vs.sum(weights, "m")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 
@@ -23,3 +24,10 @@ def projections(x: Wire, y: Wire, bias: bool = False) -> tuple[Wire, Wire, Wire]
         vs.linear(y, "d", "h c", name="wk", bias=bias),
         vs.linear(y, "d", "h e", name="wv", bias=bias),
     )
+
+
+def drawn(noise: Wire) -> Wire:
+    """mean + exp(log_deviation)·noise, both learned, one for all"""
+    axis = ArrayType({"d": noise.axes["d"]}).words()[0]
+    deviation = vs.exp(vs.parameter("log_deviation", axis, init="zeros"))
+    return vs.parameter("mean", axis, init="normal") + deviation * noise

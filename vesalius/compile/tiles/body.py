@@ -14,6 +14,7 @@ from vesalius.compile.terms import Reading, Use, Writing
 from vesalius.compile.tiles.region import Entry, Exit, Region
 from vesalius.diagrams.box import Axes
 from vesalius.diagrams.boxes.nested import SCAN
+from vesalius.diagrams.boxes.shape import PAD
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -173,26 +174,30 @@ def free_lengths(body: Diagram) -> Diagram:
 
 
 class _Free(Rebuild):
-    """A body whose scans are as long as what their sequences have become."""
+    """A body in which what is as long as the columns, or longer by something, follows them."""
 
     def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
         box = node.box
-        if box.kind is not SCAN or not box["elements"]:
-            return super().place(node, uses, labels)
         here = [self.here(use) for use in uses]
-        first = box["states"]
-        time = [axis for axis in box.bound if axis in box.maps[first]][-1]  # the last of its own
-        wire, slots = here[first]
-        length = self.writing.builder.types[wire].sizes[slots.index(labels[time])]
-        sizes, at = list(box.new), 0
-        for j, port in enumerate(box["body"].outputs):
-            if j >= first:  # collected along the time, which comes before its own axes
-                sizes[at] = length
-            at += len(port.axes) + (j >= first)
-        attrs = tuple([length if name == "length" else box[name] for name, _ in box.kind.fields])
+        attrs, sizes = box.attrs, list(box.new)
+        if box.kind is PAD:
+            sizes = [box["before"] + self._length(here[0], labels[box.bound[0]]) + box["after"]]
+        elif box.kind is SCAN and box["elements"]:
+            first = box["states"]
+            time = [axis for axis in box.bound if axis in box.maps[first]][-1]  # after its own
+            length, at = self._length(here[first], labels[time]), 0
+            for j, port in enumerate(box["body"].outputs):
+                if j >= first:  # collected along the time, which comes before its own axes
+                    sizes[at] = length
+                at += len(port.axes) + (j >= first)
+            fields = [name for name, _ in box.kind.fields]
+            attrs = tuple([length if name == "length" else box[name] for name in fields])
         new = [(labels[box.inner + k], size) for k, size in enumerate(sizes)]
-        bound = [labels[axis] for axis in box.bound]
-        return self.writing.box(box.kind, attrs, here, bound, new)
+        return self.writing.box(box.kind, attrs, here, [labels[axis] for axis in box.bound], new)
+
+    def _length(self, use: Use, label: Label) -> Size:
+        wire, slots = use
+        return self.writing.builder.types[wire].sizes[slots.index(label)]
 
 
 def _freed(type_: ArrayType, sizes: Mapping[str, Size]) -> ArrayType:

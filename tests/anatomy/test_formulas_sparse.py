@@ -1,0 +1,103 @@
+"""Sparse masks and other normalisers against loops over the papers' formulas."""
+
+import pytest
+import sparse_transcriptions as paper
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vesalius as vs
+
+lengths = st.integers(1, 6)
+sizes = st.integers(1, 4)
+seeds = st.integers(0, 2**31)
+masks = st.fixed_dictionaries({"causal": st.booleans(), "padding": st.booleans()})
+
+
+def arrays(seed, *shapes):
+    generator = torch.Generator().manual_seed(seed)
+    return [2 * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+
+
+def agrees(name, mask, n, m, seed, sizes=None, parameters=None, words=()):
+    """The mechanism on random q, k, v is its transcription, which is handed sizes as `words`."""
+    q, k, v = arrays(seed, (n, 3), (m, 3), (m, 2))
+    keep = arrays(seed + 1, (m,))[0] > -1 if mask["padding"] else None
+    diagram = vs.anatomy[name](**mask, **(sizes or {}))
+    given_ = [q, k, v] if keep is None else [q, k, v, keep]
+    ours = diagram.evaluate(*given_, parameters=parameters or {})
+    theirs = getattr(paper, name)(
+        *(x.tolist() for x in (q, k, v)),
+        *(x.tolist() for x in (parameters or {}).values()),
+        *words,
+        causal=mask["causal"],
+        keep=None if keep is None else keep.tolist(),
+    )
+    torch.testing.assert_close(
+        ours, torch.tensor(theirs, dtype=torch.float64), rtol=1e-9, atol=1e-9
+    )
+
+
+@given(lengths, lengths, sizes, masks, seeds)
+def test_sliding_window(n, m, width, mask, seed):
+    agrees("sliding_window", mask, n, m, seed, {"window": width}, words=[width])
+
+
+@given(lengths, lengths, sizes, masks, seeds)
+def test_strided(n, m, stride, mask, seed):
+    agrees("strided", mask, n, m, seed, {"block": stride}, words=[stride])
+
+
+@given(lengths, lengths, sizes, sizes, masks, seeds)
+def test_fixed(n, m, stride, kept, mask, seed):
+    agrees("fixed", mask, n, m, seed, {"block": stride, "kept": kept}, words=[stride, kept])
+
+
+@given(st.integers(1, 14), st.integers(1, 14), st.integers(2, 3), masks, seeds)
+def test_big_bird(n, m, length, mask, seed):
+    generator = torch.Generator().manual_seed(seed)
+    links = 2 * torch.rand(7, 2, generator=generator, dtype=torch.float64) - 1
+    agrees("big_bird", mask, n, m, seed, {"block": length}, {"links": links}, words=[length])
+
+
+@given(lengths, lengths, sizes, masks, seeds)
+def test_top_k(n, m, kept, mask, seed):
+    agrees("top_k", mask, n, m, seed, {"kept": kept}, words=[kept])
+
+
+@pytest.mark.parametrize("wrong", [True, False])
+def test_top_k_hides_before_it_selects(wrong):
+    """The other order lets a later key take the place of a visible one."""
+    q, k, v = arrays(0, (5, 3), (5, 3), (5, 2))
+    k[4] = 10 * q[1]
+    last = v.clone()
+    last[4] += 1
+    diagram = vs.anatomy["top_k"](causal=not wrong, kept=2)
+    changed = (diagram.evaluate(q, k, v) - diagram.evaluate(q, k, last))[1].abs().max() > 0
+    assert changed == wrong
+
+
+@given(lengths, lengths, masks, seeds, st.floats(-3, 3))
+def test_sigmoid_bias(n, m, mask, seed, b):
+    agrees("sigmoid_bias", mask, n, m, seed, None, {"b": torch.tensor(b).double()})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["relu_normalised", "relu_squared_by_length", "sparsemax", "entmax", "stick_breaking"],
+)
+@given(n=lengths, m=lengths, mask=masks, seed=seeds)
+def test_a_normaliser(name, n, m, mask, seed):
+    agrees(name, mask, n, m, seed)
+
+
+@pytest.mark.parametrize("name", ["sparsemax", "entmax"])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_projection_sums_to_one_and_shifts_do_not_matter(name, scale):
+    q, k = (scale * x for x in arrays(3, (4, 3), (6, 3)))
+    diagram = vs.anatomy[name](mask=True)
+    eye, zero = torch.eye(6).double(), torch.zeros(4, 6).double()
+    weights = diagram.evaluate(q, k, eye, zero)
+    torch.testing.assert_close(weights.sum(1), torch.ones(4).double(), rtol=1e-9, atol=1e-9)
+    shifted = diagram.evaluate(q, k, eye, zero + 7)
+    torch.testing.assert_close(weights, shifted, rtol=1e-9, atol=1e-8 * scale)
