@@ -25,18 +25,20 @@ def _turn(slots: Wire, k: Wire, v: Wire) -> Wire:
     return slots + parts.mlp(parts.layer_norm(slots), "relu")
 
 
+TURN = diagram_of("turn", {"slots": "n d", "k": "m c", "v": "m e"}, "n d", _turn)
+
+
 def slot_attention(*, turns: int = 3) -> Diagram:
     """Slots from `noise`, draws of the standard normal; `turns` times they look at x."""
     if not isinstance(turns, int) or isinstance(turns, bool) or turns < 1:
         raise FormatError(f"slot_attention: turns is a positive integer, not {turns!r}")
-    turn = diagram_of("turn", {"slots": "n d", "k": "m c", "v": "m e"}, "n d", _turn)
 
     def body(x: Wire, noise: Wire) -> Wire:
         x = parts.layer_norm(x.rename(a="d")).rename(d="a")
         k = vs.linear(x, "a", "c", name="wk", bias=True)
         v = vs.linear(x, "a", "e", name="wv", bias=True)
         (slots,) = vs.scan(
-            turn, over="turn", states=[parts.drawn(noise)], captured=[k, v], length=turns
+            TURN, over="turn", states=[parts.drawn(noise)], captured=[k, v], length=turns
         )
         return slots
 

@@ -41,8 +41,7 @@ def support(z: Wire, power: int) -> Wire:
         total = vs.sum(vs.power(vs.relu(z - higher), power), "m")
         return {"level": vs.where(total >= 1, higher, level), "step": step / 2}
 
-    lowest = vs.like(-1.0, vs.max(z, "m"))
-    level, _ = vs.scan(halve, over="t", states=[lowest, 0.5], captured=[z], length=HALVINGS)
+    level, _ = vs.scan(halve, over="t", states=[-1.0, 0.5], captured=[z], length=HALVINGS)
     return level < z
 
 
@@ -83,6 +82,5 @@ def stick_breaking(scores: Wire, allowed: Wire | None) -> Wire:
     Each key, beginning with the last, takes its share of what the later ones left.
     """
     left = shown(-vs.softplus(scores), allowed)
-    whole = vs.like(0.0, vs.max(scores, "m"))
-    _, later = vs.scan(add_later, over="m", states=[whole], sequences=[left], reverse=True)
+    _, later = vs.scan(add_later, over="m", states=[0.0], sequences=[left], reverse=True)
     return shown(vs.sigmoid(scores), allowed) * vs.exp(later)
