@@ -9,6 +9,7 @@ from sphinx.application import Sphinx
 sys.path.insert(0, str(Path(__file__).parent))
 
 import derivations
+import kept
 import mechanisms
 import reference
 import rules
@@ -64,7 +65,7 @@ MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs t
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("builder-inited", with_rules)
+    app.connect("builder-inited", with_pages)
     app.connect("env-get-outdated", from_declarations)
     app.connect("source-read", with_tables)
     app.connect("autodoc-process-docstring", from_markdown)
@@ -78,11 +79,10 @@ def from_declarations(
     return list(TABLES)
 
 
-def with_rules(app: Sphinx) -> None:
+def with_pages(app: Sphinx) -> None:
     """Writes the pages of rules, derivations and mechanisms, with pictures, before any is read."""
-    rules.write(Path(__file__).parent / "rules")
-    mechanisms.write(Path(__file__).parent / "mechanisms")
-    derivations.write(Path(__file__).parent / "derivations")
+    for folder in (rules, derivations, mechanisms):
+        kept.renew(Path(__file__).parent / folder.__name__, folder.pages())
 
 
 def with_tables(app: Sphinx, name: str, source: list[str]) -> None:

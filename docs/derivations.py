@@ -121,16 +121,5 @@ def travels(known: Row) -> list[str]:
     return lines
 
 
-def write(folder: Path) -> list[str]:
-    """Write the pages into a folder; what is there already and the same stays as it is."""
-    made = pages()
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8", newline="\n")
-    return sorted(made)
-
-
 if __name__ == "__main__":
     main(*sys.argv[1:])

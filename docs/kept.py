@@ -1,4 +1,4 @@
-"""What the programs share that make pages and pictures which are kept in the repository."""
+"""What the programs share that make pages and pictures."""
 
 from __future__ import annotations
 
@@ -16,3 +16,12 @@ def write(files: Mapping[Path, str]) -> None:
     for path, text in files.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def renew(folder: Path, made: Mapping[str, str]) -> None:
+    """Write files into a folder; what is there already and the same stays as it is."""
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for name, text in made.items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8", newline="\n")

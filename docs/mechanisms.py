@@ -30,8 +30,10 @@ def pages() -> dict[str, str]:
 
     files = {}
     for mechanism in vs.anatomy:
-        diagram = mechanism()
-        files[f"{mechanism.name}.md"] = "\n".join(page(mechanism, diagram)) + "\n"
+        # Of a stack one layer is opened and compiled: the others are like it.
+        one = {"layers": 1} if "layers" in mechanism.options else {}
+        diagram = mechanism(**one)
+        files[f"{mechanism.name}.md"] = "\n".join(page(mechanism, diagram, bool(one))) + "\n"
         files[f"pictures/{mechanism.name}-parts.svg"] = mechanism.dissected().svg()
         files[f"pictures/{mechanism.name}.svg"] = diagram.unfold().svg()
     return files
@@ -56,7 +58,7 @@ def table() -> str:
 SHOWN = ("similarity", "normaliser")
 
 
-def page(mechanism: Any, diagram: Any) -> Iterator[str]:
+def page(mechanism: Any, diagram: Any, one_layer: bool) -> Iterator[str]:
     """Formula, paper, parts, pictures, what is claimed, cost, kernels, relations, code."""
     paper = mechanism.paper
     link = f", [arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
@@ -72,15 +74,16 @@ def page(mechanism: Any, diagram: Any) -> Iterator[str]:
     yield "| slot | part | formula |\n|---|---|---|"
     for slot, part in mechanism.parts.items():
         yield f"| {slot.replace('_', ' ')} | `{part.__name__}` | {escaped(first_line(part))} |"
-    yield f"\n## All boxes\n\n![Every box](pictures/{mechanism.name}.svg)\n"
+    layer = ", in one layer" if one_layer else ""
+    yield f"\n## All boxes{layer}\n\n![Every box](pictures/{mechanism.name}.svg)\n"
     yield "## What it keeps to\n"
     yield f"- causal: {CLAIMS[mechanism.causal]}"
     yield f"- can be cached: {CLAIMS[mechanism.cacheable]}"
     yield f"- checked against: {check(mechanism)}"
     for parameter, start in mechanism.initial.items():
         yield f"- `{parameter}` starts {escaped(start)}"
-    yield from costs(diagram)
-    yield from compiled(diagram)
+    yield from costs(mechanism())
+    yield from compiled(diagram, layer)
 
 
 def first_line(part: Any) -> str:
@@ -114,12 +117,12 @@ def sized(variable: str) -> int:
     return AT if variable in ("n", "m") else WIDTHS.get(variable, 16)
 
 
-def compiled(diagram: Any) -> Iterator[str]:
+def compiled(diagram: Any, layer: str) -> Iterator[str]:
     """What the compiler makes of it on a CPU: the kernels that it takes, and the text."""
     import vesalius as vs
 
     module = vs.to_torch(diagram, sizes=fixed(diagram))
-    yield "## Compiled\n"
+    yield f"## Compiled{layer}\n"
     yield f"```text\n{module.explain()}\n```\n"
     yield f"```python\n{module.source.strip()}\n```\n"
 
@@ -133,14 +136,3 @@ def fixed(diagram: Any) -> dict[str, int]:
     untold = set(diagram.size_variables) - variables(diagram.input_types)
     needed = variables(diagram.parameters) | untold
     return {name: sized(name) for name in sorted(needed)}
-
-
-def write(folder: Path) -> list[str]:
-    """Write the pages into a folder; what is there already and the same stays as it is."""
-    made = pages()
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        path = folder / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8", newline="\n")
-    return sorted(made)

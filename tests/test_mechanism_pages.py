@@ -1,0 +1,63 @@
+"""The pages of the catalogue: one for each mechanism, with all that its entry says."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vesalius as vs
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def writer() -> Iterator[Any]:
+    """The module that writes the pages, as the documentation imports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        yield importlib.import_module("mechanisms")
+    sys.modules.pop("mechanisms", None)
+    sys.modules.pop("rules", None)
+
+
+@pytest.fixture(scope="module")
+def files(writer: Any) -> dict[str, str]:
+    """All pages and pictures."""
+    made: dict[str, str] = writer.pages()
+    return made
+
+
+def test_every_mechanism_has_a_page_and_two_pictures(files: dict[str, str]) -> None:
+    wanted = {f"{name}.md" for name in vs.anatomy.names()}
+    assert {name for name in files if name.endswith(".md")} == wanted
+    for mechanism in vs.anatomy:
+        parts = files[f"pictures/{mechanism.name}-parts.svg"]
+        whole = files[f"pictures/{mechanism.name}.svg"]
+        for picture in (parts, whole):
+            ElementTree.fromstring(picture)
+
+
+def test_a_page_says_what_the_entry_says(writer: Any, files: dict[str, str]) -> None:
+    for mechanism in vs.anatomy:
+        page = files[f"{mechanism.name}.md"]
+        assert page.startswith(f"# {mechanism.title}\n")
+        assert f"\n{mechanism.formula}\n" in page
+        assert f"- causal: {writer.CLAIMS[mechanism.causal]}\n" in page
+        assert f"- can be cached: {writer.CLAIMS[mechanism.cacheable]}\n" in page
+        assert f"- checked against: {writer.check(mechanism)}\n" in page
+        assert all(f"| `{part.__name__}` |" in page for part in mechanism.parts.values())
+        assert str(mechanism().cost()) in page
+        assert "class " in page
+        assert "(nn.Module)" in page
+
+
+def test_the_table_lists_them_all(writer: Any) -> None:
+    lines = writer.table().splitlines()
+    assert len(lines) == 2 + len(vs.anatomy)
+    assert {line.count(" | ") for line in lines} == {6, 0}
