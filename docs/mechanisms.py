@@ -48,7 +48,8 @@ def table() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for m in vs.anatomy:
-        parts = [first_line(m.parts[slot]) if slot in m.parts else "–" for slot in SHOWN]
+        stand = [first_line(m.parts[slot]) if slot in m.parts else "–" for slot in SHOWN]
+        parts = [text.partition(";")[0] for text in stand]  # what hides a score stands on its page
         claims = [m.causal, m.cacheable]
         cells = [str(m.paper.year), *map(escaped, parts), *claims, m.check]
         lines.append(f"| [{m.title}](mechanisms/{m.name}.md) | {' | '.join(cells)} |")
@@ -81,7 +82,7 @@ def page(mechanism: Any, diagram: Any, one_layer: bool) -> Iterator[str]:
     yield f"- can be cached: {CLAIMS[mechanism.cacheable]}"
     yield f"- checked against: {check(mechanism)}"
     for parameter, start in mechanism.initial.items():
-        yield f"- `{parameter}` starts {escaped(start)}"
+        yield f"- `{parameter}` at first: {escaped(start)}"
     yield from costs(mechanism())
     yield from compiled(diagram, layer)
 
