@@ -6,7 +6,7 @@ import torch
 import vesalius as vs
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
-LENGTH = {}
+LENGTH = {"nystromformer": 8}
 """The length at which a mechanism is trained, where it cannot be any."""
 
 SERVED = ("scaled_dot_product_attention", "tiles", "chunked", "product_order", "cumulative_sum")

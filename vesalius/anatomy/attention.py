@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import signature
 from typing import Any, Literal, get_args
 
 from vesalius.anatomy import parts
@@ -204,7 +205,8 @@ LINEAR = CATALOGUE.enter(
 
 def core_names() -> list[str]:
     """The mechanisms that can stand inside heads: those whose inputs are q, k and v."""
-    return [m.name for m in CATALOGUE if m.parts.get("preparation") is parts.given]
+    prepared = {m.name: m.parts.get("preparation", parts.memory) for m in CATALOGUE}
+    return [name for name, part in prepared.items() if {*QKV} <= {*signature(part).parameters}]
 
 
 def with_heads(
@@ -212,12 +214,14 @@ def with_heads(
     attention: str,
     bias: bool,
     cross: bool,
-    **options: object,
+    memory: str = "m d",
+    **options: Any,
 ) -> Diagram:
     """projections, a mechanism over q, k and v in a tube of heads, the output projection
 
-    `cross` makes the keys and values come from a second input `y`. `options` go to the mechanism;
-    those that are false or None are left out, so that it need not have them.
+    `cross` makes the keys and values come from a second input `y`, whose axes are `memory`.
+    `options` go to the mechanism; those that are false or None are left out, so that it need not
+    have them.
     """
     if attention not in core_names():
         raise FormatError(
@@ -239,7 +243,7 @@ def with_heads(
 
     padding, mask = bool(options.get("padding")), bool(options.get("mask"))
     if cross:
-        inputs = {"x": "n d", "y": "m d", **mask_inputs("m", padding, mask)}
+        inputs = {"x": "n d", "y": memory, **mask_inputs("m", padding, mask)}
     else:
         inputs = {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
     return diagram_of(name, inputs, "n d", body)
@@ -255,7 +259,7 @@ def multihead(
     mask: bool = False,
 ) -> Diagram:
     """Self-attention with heads; `attention` is what stands in each head."""
-    options = {"form": form, "causal": causal, "padding": padding, "mask": mask}
+    options: dict[str, Any] = {"form": form, "causal": causal, "padding": padding, "mask": mask}
     return with_heads("multihead", attention, bias, False, **options)
 
 
@@ -268,7 +272,7 @@ def multihead_cross(
     mask: bool = False,
 ) -> Diagram:
     """Attention with heads from x to another sequence y."""
-    options = {"form": form, "padding": padding, "mask": mask}
+    options: dict[str, Any] = {"form": form, "padding": padding, "mask": mask}
     return with_heads("multihead_cross", attention, bias, True, **options)
 
 

@@ -53,7 +53,7 @@ def block(
     """
     one_of("norm", norm, Norm)
     one_of("activation", activation, parts.Activation)
-    options = {"form": form, "causal": causal, "padding": padding, "mask": mask}
+    options: dict[str, Any] = {"form": form, "causal": causal, "padding": padding, "mask": mask}
     heads = with_heads("attention", attention, bias, False, **options)
     network = mlp_diagram(activation, bias)
 
@@ -133,8 +133,7 @@ def language_model(
 
 def stack(x: Wire, inner: Diagram, layers: int, final_norm: bool, **others: Any) -> Wire:
     """The block `inner` so many times, each with parameters of its own, and perhaps a norm."""
-    if not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
-        raise FormatError(f"layers is a positive integer, not {layers!r}")
+    positive("layers", layers)
     for _ in range(layers):
         x = inner.boxed(x, **others)
     result: Wire = norm_diagram().boxed(x) if final_norm else x
@@ -148,6 +147,12 @@ def ends_in_norm(norm: Norm, final_norm: bool | None) -> bool:
 
 def _inputs(padding: bool, mask: bool) -> dict[str, str]:
     return {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
+
+
+def positive(option: str, value: Any) -> None:
+    """Refuse what is not a number of times: `FormatError`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise FormatError(f"{option} is a positive integer, not {value!r}")
 
 
 def one_of(option: str, value: Any, choices: Any) -> None:

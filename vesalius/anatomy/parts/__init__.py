@@ -15,8 +15,10 @@ import inspect
 from vesalius.anatomy.dissection import part
 
 # All that these files define is here: `parts.softmax`.
+from vesalius.anatomy.parts.convolutions import *
 from vesalius.anatomy.parts.gates import *
 from vesalius.anatomy.parts.graphs import *
+from vesalius.anatomy.parts.landmarks import *
 from vesalius.anatomy.parts.masks import *
 from vesalius.anatomy.parts.mixing import *
 from vesalius.anatomy.parts.normalisers import *

@@ -18,6 +18,11 @@ def mlp(x: Wire, activation: Activation = "gelu", bias: bool = True) -> Wire:
     return vs.linear(hidden, "f", "d", name="down", bias=bias)
 
 
+def layer(x: Wire) -> Wire:
+    """relu(Σ_d x·W + b)"""
+    return vs.relu(vs.linear(x, "d", "d", name="layer", bias=True))
+
+
 def embedding(tokens: Wire) -> tuple[Wire, Wire]:
     """token[tokens] + position[n], and the table of tokens"""
     table = vs.parameter("token", "v d", init="normal", scale=0.02)

@@ -1,0 +1,55 @@
+"""Landmarks: few vectors that stand for many tokens, and what attention through them needs."""
+
+from __future__ import annotations
+
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.wire import Wire
+
+
+def projected_tokens(q: Wire, k: Wire, v: Wire, shared: bool = False) -> tuple[Wire, Wire, Wire]:
+    """q, Σ_m W_k[m,r]·k and Σ_m W_v[m,r]·v: r learned combinations of all tokens"""
+    over_keys = _combinations(k, "over_keys")
+    over_values = over_keys if shared else _combinations(v, "over_values")
+    keys, values = (vs.contract(x, w, over="m") for x, w in ((k, over_keys), (v, over_values)))
+    return q, keys.rename(r="m"), values.rename(r="m")
+
+
+def _combinations(x: Wire, name: str) -> Wire:
+    axis = ArrayType({"m": x.axes["m"]}).words()[0]
+    return vs.parameter(name, f"{axis} r", fan="r")
+
+
+def segment_means(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire]:
+    """q̃ and k̃: the means of r segments of the queries and of the keys, each of equal length"""
+    return _segment_means(q, "n"), _segment_means(k, "m")
+
+
+def _segment_means(x: Wire, axis: str) -> Wire:
+    length = str(x.axes[axis] / vs.size("r")).replace(" ", "")
+    return vs.mean(vs.split(x, axis, f"r l:{length}"), "l")
+
+
+def through_landmarks(near: Wire, between: Wire, far: Wire, v: Wire, iterations: int = 6) -> Wire:
+    """near·between⁺·(far·v), the weights of queries, of landmarks and of keys"""
+    inverse = pseudo_inverse(between.rename(n="i", m="j"), iterations)
+    summaries = vs.contract(far.rename(n="j"), v, over="m")
+    return vs.contract(near.rename(m="i"), inverse, summaries, over="i j")
+
+
+def pseudo_inverse(a: Wire, iterations: int = 6) -> Wire:
+    """Z ← ¼·Z·(13 − A·Z·(15 − A·Z·(7 − A·Z))), from Aᵀ / (max_i Σ_j |A|·max_j Σ_i |A|)"""
+    one = vs.to_float(vs.equal(*(vs.iota(*ArrayType({i: a.axes[i]}).words()) for i in "ij")))
+    size = vs.abs(a)
+    largest = vs.max(vs.sum(size, "j"), "i") * vs.max(vs.sum(size, "i"), "j")
+    z = a.rename(i="j", j="i") / largest
+    for _ in range(iterations):
+        az = _times(a, z)
+        inner = 15 * one - _times(az, 7 * one - az)
+        z = 0.25 * _times(z, 13 * one - _times(az, inner))
+    return z
+
+
+def _times(x: Wire, y: Wire) -> Wire:
+    """The product of square matrices with rows `i` and columns `j`."""
+    return vs.contract(x.rename(j="k"), y.rename(i="k"), over="k")
