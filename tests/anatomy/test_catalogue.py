@@ -58,7 +58,7 @@ def test_an_entry_says_where_it_comes_from(mechanism):
 
 @every
 def test_an_entry_says_what_it_is_checked_against(mechanism):
-    """A file of tests for that package names it."""
+    """A file of tests for that package, or one of formulas, names it."""
     here = Path(__file__).parent
     if mechanism.check == "transcription":
         files = list(here.glob("test_formulas*.py"))

@@ -20,6 +20,7 @@ from vesalius.anatomy import (  # noqa: F401
     attention,
     encoder_decoder,
     graphs,
+    kernels,
     latents,
     normalisers,
     patterns,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from inspect import signature
-from typing import Any, Literal, get_args
+from typing import Any
 
 from vesalius.anatomy import parts
+from vesalius.anatomy.forms import QKV, Form, of_features
 from vesalius.anatomy.mechanism import (
     CATALOGUE,
     Mechanism,
@@ -16,10 +17,8 @@ from vesalius.anatomy.mechanism import (
     explicit,
     mask_inputs,
 )
-from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
-from vesalius.diagrams.trace import diagram
 from vesalius.diagrams.wire import Wire
 
 BAHDANAU = Paper(
@@ -47,7 +46,6 @@ KATHAROPOULOS = Paper(
     "2006.16236",
 )
 
-QKV = {"q": "n c", "k": "m c", "v": "m e"}
 SOFTMAX: dict[str, Part] = {
     "mask": parts.visible,
     "normaliser": parts.softmax,
@@ -124,69 +122,6 @@ LINEAR_PARTS: dict[str, Part] = {
     "normaliser": parts.row_sum,
     "mixing": parts.weighted_sum,
 }
-Form = Literal["weights", "state", "scan"]
-
-
-def linear(*, causal: bool = False, padding: bool = False, form: Form | None = None) -> Diagram:
-    """Linear attention in one of three forms that compute the same function.
-
-    `weights` has a weight for each query and key, as the formula does: n·m of them. `state`
-    first sums φ(k)·v over the keys, which is possible when every query sees the same keys.
-    `scan` carries these sums along the positions, which makes it causal. Without a form, the one
-    whose cost is linear: `scan` if causal, else `state`.
-    """
-    form = form or ("scan" if causal else "state")
-    if form not in get_args(Form):
-        raise FormatError(f"linear: the form is one of {', '.join(get_args(Form))}, not {form!r}")
-    if form == "weights":
-        return explicit("linear", QKV, "n e", LINEAR_PARTS)(causal=causal, padding=padding)
-    if causal != (form == "scan"):
-        raise FormatError(
-            f"linear: the form {form!r} is {'' if form == 'scan' else 'not '}causal; "
-            f"write form={'scan' if causal else 'state'!r} or form='weights'"
-        )
-
-    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
-        features, keys = parts.elu_plus_one(q), parts.elu_plus_one(k)
-        if keep is not None:
-            keys = vs.where(keep, keys, 0.0)
-        return (_along if causal else _at_once)(features, keys, v)
-
-    # Along positions, queries and keys are the same positions.
-    length = ":n" if causal else ""
-    inputs = {"q": "n c", "k": f"m{length} c", "v": f"m{length} e"}
-    inputs |= mask_inputs(f"m{length}", padding, False)
-    return diagram_of("linear", inputs, "n e", body)
-
-
-def _at_once(q: Wire, k: Wire, v: Wire) -> Wire:
-    state, total = vs.contract(k, v, over="m"), vs.sum(k, "m")
-    return parts.dot(q, state) / parts.dot(q, total)
-
-
-@diagram
-def step(
-    state: "c e", total: "c", q: "c", k: "c", v: "e"
-) -> {"state": "c e", "total": "c", "o": "e"}:  # type: ignore[misc]
-    """One position of causal linear attention: add a key and its value, then answer a query."""
-    state, total = state + k * v, total + k
-    return {"state": state, "total": total, "o": parts.dot(q, state) / parts.dot(q, total)}
-
-
-def _along(q: Wire, k: Wire, v: Wire) -> Wire:
-    channels = " ".join(
-        f"{axis}:{str(wire.axes[axis]).replace(' ', '')}" for axis, wire in (("c", k), ("e", v))
-    )
-    empty = vs.expand(0.0, channels)
-    _, _, o = vs.scan(
-        step,
-        over="n",
-        states=[empty, vs.expand(0.0, channels.split()[0])],
-        sequences=[q, k.rename(m="n"), v.rename(m="n")],
-    )
-    return o
-
-
 LINEAR = CATALOGUE.enter(
     Mechanism(
         "linear",
@@ -195,7 +130,8 @@ LINEAR = CATALOGUE.enter(
         "o[n,e] = Σ_c φ(q)[n,c]·(Σ_m φ(k)[m,c]·v[m,e]) / Σ_c φ(q)[n,c]·(Σ_m φ(k)[m,c]), "
         "φ = elu + 1",
         LINEAR_PARTS,
-        linear,
+        of_features("linear", LINEAR_PARTS, parts.elu_features),
+        check="fla-core",
     )
 )
 

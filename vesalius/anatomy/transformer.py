@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.attention import CHANNELS, VASWANI, Form, with_heads
+from vesalius.anatomy.attention import CHANNELS, VASWANI, with_heads
+from vesalius.anatomy.forms import Form
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.attention import QKV, SOFTMAX, enter
+from vesalius.anatomy.attention import SOFTMAX, enter
+from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.mechanism import Paper, Part
 
 HENRY = Paper(

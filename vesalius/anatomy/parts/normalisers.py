@@ -15,9 +15,14 @@ def softmax(scores: Wire, allowed: Wire | None) -> Wire:
 
 def row_sum(scores: Wire, allowed: Wire | None) -> Wire:
     """scores / Σ_m scores; a hidden score is 0"""
-    if allowed is not None:
-        scores = vs.where(allowed, scores, 0.0)
+    scores = shown(scores, allowed)
     return scores / vs.sum(scores, "m")
+
+
+def clamped_row_sum(scores: Wire, allowed: Wire | None, least: float = 1e-6) -> Wire:
+    """scores / max(Σ_m scores, least); a hidden score is 0"""
+    scores = shown(scores, allowed)
+    return scores / vs.maximum(vs.sum(scores, "m"), least)
 
 
 def shown(weights: Wire, allowed: Wire | None) -> Wire:

@@ -28,16 +28,6 @@ def additive(s: Wire, y: Wire) -> Wire:
     return vs.contract(hidden, vs.parameter("v", "a"), over="a")
 
 
-def elu_plus_one(x: Wire) -> Wire:
-    """elu(x) + 1, which is positive"""
-    return vs.elu(x) + 1
-
-
-def kernel(q: Wire, k: Wire) -> Wire:
-    """Σ_c φ(q)·φ(k), φ = elu + 1"""
-    return dot(elu_plus_one(q), elu_plus_one(k))
-
-
 def softcapped_dot(q: Wire, k: Wire, cap: float = 50.0) -> Wire:
     """50·tanh((Σ_c q·k) / (50·√c))"""
     return cap * vs.tanh(scaled_dot(q, k) / cap)
