@@ -69,7 +69,7 @@ def enter(
 
 enter(
     "performer",
-    "Performer, attention by positive random features",
+    "Performer",
     CHOROMANSKI,
     "o[n,e] = Σ_m w[n,m]·v[m,e] / Σ_m w[n,m], w[n,m] = Σ_r φ(q[n])[r]·φ(k[m])[r], "
     "φ(x)[r] = exp(Σ_c ω[r,c]·x[c]/⁴√c − Σ_c x[c]²/2√c)",
@@ -101,7 +101,7 @@ enter(
 )
 enter(
     "based",
-    "Based, attention by the second order of the exponential",
+    "Based attention",
     ARORA,
     "o[n,e] = Σ_m w[n,m]·v[m,e] / Σ_m w[n,m], w = 1 + s + s²/2, s[n,m] = Σ_c q[n,c]·k[m,c] / √c",
     parts.monomials,
