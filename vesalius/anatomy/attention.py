@@ -7,7 +7,8 @@ from inspect import signature
 from typing import Any
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.forms import QKV, Form, of_features
+from vesalius.anatomy.forms import QKV as QKV
+from vesalius.anatomy.forms import Form, of_features
 from vesalius.anatomy.mechanism import (
     CATALOGUE,
     Mechanism,

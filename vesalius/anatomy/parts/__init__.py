@@ -18,8 +18,8 @@ from vesalius.anatomy.dissection import part
 from vesalius.anatomy.parts.convolutions import *
 from vesalius.anatomy.parts.gates import *
 from vesalius.anatomy.parts.graphs import *
-from vesalius.anatomy.parts.landmarks import *
 from vesalius.anatomy.parts.kernels import *
+from vesalius.anatomy.parts.landmarks import *
 from vesalius.anatomy.parts.masks import *
 from vesalius.anatomy.parts.mixing import *
 from vesalius.anatomy.parts.normalisers import *
