@@ -6,8 +6,12 @@ how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFIL
 
 import os
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
+SOAKED = 40  # how many times as many examples as it asks for a test gets in a soak run
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile(
@@ -17,6 +21,17 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+settings.load_profile(PROFILE)
 
 torch.set_num_threads(1)  # more only wait for each other where every tensor is tiny
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A number of examples that a test names is for the suite: a soak run takes many times that."""
+    if PROFILE != "soak":
+        return
+    attribute = "_hypothesis_internal_use_settings"  # there is no public way to change it later
+    for test in {id(test): test for test in (getattr(i, "obj", None) for i in items)}.values():
+        own = getattr(test, attribute, None)
+        if own is not None and own.max_examples != settings.default.max_examples:
+            setattr(test, attribute, settings(own, max_examples=SOAKED * own.max_examples))
