@@ -105,6 +105,7 @@ def test_sizes_are_symbols_until_they_are_given(mechanism):
     assert all(s.constant is None for type_ in types for s in type_.axes.values())
     # Each is a multiple of those that follow, for lengths that are cut into equal parts.
     named = {variable: 2 ** (k + 1) for k, variable in enumerate(diagram.size_variables[::-1])}
+    named |= {"g": 2} if "g" in named else {}  # and heads are a multiple of their groups
     fixed = mechanism(**named)
     assert fixed.size_variables == ()
     for name, type_ in diagram.parameters.items():

@@ -64,6 +64,21 @@ def test_luong_general(n, m, c, e, mask, seed):
     same(ours, paper.luong_general(*lists, causal=mask["causal"], keep=keep))
 
 
+@given(lengths, lengths, lengths, st.integers(1, 3), masks, seeds)
+def test_hopfield(n, m, c, steps, mask, seed):
+    s, y = arrays(seed, (n, c), (m, c))
+    keep = kept(seed, m) if mask["padding"] else None
+    ours = run(vs.anatomy["hopfield"](steps=steps, **mask), [s, y], keep)
+    same(ours, paper.hopfield(s.tolist(), y.tolist(), steps, causal=mask["causal"], keep=keep))
+
+
+@given(lengths, lengths, lengths, seeds)
+def test_one_step_of_hopfield_is_attention_to_the_patterns(n, m, c, seed):
+    s, y = arrays(seed, (n, c), (m, c))
+    one = vs.anatomy["hopfield"](steps=1).evaluate(s, y)
+    assert torch.equal(one, vs.anatomy["scaled_dot_product"]().evaluate(s, y, y))
+
+
 VARIANTS = ["softcap", "sigmoid", "relu", "relu_squared", "softmax_one", "spherical", "cosine"]
 
 

@@ -62,6 +62,22 @@ def luong_dot(s, y, **masks):
     return attend(scores, y, **masks)
 
 
+def hopfield(s, y, steps, **masks):
+    """Ramsauer et al. 2020, equation 3, with β = 1/√c: a state becomes a mean of patterns."""
+    for _ in range(steps):
+        scores = []
+        for state in s:
+            row = []
+            for pattern in y:
+                score = 0.0
+                for c in range(len(state)):
+                    score += state[c] * pattern[c]
+                row.append(score / sqrt(len(state)))
+            scores.append(row)
+        s = attend(scores, y, **masks)
+    return s
+
+
 def luong_general(s, y, w, **masks):
     """Luong et al. 2015, equation 8, second line."""
     scores = []

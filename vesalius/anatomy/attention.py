@@ -80,6 +80,7 @@ enter(
     {"s": "n d", "y": "m e"},
     "n e",
     {"preparation": parts.memory, "similarity": parts.additive, **SOFTMAX},
+    check="keras",
 )
 
 enter(
@@ -90,6 +91,7 @@ enter(
     {"s": "n c", "y": "m c"},
     "n c",
     {"preparation": parts.memory, "similarity": parts.dot, **SOFTMAX},
+    check="keras",
 )
 
 enter(
@@ -100,6 +102,17 @@ enter(
     {"s": "n c", "y": "m e"},
     "n e",
     {"preparation": parts.memory, "similarity": parts.bilinear, **SOFTMAX},
+)
+
+enter(
+    "luong_concat",
+    "Multiplicative attention, concat",
+    LUONG,
+    "o[n,e] = Σ_m softmax_m(Σ_a v[a]·tanh(Σ_i [s[n], y[m]][i]·W[i,a]))·y[m,e]",
+    {"s": "n c", "y": "m e"},
+    "n e",
+    {"preparation": parts.memory, "similarity": parts.concatenated, **SOFTMAX},
+    check="keras",
 )
 
 SCALED_DOT_PRODUCT = enter(

@@ -46,6 +46,7 @@ SIZES = {
     "block": "l",
     "blocks": "s",
     "kept": "t",
+    "rotated": "u",
 }
 """Words for sizes beside the names of their variables: `heads=8` is `h=8`."""
 
@@ -226,17 +227,20 @@ def explicit(
 ) -> Callable[..., Diagram]:
     """The builder of a mechanism that computes its weights: one for each query and key.
 
-        Σ_m normaliser_m(similarity(q, k) + mask) · v
+        output(gate(Σ_m normaliser_m(similarity(q, k) + mask) · v))
 
-    A part for `position` turns q and k, and returns both, or returns what is added to the scores.
-    Its options: `causal`; `padding`, which adds the input `keep`, true for the keys that count;
-    `mask`, which adds an input that is added to the scores.
+    A part for `position` gets what the preparation made, but the values. It turns q and k, and
+    returns both, or returns what is added to the scores. Where the only input is `x`, its
+    positions are those of the keys, too.
+
+    The options of the builder: `causal`; `padding`, which adds the input `keep`, true for the keys
+    that count; `mask`, which adds an input that is added to the scores.
     """
 
     def build(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
         def body(*, keep: Wire | None = None, mask: Wire | None = None, **given: Wire) -> Wire:
-            q, k, v = stands["preparation"](**given)
-            place = stands["position"](q, k) if "position" in stands else None
+            q, k, v, *more = stands["preparation"](**given)
+            place = stands["position"](q, k, *more) if "position" in stands else None
             if isinstance(place, tuple):
                 q, k = place
             scores = stands["similarity"](q, k)
@@ -244,10 +248,16 @@ def explicit(
                 scores = scores + place
             if mask is not None:
                 scores = scores + mask
+            if keep is not None:
+                keep = keep if keys == "m" else keep.rename(n="m")
             allowed = stands["mask"](q, k, causal=causal, keep=keep)
-            return stands["mixing"](stands["normaliser"](scores, allowed), v)
+            out = stands["mixing"](stands["normaliser"](scores, allowed), v)
+            for slot in ("gate", "output"):
+                out = stands[slot](out) if slot in stands else out
+            return out
 
-        masks = mask_inputs("m", padding, mask)
+        keys, pairs = ("n", "n m:n") if set(inputs) == {"x"} else ("m", "n m")
+        masks = mask_inputs(keys, padding, mask, pairs)
         return diagram_of(name, {**inputs, **masks}, output, body)
 
     return build

@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args
+
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SOFTMAX, enter
 from vesalius.anatomy.forms import QKV
-from vesalius.anatomy.mechanism import Paper, Part
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
+from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.wire import Wire
 
 HENRY = Paper(
     "Query-Key Normalization for Transformers",
     "Henry, Dachapally, Pawar, Chen",
     2020,
     "2010.04245",
+)
+DEHGHANI = Paper(
+    "Scaling Vision Transformers to 22 Billion Parameters",
+    "Dehghani and others",
+    2023,
+    "2302.05442",
+)
+RAMSAUER = Paper(
+    "Hopfield Networks is All You Need",
+    "Ramsauer, Schäfl, Lehner, Seidl, Widrich, Adler, Gruber, Holzleitner, Pavlović, Sandve, "
+    "Greiff, Kreil, Kopp, Klambauer, Brandstetter, Hochreiter",
+    2020,
+    "2008.02217",
 )
 GEMMA = Paper(
     "Gemma 2: Improving Open Language Models at a Practical Size",
@@ -69,11 +95,76 @@ variant(
     "o[n,e] = Σ_m softmax_m(g·Σ_c q[n,c]·k[m,c] / (|q[n]|·|k[m]|))·v[m,e]",
     similarity=parts.cosine,
 )
+
+
+def qk_norm(
+    *,
+    norm: Norm = "rms",
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """Queries and keys normed over their channels, in each head."""
+    if norm not in get_args(Norm):
+        raise FormatError(f"qk_norm: norm is one of {', '.join(get_args(Norm))}, not {norm!r}")
+    stands = {**NORMED, "preparation": parts.rms_normed if norm == "rms" else parts.layer_normed}
+    return explicit("qk_norm", QKV, "n e", stands)(causal=causal, padding=padding, mask=mask)
+
+
+def hopfield(
+    *, steps: int = 3, causal: bool = False, padding: bool = False, mask: bool = False
+) -> Diagram:
+    """The state s falls towards the patterns y in so many steps; one of them is attention."""
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise FormatError(f"hopfield: steps is a positive integer, not {steps!r}")
+    step = explicit("hopfield", {"s": "n c", "y": "m c"}, "n c", HOPFIELD)
+    one = step(causal=causal, padding=padding, mask=mask)
+
+    def body(s: Wire, **rest: Any) -> Wire:
+        for _ in range(steps):
+            s = one(s, **rest)
+        return s
+
+    masks = mask_inputs("m", padding, mask)
+    return diagram_of("hopfield", {"s": "n c", "y": "m c", **masks}, "n c", body)
+
+
+Norm = Literal["rms", "layer"]
+NORMED: dict[str, Part] = {
+    "preparation": parts.rms_normed,
+    "similarity": parts.scaled_dot,
+    **SOFTMAX,
+}
+HOPFIELD: dict[str, Part] = {**NORMED, "preparation": parts.memory}
+
+CATALOGUE.enter(
+    Mechanism(
+        "qk_norm",
+        "Attention with normed queries and keys",
+        DEHGHANI,
+        "o[n,e] = Σ_m softmax_m(Σ_c q̂[n,c]·k̂[m,c] / √c)·v[m,e], "
+        "q̂ = q·a / √(mean_c q² + 10⁻⁶), k̂ = k·b / √(mean_c k² + 10⁻⁶)",
+        NORMED,
+        qk_norm,
+        check="transformers",
+    )
+)
+CATALOGUE.enter(
+    Mechanism(
+        "hopfield",
+        "Modern Hopfield network",
+        RAMSAUER,
+        "s[n,c] ← Σ_m softmax_m(Σ_c s[n,c]·y[m,c] / √c)·y[m,c], three times",
+        HOPFIELD,
+        hopfield,
+    )
+)
 variant(
     "softcap",
     "Attention with capped scores",
     GEMMA,
     "o[n,e] = Σ_m softmax_m(50·tanh(Σ_c q[n,c]·k[m,c] / (50·√c)))·v[m,e]",
+    check="x-transformers",
     similarity=parts.softcapped_dot,
 )
 variant(
@@ -104,6 +195,7 @@ variant(
     "Attention that may look at nothing",
     XIAO,
     "o[n,e] = Σ_m exp(s[n,m])·v[m,e] / (1 + Σ_m exp(s[n,m])), s = Σ_c q[n,c]·k[m,c] / √c",
+    check="x-transformers",
     normaliser=parts.softmax_one,
 )
 variant(

@@ -22,12 +22,13 @@ POSITIONS = frozenset({"n", "m"})
 LONGEST = 8
 SIZES = {
     "d": 8,
-    "h": 2,
+    "h": 4,
     "g": 2,
     "c": 4,
     "e": 6,
     "a": 4,
     "f": 8,
+    "r": 3,
     "v": 9,
     "p": LONGEST,
     "w": 3,

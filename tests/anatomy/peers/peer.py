@@ -61,12 +61,27 @@ def randomised(module):
     return module
 
 
+def to_heads(linear, heads):
+    """The weight of an `nn.Linear` that makes heads, as ours: `d h c`."""
+    return linear.weight.T.reshape(linear.in_features, heads, -1)
+
+
+def from_heads(linear, heads):
+    """The weight of an `nn.Linear` that joins heads, as ours: `h e d`."""
+    return linear.weight.T.reshape(heads, -1, linear.out_features)
+
+
 def same(diagram, inputs, weights, wanted, within=EXACT):
     """The reference meaning and the compiled module, with these weights, against their result."""
     wanted = wanted.detach().double()
     found = diagram.evaluate(*inputs, parameters=weights)
     torch.testing.assert_close(found, wanted, rtol=within, atol=within)
-    module = vs.to_torch(diagram, dtype=torch.float64)
+    shapes = {name: type_.axes.values() for name, type_ in diagram.parameters.items()}
+    pairs = [
+        pair for name in weights for pair in zip(shapes[name], weights[name].shape, strict=True)
+    ]
+    sizes = {size.variable: length for size, length in pairs if size.variable}
+    module = vs.to_torch(diagram, dtype=torch.float64, sizes=sizes)
     module.load_state_dict(weights)
     torch.testing.assert_close(module(*inputs).detach(), wanted, rtol=within, atol=within)
 

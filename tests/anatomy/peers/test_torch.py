@@ -279,3 +279,37 @@ def test_a_language_model_refuses_more_positions_than_it_has():
     model.evaluate(torch.zeros(4, dtype=torch.int64))
     with pytest.raises(vs.SizeError):
         model.evaluate(torch.zeros(5, dtype=torch.int64))
+
+
+# -- heads that share keys, and a key that is nothing ---------------------------------------------
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(("name", "groups"), [("multi_query", 1), ("grouped_query", 2)])
+def test_fewer_keys_than_queries(name, groups, causal):
+    h, n, d, c = 4, 6, 10, 3
+    x = randn(n, d)
+    wq, wo = randn(d, groups, h // groups, c, seed=1), randn(groups, h // groups, c, d, seed=4)
+    wk, wv = randn(d, groups, c, seed=2), randn(d, groups, c, seed=3)
+    theirs = F.scaled_dot_product_attention(
+        torch.einsum("nd,dghc->ghnc", x, wq).flatten(0, 1)[None],
+        *(torch.einsum("nd,dgc->gnc", x, w)[None] for w in (wk, wv)),
+        is_causal=causal,
+        enable_gqa=True,
+    )
+    wanted = torch.einsum("hnc,hcd->nd", theirs[0], wo.flatten(0, 1))
+    weights = {"wq": wq, "wk": wk, "wv": wv, "wo": wo}
+    if groups == 1:
+        weights = {"wq": wq[:, 0], "wk": wk[:, 0], "wv": wv[:, 0], "wo": wo[0]}
+    sizes = {"heads": h, "groups": groups} if groups > 1 else {"heads": h}
+    same(vs.anatomy[name](causal=causal, **sizes), (x,), weights, wanted)
+
+
+def test_softmax_one():
+    theirs = randomised(
+        nn.MultiheadAttention(8, 2, bias=False, batch_first=True, add_zero_attn=True)
+    )
+    x = randn(3, 5, 8)
+    wanted, _ = theirs(*[x] * 3)
+    ours = vs.anatomy["multihead"](attention="softmax_one", heads=2, d=8).over("b")
+    same(ours, [x], from_multihead(theirs), wanted)

@@ -15,6 +15,7 @@ import inspect
 from vesalius.anatomy.dissection import part
 
 # All that these files define is here: `parts.softmax`.
+from vesalius.anatomy.parts.axes import *
 from vesalius.anatomy.parts.convolutions import *
 from vesalius.anatomy.parts.gates import *
 from vesalius.anatomy.parts.graphs import *

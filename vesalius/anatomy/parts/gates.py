@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from vesalius.anatomy.parts.norms import rms_norm
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
@@ -22,3 +25,14 @@ def gru(x: Wire, h: Wire) -> Wire:
     update = vs.sigmoid(seen("update") + kept("update"))
     new = vs.tanh(seen("new") + reset * kept("new"))
     return (1 - update) * new + update * h
+
+
+def difference(o: Wire, depth: int = 1) -> Wire:
+    """(1 − λ₁)·rms(o[0] − λ·o[1]), λ = exp(λ_q·λ_k)[0] − exp(λ_q·λ_k)[1] + λ₁"""
+    start = 0.8 - 0.6 * math.exp(-0.3 * (depth - 1))
+    names = "lambda_q", "lambda_k"
+    pair = [vs.parameter(name, "s:2 c", init="normal", scale=0.1) for name in names]
+    powers = vs.exp(vs.contract(*pair, over="c"))
+    scale = vs.contract(powers, vs.constant([1.0, -1.0], "s"), over="s") + start
+    first, second = (vs.sum(vs.slice(o, "s", k, length=1), "s") for k in (0, 1))
+    return (1 - start) * rms_norm(first - scale * second, over="e", eps=1e-5, gain=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vesalius.anatomy.parts.positions import index
+from vesalius.anatomy.parts.axes import index
 from vesalius.diagrams.wire import Wire
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of
+from vesalius.anatomy.parts.similarity import talk
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
@@ -47,13 +49,23 @@ def squared_relu(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
     return weights / (vs.sum(weights, "m") + eps)
 
 
-def softmax_one(scores: Wire, allowed: Wire | None) -> Wire:
+def softmax_one(scores: Wire, allowed: Wire | None, nothing: Wire | float = 0.0) -> Wire:
     """exp(scores) / (1 + Σ_m exp(scores)); a hidden weight is 0"""
     if allowed is not None:
         scores = vs.where(allowed, scores, float("-inf"))
-    top = vs.maximum(vs.max(scores, "m"), 0.0)
+    top = vs.maximum(vs.max(scores, "m"), nothing)
     weights = vs.exp(scores + -1 * top)
-    return weights / (vs.exp(-1 * top) + vs.sum(weights, "m"))
+    return weights / (vs.exp(nothing + -1 * top) + vs.sum(weights, "m"))
+
+
+def sink(scores: Wire, allowed: Wire | None) -> Wire:
+    """exp(scores) / (exp(b) + Σ_m exp(scores)), b learned for each head; a hidden weight is 0"""
+    return softmax_one(scores, allowed, vs.parameter("b", axes_of(scores, "h"), init="zeros"))
+
+
+def talking_softmax(scores: Wire, allowed: Wire | None) -> Wire:
+    """Σ_h R[h,g]·softmax_m(scores)"""
+    return talk(softmax(scores, allowed), "r")
 
 
 def spherical(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:

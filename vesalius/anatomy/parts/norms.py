@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 
@@ -12,10 +12,16 @@ def unit(x: Wire, eps: float = 1e-12) -> Wire:
     return x / vs.sqrt(vs.contract(x, x, over="c") + eps)
 
 
-def layer_norm(x: Wire, eps: float = 1e-5) -> Wire:
-    """(x − mean_d x) / √(var_d x + eps) · gain + shift"""
-    centred = x - vs.mean(x, "d")
-    scale = 1 / vs.sqrt(vs.mean(centred * centred, "d") + eps)
-    axis = ArrayType({"d": x.axes["d"]}).words()[0]
-    gain = vs.parameter("gain", axis, init="ones")
-    return centred * scale * gain + vs.parameter("shift", axis, init="zeros")
+def rms_norm(x: Wire, over: str = "e", eps: float = 1e-6, gain: str | None = "gain") -> Wire:
+    """x / √(mean x² + eps) · gain"""
+    y = x / vs.sqrt(vs.mean(x * x, over) + eps)
+    return y if gain is None else y * vs.parameter(gain, axes_of(x, over), init="ones")
+
+
+def layer_norm(x: Wire, eps: float = 1e-5, over: str = "d", prefix: str = "") -> Wire:
+    """(x − mean x) / √(var x + eps) · gain + shift, over the channels"""
+    centred = x - vs.mean(x, over)
+    scale = 1 / vs.sqrt(vs.mean(centred * centred, over) + eps)
+    axes = axes_of(x, over)
+    gain = vs.parameter(f"{prefix}gain", axes, init="ones")
+    return centred * scale * gain + vs.parameter(f"{prefix}shift", axes, init="zeros")

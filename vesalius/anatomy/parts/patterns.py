@@ -6,8 +6,8 @@ number of blocks, `t` what is kept of a block, `u` random blocks for each.
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import index
 from vesalius.anatomy.parts.masks import visible
-from vesalius.anatomy.parts.positions import index
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 

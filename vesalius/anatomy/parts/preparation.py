@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.norms import layer_norm, rms_norm
+from vesalius.anatomy.parts.positions import rotary
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
@@ -31,3 +33,68 @@ def drawn(noise: Wire) -> Wire:
     axis = ArrayType({"d": noise.axes["d"]}).words()[0]
     deviation = vs.exp(vs.parameter("log_deviation", axis, init="zeros"))
     return vs.parameter("mean", axis, init="normal") + deviation * noise
+
+
+# -- of one sequence x [n, d], whose positions are the keys' too ----------------------------------
+
+
+def _projected(x: Wire, queries: str, keys: str, values: str) -> tuple[Wire, Wire, Wire]:
+    """x·W_q, x·W_k and x·W_v with these axes, the last two along `m`."""
+    return (
+        vs.linear(x, "d", queries, name="wq"),
+        vs.linear(x, "d", keys, name="wk").rename(n="m"),
+        vs.linear(x, "d", values, name="wv").rename(n="m"),
+    )
+
+
+def self_projections(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = x·W_k, v = x·W_v, for each head"""
+    return _projected(x, "h c", "h c", "h e")
+
+
+def one_key(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q for each head; k = x·W_k, v = x·W_v, one for all heads"""
+    return _projected(x, "h c", "c", "e")
+
+
+def grouped_keys(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q for each of h heads; k = x·W_k, v = x·W_v for each of g groups of heads"""
+    return _projected(x, "g h:h/g c", "g c", "g e")
+
+
+def two_queries(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """two q = x·W_q and two k = x·W_k for each head, one v = x·W_v"""
+    return _projected(x, "s:2 h c", "s:2 h c", "h e")
+
+
+def latent(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """k = [z·W_uk, rotated x·W_kr], v = z·W_uv, z = rms(x·W_down); q = [x·W_q, rotated x·W_qr]"""
+    z = rms_norm(vs.linear(x, "d", "r", name="down"), over="r")
+    turned = vs.linear(x, "d", "h u", name="wqr"), vs.linear(x, "d", "u", name="wkr")
+    place_q, place_k = (rotary(y.rename(u="c"), pairing="interleaved") for y in turned)
+    q, k = vs.linear(x, "d", "h c", name="wq"), vs.linear(z, "r", "h c", name="up_k")
+    v = vs.linear(z, "r", "h e", name="up_v")
+    q, k = (vs.concat(*pair, over="c") for pair in ((q, place_q), (k, place_k)))
+    return q, k.rename(n="m"), v.rename(n="m")
+
+
+def forgetting(x: Wire) -> tuple[Wire, Wire, Wire, Wire]:
+    """q, k, v = x·W_q, x·W_k, x·W_v and log σ(x·w_f + b), for each head"""
+    kept = -1 * vs.softplus(-1 * vs.linear(x, "d", "h", name="wf", bias=True))
+    return (*self_projections(x), kept)
+
+
+def rms_normed(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire, Wire]:
+    """q / rms(q) · gain_q and k / rms(k) · gain_k, over c"""
+    return rms_norm(q, over="c", gain="q_gain"), rms_norm(k, over="c", gain="k_gain"), v
+
+
+def layer_normed(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire, Wire]:
+    """layer norms of q and k over c"""
+    return layer_norm(q, over="c", prefix="q_"), layer_norm(k, over="c", prefix="k_"), v
+
+
+def jointly_normed(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q / rms(q) · gain_q and k / rms(k) · gain_k, over all channels of all heads"""
+    q, k, v = self_projections(x)
+    return rms_norm(q, over="h c", gain="q_gain"), rms_norm(k, over="h c", gain="k_gain"), v

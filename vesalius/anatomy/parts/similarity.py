@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of, written
 from vesalius.anatomy.parts.norms import unit
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
@@ -36,3 +37,27 @@ def softcapped_dot(q: Wire, k: Wire, cap: float = 50.0) -> Wire:
 def cosine(q: Wire, k: Wire) -> Wire:
     """g·(Σ_c q·k) / (|q|·|k|), with a learned g"""
     return vs.parameter("g", "", init="ones") * dot(unit(q), unit(k))
+
+
+def concatenated(s: Wire, y: Wire) -> Wire:
+    """Σ_a v·tanh(Σ_ce [s, y]·W), [s, y] one after the other"""
+    width, both = s.axes["c"], s.axes["c"] + y.axes["e"]
+    w = vs.parameter("w", f"{written(i=both)} a", fan="i")
+    first, second = (vs.slice(w, "i", stop=width, into="c"), vs.slice(w, "i", width, into="e"))
+    hidden = vs.contract(s, first, over="c") + vs.contract(y, second, over="e")
+    return vs.contract(vs.tanh(hidden), vs.parameter("v", "a"), over="a")
+
+
+def content_bias_dot(q: Wire, k: Wire) -> Wire:
+    """(Σ_c (q + u)·k) / √c"""
+    return scaled_dot(q + vs.parameter("u", axes_of(q, "h c"), init="zeros"), k)
+
+
+def mixed_dot(q: Wire, k: Wire) -> Wire:
+    """Σ_h P[h,g]·(Σ_c q·k) / √c"""
+    return talk(scaled_dot(q, k), "p")
+
+
+def talk(x: Wire, name: str) -> Wire:
+    """every head a linear mix of all heads"""
+    return vs.linear(x, "h", axes_of(x, "h"), name=name)

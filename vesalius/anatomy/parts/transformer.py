@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vesalius.anatomy.parts.positions import index
+from vesalius.anatomy.parts.axes import index
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 

@@ -1,0 +1,186 @@
+"""Attention that knows where things stand: positions in the vectors or in the scores."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import get_args
+
+from vesalius.anatomy import parts
+from vesalius.anatomy.attention import CHANNELS, SOFTMAX
+from vesalius.anatomy.forms import QKV
+from vesalius.anatomy.heads import OF_ITSELF, self_attention
+from vesalius.anatomy.heads import enter as enter_heads
+from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, explicit
+from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.graph import Diagram
+
+SHAW = Paper(
+    "Self-Attention with Relative Position Representations",
+    "Shaw, Uszkoreit, Vaswani",
+    2018,
+    "1803.02155",
+)
+DAI = Paper(
+    "Transformer-XL: Attentive Language Models beyond a Fixed-Length Context",
+    "Dai, Yang, Yang, Carbonell, Le, Salakhutdinov",
+    2019,
+    "1901.02860",
+)
+RAFFEL = Paper(
+    "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
+    "Raffel, Shazeer, Roberts, Lee, Narang, Matena, Zhou, Li, Liu",
+    2019,
+    "1910.10683",
+)
+PRESS = Paper(
+    "Train Short, Test Long: Attention with Linear Biases Enables Input Length Extrapolation",
+    "Press, Smith, Lewis",
+    2021,
+    "2108.12409",
+)
+SU = Paper(
+    "RoFormer: Enhanced Transformer with Rotary Position Embedding",
+    "Su, Lu, Pan, Murtadha, Wen, Liu",
+    2021,
+    "2104.09864",
+)
+LIN = Paper(
+    "Forgetting Transformer: Softmax Attention with a Forget Gate",
+    "Lin, Nikishin, He, Courville",
+    2025,
+    "2503.02130",
+)
+
+CORE: dict[str, Part] = {
+    "preparation": parts.given,
+    "position": parts.rotation,
+    "similarity": parts.scaled_dot,
+    **SOFTMAX,
+}
+SHAW_PARTS: dict[str, Part] = {**CORE, "position": parts.relative_keys}
+
+
+def rope(
+    *,
+    pairing: parts.Pairing = "half",
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """Rotary positions; a pair are two channels half of all apart, or neighbours."""
+    if pairing not in get_args(parts.Pairing):
+        choices = ", ".join(get_args(parts.Pairing))
+        raise FormatError(f"rope: pairing is one of {choices}, not {pairing!r}")
+    stands: dict[str, Part] = {**CORE, "position": partial(parts.rotation, pairing=pairing)}
+    return explicit("rope", QKV, "n e", stands)(causal=causal, padding=padding, mask=mask)
+
+
+CATALOGUE.enter(
+    Mechanism(
+        "rope",
+        "Attention with rotary positions",
+        SU,
+        "o[n,e] = Σ_m softmax_m(Σ_c (T[n]·q[n])[c]·(T[m]·k[m])[c] / √c)·v[m,e], "
+        "T[n] turns the pair of channels f by n·10000^(−2f/c)",
+        CORE,
+        rope,
+        check="transformers",
+    )
+)
+
+
+def shaw(
+    *, values: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+) -> Diagram:
+    """Relative positions up to w away, in the keys, and with `values` in the values too."""
+    stands = {**SHAW_PARTS, "mixing": parts.with_relative_values} if values else SHAW_PARTS
+    return explicit("shaw", QKV, "n e", stands)(causal=causal, padding=padding, mask=mask)
+
+
+CATALOGUE.enter(
+    Mechanism(
+        "shaw",
+        "Attention with relative keys",
+        SHAW,
+        "o[n,e] = Σ_m softmax_m(Σ_c q[n,c]·(k[m,c] + R[clip(m − n, −w, w) + w, c]) / √c)·v[m,e]",
+        SHAW_PARTS,
+        shaw,
+        check="transformers",
+    )
+)
+
+enter_heads(
+    "transformer_xl",
+    "Attention with sinusoids of the distance",
+    DAI,
+    "o[h,n,e] = Σ_m softmax_m(Σ_c ((q + u)[h,n,c]·k[h,m,c] + "
+    "(q + v)[h,n,c]·(r[n−m]·W_r)[h,c]) / √c)·v[h,m,e], r[δ] = [sin, cos](δ·10000^(−2f/d))",
+    "transformers",
+    position=parts.sinusoids,
+    similarity=parts.content_bias_dot,
+)
+
+
+def t5(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
+    """A learned bias for each head and bucket of distances; if causal, of those to the past."""
+    stands = {**T5, "position": parts.bucketed_past if causal else parts.bucketed}
+    return self_attention("t5", stands)(causal=causal, padding=padding, mask=mask)
+
+
+def alibi(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
+    """A penalty for each head that grows with the distance, to both sides unless causal."""
+    stands = {**ALIBI, "position": parts.slopes if causal else parts.two_sided_slopes}
+    return self_attention("alibi", stands)(causal=causal, padding=padding, mask=mask)
+
+
+def forgetting(*, padding: bool = False, mask: bool = False) -> Diagram:
+    """A gate at each position says how much of what came before it is kept."""
+    return self_attention("forgetting", FORGETTING)(causal=True, padding=padding, mask=mask)
+
+
+T5: dict[str, Part] = {**OF_ITSELF, "similarity": parts.dot, "position": parts.bucketed}
+ALIBI: dict[str, Part] = {**OF_ITSELF, "position": parts.two_sided_slopes}
+FORGETTING: dict[str, Part] = {
+    **OF_ITSELF,
+    "preparation": parts.forgetting,
+    "position": parts.decay,
+}
+
+CATALOGUE.enter(
+    Mechanism(
+        "forgetting",
+        "Forgetting attention",
+        LIN,
+        "o[h,n,e] = Σ_{m ≤ n} softmax_m(Σ_c q[h,n,c]·k[h,m,c] / √c + C[h,n] − C[h,m])·v[h,m,e], "
+        "C[h,n] = Σ_{m ≤ n} log σ(Σ_d x[m,d]·w_f[d,h] + b[h])",
+        FORGETTING,
+        forgetting,
+        causal="always",
+        implied=CHANNELS,
+        check="fla-core",
+    )
+)
+CATALOGUE.enter(
+    Mechanism(
+        "t5",
+        "Attention with a bias for each bucket of distances",
+        RAFFEL,
+        "o[h,n,e] = Σ_m softmax_m(Σ_c q[h,n,c]·k[h,m,c] + B[bucket(m − n), h])·v[h,m,e]",
+        T5,
+        t5,
+        implied=CHANNELS,
+        check="transformers",
+    )
+)
+CATALOGUE.enter(
+    Mechanism(
+        "alibi",
+        "Attention with linear biases",
+        PRESS,
+        "o[h,n,e] = Σ_m softmax_m(Σ_c q[h,n,c]·k[h,m,c] / √c − 2^(−8(h+1)/|h|)·|n − m|)·v[h,m,e]",
+        ALIBI,
+        alibi,
+        implied=CHANNELS,
+        check="x-transformers",
+    )
+)
