@@ -634,7 +634,7 @@ def _print_table(table: Any) -> None:
     from rich.console import Console
 
     # Into a pipe or a file, lines are as long as they need to be.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = Console() if sys.stdout.isatty() else Console(width=1000)
     console.print(table)
 
 
