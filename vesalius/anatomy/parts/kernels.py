@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 
+from vesalius.anatomy.parts.axes import index
 from vesalius.anatomy.parts.norms import unit
-from vesalius.anatomy.parts.positions import index
 from vesalius.anatomy.parts.similarity import dot, scaled_dot
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.types import ArrayType
