@@ -256,6 +256,37 @@ def taxonomy_(
     print(found)
 
 
+@app.command("recombine")
+def recombine_(
+    parts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SLOT=PART,PART...]", help="Parts for a slot; else all."),
+    ] = None,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Say which are equal, by search; takes minutes.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """List all mechanisms that the parts of the grammar make."""
+    from vesalius import anatomy
+
+    chosen = {}
+    for pair in parts or []:
+        slot, equals, names = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter("slot=part,part", param_hint=pair)
+        chosen[slot] = names.split(",")
+    space = anatomy.recombine(**chosen)
+    found = space.classes() if classes else ()
+    if json:
+        told = {"classes": [{"proved": c.proved, "unproved": c.unproved} for c in found]}
+        _print_json(space.to_dict() | (told if classes else {}))
+        return
+    print(space)
+    for one in found:
+        print(" = ".join(one.proved) + "".join(f"; unproved: {name}" for name in one.unproved))
+
+
 @app.command("optimise")
 def optimise_(
     source: Source,

@@ -31,10 +31,21 @@ from vesalius.anatomy import (  # noqa: F401
     variants,
 )
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, UnknownMechanism
+from vesalius.anatomy.recombination import Space, recombine
 from vesalius.diagrams.drawing.strips import Change, Strip, strip
 from vesalius.diagrams.graph import Diagram
 
-__all__ = ["CATALOGUE", "Catalogue", "Mechanism", "Paper", "UnknownMechanism", "compare", "names"]
+__all__ = [
+    "CATALOGUE",
+    "Catalogue",
+    "Mechanism",
+    "Paper",
+    "Space",
+    "UnknownMechanism",
+    "compare",
+    "names",
+    "recombine",
+]
 
 
 def names() -> list[str]:

@@ -125,7 +125,7 @@ def search(
     Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value, and
     `StructureError` when the check refutes the derivation.
     """
-    chosen = _equal_rules(rules)
+    chosen = equal_rules(rules)
     start = Derivation(diagram)
     if any(node.box.kind is NAMED and node.box["token"] is None for node in diagram.boxes):
         start = start.then(Unfold())
@@ -143,7 +143,8 @@ def search(
     return Found(**{**vars(found), "verdict": verdict})
 
 
-def _equal_rules(rules: Iterable[Rule | Schema] | None) -> list[Rule | Schema]:
+def equal_rules(rules: Iterable[Rule | Schema] | None = None) -> list[Rule | Schema]:
+    """The rules with which a search may exchange one for another: all of the library if None."""
     if rules is None:
         from vesalius.rewrite.rules import RULES, SCHEMAS
 
