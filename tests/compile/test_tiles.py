@@ -414,3 +414,17 @@ def test_a_slope_reads_one_array_in_one_order():
         made = vs.to_torch(module)
         assert ("addcmul" in made.source) == slope, made.source
         torch.testing.assert_close(made(x), wanted, rtol=1e-13, atol=1e-13)
+
+
+def test_integers_alone_are_no_region():
+    """Counting is exact and whole: a tile makes floats."""
+
+    @vs.diagram
+    def counted(i: "n c int", j: "m c int") -> "n int":
+        return vs.contract(vs.contract(i, j, over="c") % 3, vs.iota("m"), over="m")
+
+    module = vs.to_torch(counted)
+    assert "tiles" not in module.explain().kernels
+    generator = torch.Generator().manual_seed(0)
+    i, j = (torch.randint(5, (k, 2), generator=generator) for k in (4, 6))
+    assert torch.equal(module(i, j), (i @ j.T % 3) @ torch.arange(6))

@@ -66,6 +66,8 @@ def _regions(place: Place) -> dict[int, Region | str]:
 
 def _refusal(body: Diagram) -> str:
     """Why no code can be written for a body, or nothing."""
+    if all(body.types[port.wire].dtype != "float" for port in body.inputs):
+        return "nothing that it reads is a float"
     told = {v for port in body.inputs for s in body.types[port.wire].sizes for v in s.variables}
     for node in body.boxes:
         kind = node.box.kind
