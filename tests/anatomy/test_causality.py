@@ -5,10 +5,10 @@ import pytest
 import vesalius as vs
 from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from, shallow
 
-LENGTHS = {"nystromformer": (4, 6, 8)}
+LENGTHS = {"nystromformer": (4, 6, 8), "synthesizer_factorised_dense": (4, 6, 8)}
 """For mechanisms whose length cannot be any: those that are tried."""
 
-LOCAL = {"sliding_window", "strided"}
+LOCAL = {"sliding_window", "strided", "poolformer", "light_convolution", "dynamic_convolution"}
 """Mechanisms in which an output depends on near positions only, whether causal or not."""
 
 SEEDS = range(4)  # a weight that is cut off at 0 may stay there: what counts is what can happen

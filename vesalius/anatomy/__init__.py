@@ -18,11 +18,13 @@ from typing import Any
 # Importing a file of entries enters them.
 from vesalius.anatomy import (  # noqa: F401
     attention,
+    convolutions,
     encoder_decoder,
     graphs,
     heads,
     kernels,
     latents,
+    mixers,
     normalisers,
     patterns,
     positions,

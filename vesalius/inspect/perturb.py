@@ -39,6 +39,7 @@ SIZES = {
 TOLERANCE = 1e-12  # float64, relative to the largest output
 
 Arrays = dict[str, "Tensor"]
+Sizes = Mapping[str, int]
 
 
 def shallow(mechanism: Mechanism, **options: Any) -> Diagram:
@@ -58,7 +59,7 @@ def along_positions(type_: ArrayType) -> list[int]:
 
 
 def arrays_at(
-    types: Mapping[str, ArrayType], sizes: Mapping[str, int], seed: int, scale: float = 1.0
+    types: Mapping[str, ArrayType], sizes: Sizes, seed: int, scale: float = 1.0
 ) -> Arrays:
     """Random arrays of these types: numbers in float64, tokens, or truth values."""
     import torch
@@ -75,12 +76,13 @@ def arrays_at(
     return found
 
 
-def cut(arrays: Mapping[str, Tensor], types: Mapping[str, ArrayType], n: int) -> Arrays:
-    """The first n positions of every array that has positions."""
+def cut(arrays: Mapping[str, Tensor], types: Mapping[str, ArrayType], sizes: Sizes) -> Arrays:
+    """What these sizes leave of every array that has positions: its first ones."""
     found = {}
     for name, x in arrays.items():
+        lengths = [size.at(sizes) for size in types[name].axes.values()]
         for k in along_positions(types[name]):
-            x = x.narrow(k, 0, n)
+            x = x.narrow(k, 0, lengths[k])
         found[name] = x
     return found
 
@@ -109,7 +111,11 @@ def growth_from(diagram: Diagram, n: int, longest: int, seed: int) -> list[bool]
     sizes = sizes_at(diagram, longest)
     parameters = arrays_at(diagram.parameters, sizes, seed)
     inputs = arrays_at(diagram.input_types, sizes, seed)
-    few = cut(inputs, diagram.input_types, n), cut(parameters, diagram.parameters, n)
+    fewer = sizes_at(diagram, n)
+    few = (
+        cut(inputs, diagram.input_types, fewer),
+        cut(parameters, diagram.parameters, fewer),
+    )
     return moved(run(diagram, *few, n), run(diagram, inputs, parameters, longest), n)
 
 

@@ -68,3 +68,24 @@ def test_perceiver(heads, layers):
     ours = vs.anatomy["perceiver"](layers=layers, heads=heads, d=8, f=16, u=6, rank=3).over("b")
     same(ours, (y,), weights, wanted)
     assert count(ours) == their_count(theirs) + latents.numel()
+
+
+@pytest.mark.parametrize("n", [1, 6, 7])
+def test_fnet(n):
+    modeling = peer("transformers.models.fnet.modeling_fnet")
+    theirs = modeling.FNetBasicFourierTransform(transformers.FNetConfig())
+    x = randn(2, n, 5)
+    same(vs.anatomy["fnet"]().over("b"), (x,), {}, theirs(x)[0])
+
+
+@pytest.mark.parametrize("width", [3, 5])
+def test_poolformer(width):
+    """Theirs are on a grid; in one row of it, tokens are in a sequence."""
+    modeling = peer("transformers.models.poolformer.modeling_poolformer")
+    theirs = modeling.PoolFormerPooling(width)
+    x = randn(2, 3, 4, 7)  # channels first
+    grid = vs.anatomy["poolformer"](grid=True, window=width).over("b")
+    same(grid, (x.permute(0, 2, 3, 1),), {}, theirs(x).permute(0, 2, 3, 1))
+    row = x[:, :, 0]
+    wanted = theirs(row[:, :, None])[:, :, 0].transpose(1, 2)
+    same(vs.anatomy["poolformer"](window=width).over("b"), (row.transpose(1, 2),), {}, wanted)

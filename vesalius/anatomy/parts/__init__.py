@@ -30,6 +30,7 @@ from vesalius.anatomy.parts.positions import *
 from vesalius.anatomy.parts.preparation import *
 from vesalius.anatomy.parts.similarity import *
 from vesalius.anatomy.parts.simplex import *
+from vesalius.anatomy.parts.synthesis import *
 from vesalius.anatomy.parts.transformer import *
 
 for _name, _function in list(globals().items()):

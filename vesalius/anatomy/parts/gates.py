@@ -4,9 +4,25 @@ from __future__ import annotations
 
 import math
 
+from vesalius.anatomy.parts.axes import axes_of
 from vesalius.anatomy.parts.norms import rms_norm
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
+
+
+def spatial_gate(u: Wire, mixed: Wire) -> Wire:
+    """u·(mixed + b[n]), b learned for each place"""
+    return u * (mixed + vs.parameter("b", axes_of(u, "n"), init="ones"))
+
+
+def less_itself(mixed: Wire, x: Wire) -> Wire:
+    """mixed − x, as a residual adds x again"""
+    return mixed - x
+
+
+def times(x: Wire, gate: Wire) -> Wire:
+    """gate·x"""
+    return gate * x
 
 
 def gru(x: Wire, h: Wire) -> Wire:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of, index, written
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 
@@ -16,8 +16,7 @@ def projected_tokens(q: Wire, k: Wire, v: Wire, shared: bool = False) -> tuple[W
 
 
 def _combinations(x: Wire, name: str) -> Wire:
-    axis = ArrayType({"m": x.axes["m"]}).words()[0]
-    return vs.parameter(name, f"{axis} r", fan="r")
+    return vs.parameter(name, f"{axes_of(x, 'm')} r", fan="r")
 
 
 def segment_means(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire]:
@@ -26,8 +25,7 @@ def segment_means(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire]:
 
 
 def _segment_means(x: Wire, axis: str) -> Wire:
-    length = str(x.axes[axis] / vs.size("r")).replace(" ", "")
-    return vs.mean(vs.split(x, axis, f"r l:{length}"), "l")
+    return vs.mean(vs.split(x, axis, written(r=vs.size("r"), l=x.axes[axis] / vs.size("r"))), "l")
 
 
 def through_landmarks(near: Wire, between: Wire, far: Wire, v: Wire, iterations: int = 6) -> Wire:
@@ -39,7 +37,7 @@ def through_landmarks(near: Wire, between: Wire, far: Wire, v: Wire, iterations:
 
 def pseudo_inverse(a: Wire, iterations: int = 6) -> Wire:
     """Z ← ¼·Z·(13 − A·Z·(15 − A·Z·(7 − A·Z))), from Aᵀ / (max_i Σ_j |A|·max_j Σ_i |A|)"""
-    one = vs.to_float(vs.equal(*(vs.iota(*ArrayType({i: a.axes[i]}).words()) for i in "ij")))
+    one = vs.to_float(vs.equal(index(a, "i"), index(a, "j")))
     size = vs.abs(a)
     largest = vs.max(vs.sum(size, "j"), "i") * vs.max(vs.sum(size, "i"), "j")
     z = a.rename(i="j", j="i") / largest

@@ -28,6 +28,23 @@ def projections(x: Wire, y: Wire, bias: bool = False) -> tuple[Wire, Wire, Wire]
     )
 
 
+def values(x: Wire) -> Wire:
+    """v = x·W_v for each head, and neither queries nor keys"""
+    return vs.linear(x, "d", "h e", name="wv").rename(n="m")
+
+
+def two_halves(x: Wire) -> tuple[Wire, Wire]:
+    """u = gelu(x·U), v = norm(gelu(x·V))"""
+    u, v = (vs.gelu(vs.linear(x, "d", "f", name=name, bias=True)) for name in ("u", "v"))
+    return u, layer_norm(v.rename(f="d")).rename(d="f")
+
+
+def glu(x: Wire) -> Wire:
+    """(x·W)·σ(x·V) for each head"""
+    value, gate = (vs.linear(x, "d", "h c", name=name, bias=True) for name in ("w", "v"))
+    return value * vs.sigmoid(gate)
+
+
 def drawn(noise: Wire) -> Wire:
     """mean + exp(log_deviation)·noise, both learned, one for all"""
     axis = ArrayType({"d": noise.axes["d"]}).words()[0]

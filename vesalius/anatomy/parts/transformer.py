@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vesalius.anatomy.parts.axes import index
+from vesalius.anatomy.parts.axes import axes_of, index
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
 Activation = Literal["relu", "gelu"]
 
 
-def mlp(x: Wire, activation: Activation = "gelu", bias: bool = True) -> Wire:
+def mlp(
+    x: Wire, activation: Activation = "gelu", bias: bool = True, over: str = "d", hidden: str = "f"
+) -> Wire:
     """Σ_f g(Σ_d x·W_up)·W_down, g = relu or gelu"""
-    hidden = vs.linear(x, "d", "f", name="up", bias=bias)
-    hidden = vs.gelu(hidden) if activation == "gelu" else vs.relu(hidden)
-    return vs.linear(hidden, "f", "d", name="down", bias=bias)
+    y = vs.linear(x, over, hidden, name="up", bias=bias)
+    y = vs.gelu(y) if activation == "gelu" else vs.relu(y)
+    return vs.linear(y, hidden, axes_of(x, over), name="down", bias=bias)
+
+
+def token_mlp(x: Wire) -> Wire:
+    """Σ_a gelu(Σ_n x·W_up)·W_down: the tokens in the place of the channels"""
+    return mlp(x, over="n", hidden="a")
 
 
 def layer(x: Wire) -> Wire:
