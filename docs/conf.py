@@ -13,6 +13,7 @@ import kept
 import mechanisms
 import reference
 import rules
+import taxonomy
 
 project = "Vesalius"
 author = "The Vesalius authors"
@@ -60,7 +61,11 @@ html_copy_source = False
 html_show_sourcelink = False
 
 
-TABLES = {"primitives": reference.page, "mechanisms": mechanisms.table}
+TABLES = {
+    "primitives": reference.page,
+    "mechanisms": mechanisms.table,
+    "taxonomy": taxonomy.table,
+}
 MADE_BY_HAND = ("Builder", "ArrayType", "Options")  # other classes have verbs that make them
 
 

@@ -85,6 +85,32 @@ def page(mechanism: Any, diagram: Any, one_layer: bool) -> Iterator[str]:
         yield f"- `{parameter}` at first: {escaped(start)}"
     yield from costs(mechanism())
     yield from compiled(diagram, layer)
+    yield from relations(mechanism.name)
+
+
+def relations(name: str) -> Iterator[str]:
+    """The edges of the taxonomy at a mechanism, and how it reaches softmax attention, or not."""
+    import vesalius as vs
+    from vesalius.anatomy.ends import SOFTMAX
+
+    if name not in vs.taxonomy.mechanisms():
+        return
+    yield "\n## Relations\n"
+    for edge in vs.taxonomy.edges():
+        if name in (edge.start.mechanism, edge.end.mechanism):
+            steps = ", ".join(f"`{escaped(step.name)}`" for step in edge.derivation)
+            yield f"- `{edge.start}` to `{edge.end}`: **{edge.grade}**, by {steps}"
+    found = vs.taxonomy.reached()
+    if name in found.promised and name not in SOFTMAX:
+        grade = found.promised[name].grade
+        yield f"\nIt reaches [softmax attention](../taxonomy.md): **{grade}**."
+    elif name in found.siblings:
+        yield "\nIt is a sibling of [softmax attention](../taxonomy.md): both relate to a third."
+    elif name in found.obstructions:
+        yield (
+            "\nIt does not reach [softmax attention](../taxonomy.md) but as a variant. "
+            f"{escaped(found.obstructions[name])}"
+        )
 
 
 def first_line(part: Any) -> str:
