@@ -421,7 +421,7 @@ def test_integers_alone_are_no_region():
 
     @vs.diagram
     def counted(i: "n c int", j: "m c int") -> "n int":
-        return vs.contract(vs.contract(i, j, over="c") % 3, vs.iota("m"), over="m")
+        return vs.contract(vs.remainder(vs.contract(i, j, over="c"), 3), vs.iota("m"), over="m")
 
     module = vs.to_torch(counted)
     assert "tiles" not in module.explain().kernels
