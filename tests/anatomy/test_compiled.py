@@ -6,12 +6,11 @@ import torch
 import vesalius as vs
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
-LENGTH = {"nystromformer": 8, "synthesizer_factorised_dense": 8}
+LENGTH = {"nystromformer": 9, "synthesizer_factorised_dense": 8}
 """The length at which a mechanism is trained, where it cannot be any."""
 
 SERVED = ("scaled_dot_product_attention", "tiles", "chunked", "product_order", "cumulative_sum")
 LEARNED = "the weights of all pairs are parameters"
-WINDOWED = "the windows are of few tokens"
 WITHOUT = {
     "slot_attention": "slots compete: a softmax over the queries, which are few",
     "synthesizer_random": LEARNED,
@@ -20,11 +19,7 @@ WITHOUT = {
     "synthesizer_factorised_dense-causal": "as without",
     "gmlp": LEARNED,
     "gmlp-causal": LEARNED,
-    "mlp_mixer": LEARNED,
     "fnet": "a Fourier transform has no weights",
-    "poolformer": WINDOWED,
-    "light_convolution": WINDOWED,
-    "light_convolution-causal": WINDOWED,
     "hyena": "convolutions by Fourier transforms",
 }
 """Mechanisms that no kernel serves, and why: their name, or name-causal as it is requested."""
