@@ -28,6 +28,7 @@ import pytest
 import torch
 
 import vesalius as vs
+from vesalius.anatomy import CATALOGUE
 from vesalius.diagrams.box import KINDS
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS
 from vesalius.diagrams.forms import FORMS
@@ -39,6 +40,12 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 Session = list[tuple[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a page enters in the catalogue is gone after it."""
+    monkeypatch.setattr(CATALOGUE, "_entries", dict(CATALOGUE._entries))
 
 
 class Block(NamedTuple):
@@ -338,3 +345,10 @@ def test_torch_contains_every_kind_but_holes(reference: Any) -> None:
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     text = (ROOT / "docs" / "api.md").read_text()
     assert re.search(rf"(^\.\. \S+:: (?:vesalius\.)?{name}$|`{name}`)", text, re.MULTILINE)
+
+
+def test_a_mechanism_of_ones_own_takes_fifteen_lines_at_most() -> None:
+    page = (ROOT / "docs" / "adding-a-mechanism.md").read_text(encoding="utf-8")
+    first = next(block for block in blocks(page) if block.language == "python")
+    assert "vs.anatomy.variant(" in first.text
+    assert len(first.text.splitlines()) <= 15

@@ -34,6 +34,7 @@ from vesalius.anatomy import (  # noqa: F401
 )
 from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, UnknownMechanism
 from vesalius.anatomy.recombination import Space, recombine
+from vesalius.anatomy.variants import variant
 from vesalius.diagrams.drawing.strips import Change, Strip, strip
 from vesalius.diagrams.graph import Diagram
 
@@ -47,6 +48,7 @@ __all__ = [
     "compare",
     "names",
     "recombine",
+    "variant",
 ]
 
 

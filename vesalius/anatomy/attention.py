@@ -7,6 +7,7 @@ from inspect import signature
 from typing import Any
 
 from vesalius.anatomy import parts
+from vesalius.anatomy.dissection import part
 from vesalius.anatomy.forms import QKV as QKV
 from vesalius.anatomy.forms import Form, of_features
 from vesalius.anatomy.mechanism import (
@@ -68,6 +69,7 @@ def enter(
 
     `claims` are what its length or its check make differ: `cacheable`, `check`.
     """
+    stands = {slot: part(stand) for slot, stand in stands.items()}
     build = explicit(name, inputs, output, stands)
     return CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build, **claims))
 

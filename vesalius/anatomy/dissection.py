@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any
+from weakref import WeakSet
 
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import VesaliusError
@@ -21,6 +22,7 @@ from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
+_PARTS: WeakSet[Callable[..., Any]] = WeakSet()
 _NAMES: ContextVar[Mapping[str, str] | None] = ContextVar("_NAMES", default=None)
 
 
@@ -35,7 +37,12 @@ def dissecting(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function on wires as a part: while a mechanism is dissected, a call of it is a box."""
+    """A function on wires as a part: while a mechanism is dissected, a call of it is a box.
+
+    A part as a part is the same part.
+    """
+    if function in _PARTS:
+        return function
 
     @wraps(function)
     def called(*args: Any, **options: Any) -> Any:
@@ -48,6 +55,7 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _NAMES.reset(token)
 
+    _PARTS.add(called)
     return called
 
 

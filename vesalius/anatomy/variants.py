@@ -81,11 +81,19 @@ def variant(
     cacheable: str = "",
     check: str = "transcription",
     **stands: Part,
-) -> None:
-    """Scaled dot-product attention with some parts in the place of its own."""
+) -> Mechanism:
+    """Enter scaled dot-product attention with some parts in the place of its own.
+
+    `stands` are functions on wires, by slot: `preparation(q, k, v)` makes queries {n, c}, keys
+    {m, c} and values {m, e}; `similarity(q, k)` scores {n, m}; `mask(q, k, causal=…, keep=…)`
+    truth values {n, m}, or None; `normaliser(scores, allowed)` weights {n, m};
+    `mixing(weights, v)` the output {n, e}. Raises `FormatError` for another slot and for a name
+    that is taken.
+    """
     usual: dict[str, Part] = {"similarity": parts.scaled_dot, **SOFTMAX}
     all_parts = {"preparation": parts.given, **usual, **stands}
-    enter(name, title, paper, formula, QKV, "n e", all_parts, cacheable=cacheable, check=check)
+    claims = {"cacheable": cacheable, "check": check}
+    return enter(name, title, paper, formula, QKV, "n e", all_parts, **claims)
 
 
 variant(
