@@ -130,11 +130,20 @@ class _Reader:
         return None
 
     def _hides(self, use: Use) -> bool:
-        """Whether there is a condition somewhere among the factors of a product."""
-        return any(
-            self._shown(one) is not None or (self.r.kind(one) is CONTRACT and self._hides(one))
-            for one in self.r.open(use).uses
-        )
+        """Whether there is a condition somewhere among the factors of a product.
+
+        One between what the product sums over and what is summed over already is that of another
+        sum over the past, which was finished before.
+        """
+        opened = self.r.open(use)
+        for one in opened.uses:
+            shown = self._shown(one)
+            if shown is not None:
+                labels = [set(condition.use[1]) for condition in shown[0]]
+                return not any(x & set(opened.bound) and x & set(self.bound) for x in labels)
+            if self.r.kind(one) is CONTRACT and self._hides(one):
+                return True
+        return False
 
     def pair(self) -> tuple[Label, Label] | None:
         """The queries and the keys of the condition that hides later keys."""
