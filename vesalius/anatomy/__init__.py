@@ -18,6 +18,7 @@ from typing import Any
 # Importing a file of entries enters them.
 from vesalius.anatomy import (  # noqa: F401
     attention,
+    attention_free,
     convolutions,
     encoder_decoder,
     graphs,

@@ -17,9 +17,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import diagram
-from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
-from vesalius.rewrite.rules.recurrences import running
 
 Form = Literal["weights", "state", "scan"]
 Features = Callable[[Wire, Wire], tuple[Wire, Wire]]
@@ -105,13 +103,6 @@ def along(q: Wire, k: Wire, v: Wire) -> tuple[Wire, Wire]:
     return o, total
 
 
-def running_sum(x: Wire) -> Wire:
-    """Σ_{m ≤ n} x[m], along the positions."""
-    _, sums = vs.scan(running, over="n", states=[0.0], sequences=[x.rename(m="n")])
-    return sums
-
-
 def empty(**axes: Wire) -> Wire:
     """A state before the first position: zeros, each axis as long as the wire has it."""
-    sizes = {axis: wire.axes[axis] for axis, wire in axes.items()}
-    return vs.expand(0.0, " ".join(ArrayType(sizes).words()))
+    return vs.expand(0.0, parts.written(**{axis: x.axes[axis] for axis, x in axes.items()}))

@@ -10,7 +10,6 @@ from vesalius.anatomy.forms import (
     chosen,
     of_features,
     ports,
-    running_sum,
 )
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of
 from vesalius.diagrams import verbs as vs
@@ -133,7 +132,9 @@ def efficient(*, causal: bool = False, padding: bool = False, form: Form | None 
     def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
         if form == "scan":
             keys = vs.exp(k) if keep is None else vs.where(keep, vs.exp(k), 0.0)
-            return looped(outer, vs.softmax(q, "c") / running_sum(keys), keys, v)
+            return looped(
+                outer, vs.softmax(q, "c") / parts.running_sum(keys.rename(m="n")), keys, v
+            )
         keys = parts.softmax(k, parts.visible(q, k, causal=causal, keep=keep))
         if form == "weights":
             return parts.weighted_sum(parts.by_channels(q, keys), v)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 
-from vesalius.anatomy.parts.axes import index
+from vesalius.anatomy.parts.axes import axes_of, index
 from vesalius.anatomy.parts.norms import unit
 from vesalius.anatomy.parts.similarity import dot, scaled_dot
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 
@@ -35,8 +34,7 @@ def kernel(q: Wire, k: Wire) -> Wire:
 
 def directions(q: Wire) -> Wire:
     """r random directions, drawn once and kept"""
-    (channels,) = ArrayType({"c": q.axes["c"]}).words()
-    return vs.parameter("omega", f"r {channels}", init="normal", trainable=False)
+    return vs.parameter("omega", f"r {axes_of(q, 'c')}", init="normal", trainable=False)
 
 
 def exponential_features(q: Wire, k: Wire) -> tuple[Wire, Wire]:
@@ -60,8 +58,7 @@ def softmax_estimate(q: Wire, k: Wire) -> Wire:
 
 def waves(q: Wire, k: Wire) -> tuple[Wire, Wire]:
     """[sin(σ·ω·x), cos(σ·ω·x)] of x = q / |q| and of x = k / |k|, σ learned"""
-    (channels,) = ArrayType({"c": q.axes["c"]}).words()
-    omega = directions(q) * vs.parameter("sigma", channels, init="ones")
+    omega = directions(q) * vs.parameter("sigma", axes_of(q, "c"), init="ones")
 
     def features(x: Wire) -> Wire:
         phase = dot(unit(x), omega)

@@ -9,6 +9,7 @@ from vesalius.anatomy.parts.axes import axes_of, counted, index
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.rules.recurrences import running
 
 Pairing = Literal["half", "interleaved"]
 
@@ -67,8 +68,8 @@ def decay(q: Wire, k: Wire, kept: Wire) -> Wire:
 
 def running_sum(x: Wire) -> Wire:
     """Σ_{m ≤ n} x[m]"""
-    seen = counted("m", x.axes["n"]) <= index(x, "n")
-    return vs.sum(vs.where(seen, x.rename(n="m"), 0.0), "m")
+    _, sums = vs.scan(running, over="n", states=[0.0], sequences=[x])
+    return sums
 
 
 def clipped_distance(q: Wire, k: Wire) -> Wire:

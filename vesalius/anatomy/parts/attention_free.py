@@ -1,0 +1,65 @@
+"""Attention without products of queries and keys: scores for each channel, pooled vectors."""
+
+from __future__ import annotations
+
+from vesalius.anatomy.parts.axes import axes_of, index
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.wire import Wire
+
+
+def channels(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = x·W_k, v = x·W_v, channels of one width"""
+    q, k, v = (vs.linear(x, "d", "e", name=f"w{name}") for name in "qkv")
+    return q, k.rename(n="m"), v.rename(n="m")
+
+
+def table(q: Wire, k: Wire) -> Wire:
+    """W[n,m], of a learned table for p positions"""
+    whole = vs.parameter("w", "p m:p", init="normal", scale=0.01)
+    return vs.slice(vs.slice(whole, "p", length=q.axes["n"], into="n"), "m", length=k.axes["m"])
+
+
+def table_and_keys(q: Wire, k: Wire) -> Wire:
+    """W[n,m] + k, for each channel"""
+    return table(q, k) + k
+
+
+def near_table_and_keys(q: Wire, k: Wire) -> Wire:
+    """W[n,m] + k where |n − m| < w, k elsewhere, for each channel"""
+    near = vs.abs(index(q, "n") - index(k, "m")) < vs.size("w")
+    return vs.where(near, table(q, k), 0.0) + k
+
+
+def keys_alone(q: Wire, k: Wire) -> Wire:
+    """k, for each channel"""
+    return k
+
+
+def sigmoid_gate(q: Wire, mixed: Wire) -> Wire:
+    """σ(q)·mixed"""
+    return vs.sigmoid(q) * mixed
+
+
+def project(o: Wire) -> Wire:
+    """Σ_e o·W_o"""
+    return vs.linear(o, "e", "d", name="wo")
+
+
+# -- pooled vectors -------------------------------------------------------------------------------
+
+
+def three_maps(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = x·W_k, v = x·W_v, as wide as x"""
+    q, k, v = (vs.linear(x, "d", axes_of(x, "d"), name=f"w{name}") for name in "qkv")
+    return q, k, v
+
+
+def pooling_scores(x: Wire, name: str) -> Wire:
+    """(Σ_d a·x) / √d, a learned"""
+    weights = vs.parameter(f"a{name}", axes_of(x, "d"))
+    return vs.contract(weights, x, over="d") / vs.sqrt(x.axes["d"])
+
+
+def add_query(o: Wire, q: Wire) -> Wire:
+    """o·W + q"""
+    return vs.linear(o, "d", axes_of(o, "d"), name="wo") + q

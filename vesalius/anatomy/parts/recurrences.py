@@ -1,0 +1,79 @@
+"""Sums along the positions: what a step does, means of the past, states that fade."""
+
+from __future__ import annotations
+
+from vesalius.anatomy.parts.axes import axes_of, counted, index
+from vesalius.anatomy.parts.positions import running_sum
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.trace import diagram
+from vesalius.diagrams.wire import Wire
+
+
+@diagram
+def fade(state: "", x: "", rate: "") -> {"state": "", "sum": ""}:  # type: ignore[misc]
+    """The sum fades by exp(rate), and x joins it."""
+    state = vs.exp(rate) * state + x
+    return {"state": state, "sum": state}
+
+
+def faded(x: Wire, rate: Wire) -> Wire:
+    """Σ_{m ≤ n} exp((n − m)·rate)·x[m]"""
+    _, sums = vs.scan(fade, over="n", states=[0.0], sequences=[x], captured=[rate])
+    return sums
+
+
+def previous(x: Wire) -> Wire:
+    """x[n − 1], 0 at the first position"""
+    return vs.slice(vs.pad(x, "n", 1, 0), "n", length=x.axes["n"])
+
+
+# -- RWKV -----------------------------------------------------------------------------------------
+
+
+def token_shift(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """r, k, v = (x + x[n−1] + μ·(x − x[n−1]))·W / 2, μ and W of its own for each"""
+    before = previous(x)
+
+    def mixed(name: str) -> Wire:
+        mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init="uniform")
+        return vs.linear((x + before + mix * (x - before)) / 2, "d", "e", name=f"w{name}")
+
+    return mixed("r"), mixed("k"), mixed("v")
+
+
+def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
+    """w = exp(ω − 1), by which a channel fades, and u, which the present has more"""
+    channels = axes_of(k, "e")
+    decay = vs.exp(vs.parameter("omega", channels, init="uniform", scale=4.0) - 1)
+    return decay, vs.parameter("u", channels, init="uniform")
+
+
+def fading_bias(n: Wire, m: Wire, w: Wire, u: Wire) -> Wire:
+    """−(n − 1 − m)·w where m < n, u where m = n, −∞ where m > n"""
+    ago = vs.to_float(n - 1 - m)
+    hidden = vs.where(vs.equal(m, n), u, float("-inf"))
+    return vs.where(m < n, -(w * ago), hidden)
+
+
+def fading_keys(k: Wire, w: Wire, u: Wire) -> Wire:
+    """k − (n − 1 − m)·w where m < n, k + u where m = n, −∞ where m > n; for each channel"""
+    return fading_bias(counted("n", k.axes["m"]), index(k, "m"), w, u) + k
+
+
+def fading_mean(k: Wire, v: Wire, w: Wire, u: Wire) -> Wire:
+    """(A + e^(u+k)·v) / (B + e^(u+k)), A and B the sums of e^k·v and e^k so far, faded by e^−w"""
+    now, bonus = vs.exp(k), vs.exp(u)
+
+    def total(x: Wire) -> Wire:
+        return previous(faded(x, -w)) + bonus * x
+
+    return total(now * v) / total(now)
+
+
+# -- means over positions -------------------------------------------------------------------------
+
+
+def mean_so_far(scores: Wire, x: Wire) -> Wire:
+    """Σ_{m ≤ n} exp(scores)·x / Σ_{m ≤ n} exp(scores)"""
+    weights = vs.exp(scores)
+    return running_sum(weights * x) / running_sum(weights)
