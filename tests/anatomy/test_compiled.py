@@ -9,7 +9,14 @@ from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 LENGTH = {"nystromformer": 9, "synthesizer_factorised_dense": 8}
 """The length at which a mechanism is trained, where it cannot be any."""
 
-SERVED = ("scaled_dot_product_attention", "tiles", "chunked", "product_order", "cumulative_sum")
+SERVED = (
+    "scaled_dot_product_attention",
+    "tiles",
+    "chunked",
+    "product_order",
+    "cumulative_sum",
+    "factored_exponentials",
+)
 LEARNED = "the weights of all pairs are parameters"
 WITHOUT = {
     "slot_attention": "slots compete: a softmax over the queries, which are few",

@@ -15,8 +15,8 @@ def channels(x: Wire) -> tuple[Wire, Wire, Wire]:
 
 def table(q: Wire, k: Wire) -> Wire:
     """W[n,m], of a learned table for p positions"""
-    whole = vs.parameter("w", "p m:p", init="normal", scale=0.01)
-    return vs.slice(vs.slice(whole, "p", length=q.axes["n"], into="n"), "m", length=k.axes["m"])
+    whole = vs.parameter("w", "p b:p", init="normal", scale=0.01)
+    return vs.gather(vs.gather(whole, index(q, "n"), over="p"), index(k, "m"), over="b")
 
 
 def table_and_keys(q: Wire, k: Wire) -> Wire:
