@@ -109,6 +109,7 @@ _PUBLIC = {
     "Unfold": "vesalius.rewrite.moves",
     "Rename": "vesalius.rewrite.interfaces",
     "Prepare": "vesalius.rewrite.interfaces",
+    "Lemma": "vesalius.rewrite.lemma",
     "to_torch": "vesalius.compile",
     "VesaliusError": "vesalius.diagrams.errors",
     "AxisError": "vesalius.diagrams.errors",

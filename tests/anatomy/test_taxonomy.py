@@ -14,9 +14,12 @@ from vesalius.anatomy.edges.prepared import directions
 from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, SOFTMAX
 from vesalius.anatomy.taxonomy import Edge, Node, NoPath
 from vesalius.diagrams.errors import StructureError
+from vesalius.inspect.perturb import arrays_at
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.grade import Relation
 from vesalius.rewrite.interfaces import Prepare
+from vesalius.rewrite.lemma import Lemma
+from vesalius.rewrite.moves import NoMatch
 from vesalius.rewrite.transport import NoWitness
 
 taxonomy = vs.taxonomy
@@ -147,10 +150,35 @@ def test_a_fixed_parameter_has_its_value_and_is_found_on_the_way_back() -> None:
     assert Derivation.from_json(found.to_json()) == found
 
 
+def test_a_parameter_may_be_made_from_others() -> None:
+    found = taxonomy.path("multihead", "multi_query")
+    sizes = {"n": 3, "d": 4, "h": 2, "c": 2, "e": 2}
+    few = arrays_at(found.end.parameters, sizes, 1)
+    many = found.inverse().transport(few, sizes=sizes)
+    assert many["wk"].shape == (4, 2, 2)
+    assert torch.equal(many["wk"][:, 0], few["wk"])
+    x = torch.randn(3, 4, dtype=torch.float64)
+    one = found.end.evaluate(x, parameters=few)
+    assert torch.allclose(found.start.evaluate(x, parameters=many), one, 1e-12, 1e-12)
+
+
+def test_a_lemma_that_is_wrong_is_refuted() -> None:
+    softmax, other = vs.anatomy["scaled_dot_product"](), vs.anatomy["luong_dot"]()
+    wrong = derive(softmax, Lemma(softmax, vs.anatomy["softcap"](), "not so"))
+    assert not wrong.check(explain=False)
+    assert wrong.grade.name == "equal"
+    with pytest.raises(NoMatch, match="the lemma is about scaled_dot_product"):
+        derive(other, Lemma(softmax, softmax))
+    right = EDGES["shaw-to-softmax"]
+    assert right.steps[-1].name == "is scaled_dot_product"
+    assert right.inverse().check(explain=False)
+    assert Derivation.from_json(right.to_json()) == right
+
+
 def test_what_can_not_be_prepared_is_refused() -> None:
     with pytest.raises(StructureError, match="no input and no parameter 'x'"):
         derive(vs.anatomy["cosine"](), Prepare({"x": two}))
-    with pytest.raises(StructureError, match="is fixed by a constant"):
+    with pytest.raises(StructureError, match="is made from no input"):
         derive(vs.anatomy["cosine"](), Prepare({"g": directions}))
 
 

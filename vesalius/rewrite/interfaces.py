@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.errors import FormatError, SizeError, StructureError
-from vesalius.diagrams.graph import Diagram
-from vesalius.diagrams.trace import output_port
+from vesalius.diagrams.compose import expose, finish_as, same_tokens, start
+from vesalius.diagrams.errors import FormatError, SizeError, StructureError, TypeClash
+from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.grade import EQUAL, GRADES, Grade
 from vesalius.rewrite.moves import Move, written_at
 
@@ -80,9 +81,9 @@ class Prepare(Move):
     """Hand inputs and parameters what other diagrams make: `Prepare({"q": rotated, "gain": one})`.
 
     The diagrams' own inputs take the place of the inputs that they make; inputs of one name are
-    one. What stands for a parameter has no inputs: the parameter is fixed. The functions after are
-    those before, at arguments that were prepared and at values that are among those of the
-    parameters, so the step reduces on the inputs that remain.
+    one. What stands for a parameter has no inputs: the parameter is fixed, or made from others. The
+    functions after are those before, at arguments that were prepared and at some of the values
+    that parameters have, so the step reduces on the inputs that remain.
     """
 
     bodies: Mapping[str, Diagram]
@@ -110,36 +111,56 @@ class Prepare(Move):
                     f"and {list(before.parameters)}"
                 )
         for name, body in found.items():
-            if body.inputs or body.parameters:
-                raise StructureError(f"{self.name}: the parameter {name!r} is fixed by a constant")
+            if body.inputs:
+                raise StructureError(f"{self.name}: the parameter {name!r} is made from no input")
         return found
 
     def apply(self, before: Diagram) -> Diagram:
         """The diagram on prepared inputs, with fixed parameters."""
-        fixed, known = self.fixed(before), before.input_types
+        fixed = self.fixed(before)
+        opened = expose(before, tuple(fixed)) if fixed else before
+        names = [*before.input_types, *fixed]
         wanted: dict[str, ArrayType] = {}
-        for name, own in known.items():
+        for name, own in zip(names, opened.input_types.values(), strict=True):
             body = self.bodies.get(name)
             for read, type_ in ({name: own} if body is None else body.input_types).items():
                 if wanted.setdefault(read, type_) != type_:
                     raise StructureError(
                         f"{self.name}: the input {read!r} is read as {wanted[read]} and as {type_}"
                     )
-        with Builder(before.name, before.doc) as builder:
-            wires = {name: builder.input(name, type_) for name, type_ in wanted.items()}
-            given = []
-            for name in known:
-                body = self.bodies.get(name)
-                made = wires[name] if body is None else body(*(wires[n] for n in body.input_types))
-                given.append(made)
-            values = {name: body() for name, body in fixed.items()}
-            results = before(*given, parameters=values)
-            outs = results if isinstance(results, tuple) else (results,)
-            ports = []
-            for (name, type_), wire in zip(before.output_types.items(), outs, strict=True):
-                declared = ArrayType({axis: wire.axes[axis] for axis in type_}, type_.dtype)
-                ports.append(output_port(builder, name, declared, wire))
-            return builder.finish(ports)
+        builder, inputs = start(before.name, before.doc, wanted.items())
+        wires = dict(zip(wanted, inputs, strict=True))
+        uses = [
+            self._use(builder, wires, opened, port, self.bodies.get(name))
+            for name, port in zip(names, opened.inputs, strict=True)
+        ]
+        return finish_as(
+            builder, opened, builder.graft(opened, uses, replace=same_tokens(opened)), ()
+        )
+
+    def _use(
+        self,
+        builder: Builder,
+        wires: Mapping[str, Wire],
+        opened: Diagram,
+        port: Port,
+        body: Diagram | None,
+    ) -> tuple[int, tuple[int, ...]]:
+        """What is read at an input: the slots of it that the wire's slots are."""
+        if body is None:
+            made = wires[port.name]
+        else:
+            own = [(wires[p.name], p) for p in body.inputs]
+            given = [(w.id, tuple(p.axes.index(n) for n in w.names)) for w, p in own]
+            (out,) = body.outputs
+            wire, labels = builder.graft(body, given)[0]
+            made = Wire(builder, wire, tuple(str(label) for label in labels))
+            if body.port_type(out) != opened.port_type(port):
+                raise TypeClash(
+                    f"{self.name}: {port.name!r} is {opened.port_type(port)}, "
+                    f"{body.name} makes {body.port_type(out)}"
+                )
+        return made.id, tuple(port.axes.index(name) for name in made.names)
 
     def grade(self, before: Diagram) -> Grade:
         """`reduces`, on the inputs that remain."""

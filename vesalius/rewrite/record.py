@@ -48,6 +48,7 @@ from vesalius.diagrams.types import is_axis_name
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import GRADES
 from vesalius.rewrite.interfaces import Prepare, Rename
+from vesalius.rewrite.lemma import Lemma
 from vesalius.rewrite.moves import Choose, Fill, Move, Restrict, Rewrite, Unfold
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
@@ -133,6 +134,9 @@ def _move(move: Move) -> dict[str, Any]:
     if isinstance(move, Prepare):
         bodies = {name: _diagram(body) for name, body in move.bodies.items()}
         return {"kind": "prepare", "bodies": bodies, **said_of}
+    if isinstance(move, Lemma):
+        sides = {"left": _diagram(move.left), "right": _diagram(move.right)}
+        return {"kind": "lemma", **sides, **said_of}
     raise FormatError(f"to_json: {type(move).__name__} is a move that the format does not know")
 
 
@@ -273,6 +277,11 @@ def _read_prepare(written: dict[str, Any], doc: str) -> Move:
     return Prepare(field(written, "bodies", _read_bodies), doc)
 
 
+def _read_lemma(written: dict[str, Any], doc: str) -> Move:
+    left, right = (field(written, side, _read_diagram) for side in ("left", "right"))
+    return Lemma(left, right, doc)
+
+
 def _read_unfold(written: dict[str, Any], doc: str) -> Move:
     return Unfold(field(written, "box", as_name), doc)
 
@@ -286,4 +295,5 @@ _READ: dict[str, tuple[frozenset[str], _Reader]] = {
     "unfold": (frozenset({"box"}), _read_unfold),
     "rename": (frozenset({"inputs", "axes"}), _read_rename),
     "prepare": (frozenset({"bodies"}), _read_prepare),
+    "lemma": (frozenset({"left", "right"}), _read_lemma),
 }

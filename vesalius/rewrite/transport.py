@@ -106,7 +106,9 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
         if fixed and not step.backwards:
             names = ", ".join(repr(name) for name in fixed)
             raise NoWitness(f"nothing says that {names} has the value at which it is fixed")
-        known |= {name: _value(body, known, lengths) for name, body in fixed.items()}
+        types = (step.after if step.backwards else step.before).parameters
+        for name, body in fixed.items():
+            known[name] = _value(body, list(types[name]), known, lengths)
     missing = [name for name in step.after.parameters if name not in known]
     if missing and isinstance(step.move, Fill) and not step.backwards:
         names = ", ".join(repr(name) for name in missing)
@@ -116,12 +118,16 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
     return known
 
 
-def _value(body: Diagram, state: State, lengths: Mapping[str, int]) -> torch.Tensor:
-    """What a diagram without inputs is, at these sizes."""
+def _value(
+    body: Diagram, axes: Sequence[str], state: State, lengths: Mapping[str, int]
+) -> torch.Tensor:
+    """What a diagram without inputs is, at these sizes and parameters, its axes in this order."""
     import torch
 
     sizes = {name: lengths[name] for name in body.size_variables}
-    value = torch.as_tensor(body.evaluate(sizes=sizes))
+    own = {name: state[name] for name in body.parameters}
+    value = torch.as_tensor(body.evaluate(sizes=sizes, parameters=own))
+    value = value.permute([body.outputs[0].axes.index(axis) for axis in axes])
     like = next(iter(state.values()), None)
     return value if like is None else value.to(like.dtype)
 

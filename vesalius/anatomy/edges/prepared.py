@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.edges.registry import edge
-from vesalius.anatomy.mechanism import CATALOGUE
+from vesalius.anatomy.edges.registry import at, edge, lemma
+from vesalius.anatomy.mechanism import CATALOGUE, diagram_of
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
@@ -103,3 +105,58 @@ def softmax_to_bilinear() -> Derivation:
     scaled = start.then(Prepare({"q": scaled_queries}, "q → √e·q"))
     states = Prepare({"q": mapped, "k": wide_tokens}, "q → s·W, k → y")
     return FLAT(scaled).derivation.then(states)
+
+
+def _one(name: str, body: Any) -> Diagram:
+    """Queries or keys, prepared: an input of this name, with its own axes."""
+    axes = {"q": "n c", "k": "m c"}[name]
+    return diagram_of("prepared", {name: axes}, axes, body)
+
+
+@edge("scaled_dot_product", "rope")
+def softmax_to_rope() -> Derivation:
+    """Queries and keys turned by where they stand."""
+    turned = {name: _one(name, lambda **x: parts.rotary(*x.values())) for name in ("q", "k")}
+    found = derive(SCALED_DOT_PRODUCT(), Prepare(turned, "q → T[n]·q, k → T[m]·k"))
+    return lemma(found, CATALOGUE["rope"](), "scores of turned queries and keys")
+
+
+@edge("scaled_dot_product", "qk_norm")
+def softmax_to_qk_norm() -> Derivation:
+    """Queries and keys divided by their root mean squares, with gains."""
+
+    def normed(name: str) -> Diagram:
+        def body(**x: Wire) -> Wire:
+            return parts.rms_norm(x[name], over="c", gain=f"{name}_gain")
+
+        return _one(name, body)
+
+    both = {name: normed(name) for name in ("q", "k")}
+    found = derive(SCALED_DOT_PRODUCT(), Prepare(both, "q → q/rms(q)·γ, k → k/rms(k)·δ"))
+    return lemma(found, CATALOGUE["qk_norm"](), "scores of normed queries and keys")
+
+
+@edge("scaled_dot_product", at("hopfield", steps=1))
+def softmax_to_hopfield() -> Derivation:
+    """One step of retrieval: the patterns are keys and values, the state is a query."""
+    both = Restrict("v", "k", {"e": "c"}, "v := k: patterns are keys and values")
+    found = derive(SCALED_DOT_PRODUCT(), both, Rename({"q": "s", "k": "y"}, {"e": "c"}))
+    return lemma(found, CATALOGUE["hopfield"](steps=1), "softmax(s·y/√c)·y")
+
+
+def _longer(name: str, axis: str) -> Diagram:
+    """Keys or values and one more, which is 0."""
+
+    def body(**x: Wire) -> Wire:
+        (own,) = x.values()
+        return vs.pad(own, "m", after=1, value=0.0)
+
+    return diagram_of("longer", {name: f"m {axis}"}, f"m:m+1 {axis}", body)
+
+
+@edge(at("scaled_dot_product", m="m+1"), "softmax_one")
+def softmax_to_softmax_one() -> Derivation:
+    """One more key and value, both 0: what looks at them looks at nothing."""
+    longer = {"k": _longer("k", "c"), "v": _longer("v", "e")}
+    found = derive(SCALED_DOT_PRODUCT(m="m+1"), Prepare(longer, "k → [k ; 0], v → [v ; 0]"))
+    return lemma(found, CATALOGUE["softmax_one"](), "exp(q·0) = 1, and 1·0 adds nothing")

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from vesalius.anatomy.derivations.registry import Registry
+from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.lemma import Lemma
 
 Place = tuple[str, dict[str, Any]]
 Build = Callable[[], Derivation]
@@ -33,3 +36,11 @@ def edge(start: str | Place, end: str | Place) -> Callable[[Build], Build]:
         return EDGES.enter(name, f"{places[0][0]} to {places[1][0]}")(build)
 
     return put
+
+
+def lemma(found: Derivation, end: Diagram, why: str) -> Derivation:
+    """The derivation, led on to `end`, which is the same function; `why` says so in symbols."""
+    left = found.end
+    if list(left.input_types) != list(end.input_types):
+        raise StructureError(f"{left.name} and {end.name} have other inputs")
+    return found.then(Lemma(left, end, why))

@@ -2,7 +2,8 @@
 
 A learner may be any function of its type, so filling it needs no more than that the types fit;
 a size may be any number. That an input is read in the place of another is checked by calling
-the diagram on equal arguments; that a box is what it holds, by evaluating both.
+the diagram on equal arguments; that a box is what it holds and that a
+lemma is true, by evaluating both.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.checking.evidence import gather
 from vesalius.rewrite.checking.pair import Pair
+from vesalius.rewrite.lemma import Lemma
 from vesalius.rewrite.moves import Move, Restrict, Unfold
 from vesalius.rewrite.verdict import Tier, Verdict
 
@@ -25,7 +27,7 @@ def check_move(move: Move, source: Diagram, result: Diagram, *, seed: int = 0) -
         reason = "" if same else f"calling {source.name} on equal arguments gives another diagram"
         tier = Tier("same diagram", "equal" if same else "different", 1)
         return Verdict(move.name, grade, same, "exact", reason, (tier,))
-    if isinstance(move, Unfold) and not source.learners:
+    if isinstance(move, Unfold | Lemma) and not source.learners:
         evidence = gather(Pair(source, result), seed=seed, draws=10, shapes=1)
         refuted = evidence.refuted
         reason = "" if refuted is None else f"refuted by the tier of {refuted.name}"
