@@ -21,20 +21,14 @@ from vesalius.compile.scores import (
     Mix,
     Scores,
     Summand,
-    at_least_zero,
     is_causal,
-    read_line,
     read_mix,
     read_scores,
 )
-from vesalius.diagrams.boxes.linear import ADD, CONTRACT
-from vesalius.diagrams.boxes.pointwise import POINTWISE
-from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import product
 
-SAMPLES = 256  # positions at which masks are looked at
 FLOATING = 6  # how many factors may stand on either side of a cut before only one cut is tried
 
 
@@ -166,26 +160,6 @@ def _width(place: Place, split: Split) -> int:
     return place.target.length(product(sizes[x] for x in split.channels))
 
 
-def share_shown(place: Place, parts: Parts) -> float:
-    """Which part of the pairs comparisons of positions show, at nominal lengths."""
-    import numpy as np
-
-    if parts.query is None or len(parts.mix.keys) > 1:
-        return 1.0
-    sizes = place.sizes([parts.mix.scores])
-    (key,) = parts.mix.keys
-    n, m = (place.target.length(sizes[x]) for x in (parts.query, key))
-    queries = np.arange(0, n, max(n // SAMPLES, 1))[:, None]
-    keys = np.arange(0, m, max(m // SAMPLES, 1))[None, :]
-    shown = np.ones((queries.size, keys.size), dtype=bool)
-    for condition in parts.scores.conditions:
-        line = at_least_zero(place, condition)
-        if line is not None and line.slopes.keys() <= {parts.query, key}:
-            height = line.slopes.get(parts.query, 0) * queries + line.slopes.get(key, 0) * keys
-            shown &= height + place.target.integer(line.constant) >= 0
-    return float(shown.mean())
-
-
 def makes_mask(place: Place, parts: Parts) -> bool:
     """Whether a mask or a bias for all pairs has to be made, and does not exist already."""
     conditions, query = parts.scores.conditions, parts.query
@@ -201,32 +175,6 @@ def makes_mask(place: Place, parts: Parts) -> bool:
 def _given(place: Place, parts: Parts, use: Use) -> bool:
     """Whether an array of all queries and keys exists already."""
     return place.kind(use) in (INPUT, PARAMETER) and {parts.query, *parts.mix.keys} <= set(use[1])
-
-
-def is_masked_by_data(place: Place, parts: Parts) -> bool:
-    """Whether a mask of pairs is made from data of the queries and of the keys, as segments are.
-
-    Such data need no mask of all pairs: blocks of both tell which pairs there may be.
-    """
-    return parts.query is not None and any(
-        _is_of_both(place, c.use, parts.query, parts.mix.keys) for c in parts.scores.conditions
-    )
-
-
-def _is_of_both(place: Place, use: Use, query: Label, keys: Sequence[Label]) -> bool:
-    """Whether an array of pairs is made, entry by entry, from arrays of either side alone."""
-    todo, sides, places_alone = [use], set[bool](), True
-    while todo:
-        one = todo.pop()
-        with_query, with_key = query in one[1], not set(keys).isdisjoint(one[1])
-        if with_query and with_key:
-            if place.kind(one) not in (POINTWISE, ADD, CONTRACT, EXPAND):
-                return False
-            todo += place.open(one).uses
-        elif with_query or with_key:
-            sides.add(with_query)
-            places_alone &= read_line(place, one) is not None
-    return len(sides) == 2 and not places_alone
 
 
 def query_of(

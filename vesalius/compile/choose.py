@@ -1,8 +1,8 @@
 """Choose: which parts of a normalised diagram are served by which kernel, and why not by another.
 
 Every box that may be the root of a kernel is looked at; each kernel for that kind of box returns
-a rewriting or a reason. All rewritings that are taken are made at once: each is an equation for
-one wire, so they need not keep out of each other's way.
+a rewriting or a reason. Which rewritings are taken, `vesalius.compile.offers` says, by the time
+that is expected (`vesalius.compile.roofline`). All are made at once: each equates one wire.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from vesalius.compile.explain import Choice, Explanation
-from vesalius.compile.kernels import KERNELS, Found, Kernel, Place, Target, kernel_of
+from vesalius.compile.kernels import KERNELS, Kernel, Place, Target, kernel_of
+from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
+from vesalius.compile.offers import Market, Offer
+from vesalius.compile.roofline import spoken
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
 from vesalius.compile.unrolled import reasons, unrolled
@@ -41,35 +44,78 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
     for one in KERNELS.values():
         for root in one.roots:
             by_root.setdefault(root, []).append(one)
-    offers: dict[int, tuple[Choice, Found]] = {}  # by the wire that is taken over
-    refused: list[tuple[int, Choice]] = []
+    market = Market(diagram, target)
+    choices: list[tuple[int, Choice]] = []  # by the wire that is computed
+    reasons: dict[int, dict[str, str]] = {}  # of kernels that do not stand at a box
     matchers: dict[Rule, Matcher] = {}
     for node in diagram.boxes:
         kernels = by_root.get(node.box.kind.name, ())
         if not kernels:
             continue
-        choice, found = _at(Place(diagram, node, target, matchers), kernels)
-        if found is None:
-            refused += [(node.first, choice)] if choice.reasons else []
-        elif found.wire not in offers or _rank(choice, found, target) <= _rank(
-            *offers[found.wire], target
-        ):
-            offers[found.wire] = (choice, found)
+        offers, here, written = _at(Place(diagram, node, target, matchers), kernels, market)
+        market.offers += offers
+        reasons[node.first] = here
+        if here and not offers:
+            note = "" if written is None else "as it is written"
+            choices.append((node.first, _choice(diagram, node, None, note, here, written)))
     replacing: dict[int, Replacement] = {}
-    for _, found in offers.values():
+    for taken in market.taken():
+        node, kernel, found, *_ = taken.offer
         replacing[found.wire] = found.replacement
         replacing.update(found.others)
+        why = {one.kernel.name: _slower(seconds) for one, seconds in taken.rivals}
+        why = {**why, **reasons[node.first]}
+        why.pop(kernel.name, None)
+        made = _choice(diagram, node, kernel.name, found.note, why, taken.seconds)
+        choices.append((found.wire, made))
     left = _left(diagram, replacing)
-    choices = sorted(
-        [*((wire, choice) for wire, (choice, _) in offers.items()), *refused], key=lambda c: c[0]
-    )
-    kept = [choice for wire, choice in choices if left[wire]]
+    kept = [choice for wire, choice in sorted(choices, key=lambda c: c[0]) if left[wire]]
     return Chosen(_replaced(diagram, replacing), Explanation(kept))
 
 
-def _rank(choice: Choice, found: Found, target: Target) -> tuple[bool, float]:
-    """What is preferred comes first, then what is fast."""
-    return choice.kernel not in target.prefer, found.seconds or 0.0
+def _at(
+    place: Place, kernels: Sequence[Kernel], market: Market
+) -> tuple[list[Offer], dict[str, str], float | None]:
+    """What kernels offer at a place, why others do not, and what the text takes that beats one."""
+    offers: list[Offer] = []
+    reasons: dict[str, str] = {}
+    faster: float | None = None
+    for one in kernels:
+        found = one.found(place)
+        if isinstance(found, str):
+            if found:  # an empty reason: no place of that kind at all
+                reasons[one.name] = found
+            continue
+        if one.name in place.target.forbid:
+            reasons[one.name] = "it is forbidden"
+            continue
+        if one.name in place.target.unable:
+            reasons[one.name] = place.target.unable[one.name]
+            continue
+        offer = market.offer(place.node, one, found)
+        written = market.as_written(offer)
+        if written is None:
+            offers.append(offer)
+        else:
+            faster, reasons[one.name] = written, _slower(offer.own)
+    return offers, reasons, faster
+
+
+def _choice(
+    diagram: Diagram,
+    node: Node,
+    kernel: str | None,
+    note: str,
+    reasons: Mapping[str, str],
+    seconds: float | None,
+) -> Choice:
+    order = sorted(reasons, key=list(KERNELS).index)
+    where = f"{node.box.kind.name} {diagram.wire_type(node.first)}"
+    return Choice(where, (), kernel, note, tuple((k, reasons[k]) for k in order), seconds)
+
+
+def _slower(seconds: float | None) -> str:
+    return "another kernel comes first" if seconds is None else f"{spoken(seconds)} expected"
 
 
 def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:
@@ -84,33 +130,6 @@ def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:
                 for source in node.src if taken is None else (use[0] for use in taken.uses):
                     needed[source] = True
     return needed
-
-
-def _at(place: Place, kernels: Sequence[Kernel]) -> tuple[Choice, Found | None]:
-    """The kernel to take at a place: one that is preferred, else the fastest, else the first."""
-    prefer, forbid = place.target.prefer, place.target.forbid
-    offers: list[tuple[Kernel, Found]] = []
-    reasons: dict[str, str] = {}
-    for one in kernels:
-        found = one.found(place)
-        if isinstance(found, Found) and one.name in forbid:
-            reasons[one.name] = "it is forbidden"
-        elif isinstance(found, Found) and one.name in place.target.unable:
-            reasons[one.name] = place.target.unable[one.name]
-        elif isinstance(found, Found):
-            offers.append((one, found))
-        elif found:  # an empty reason: no place of that kind at all
-            reasons[one.name] = found
-    wire = place.node.first
-    where = f"{place.node.box.kind.name} {place.diagram.wire_type(wire)}"
-    if not offers:
-        return Choice(where, (), None, "", tuple(reasons.items())), None
-    best = min(offers, key=lambda offer: (offer[0].name not in prefer, offer[1].seconds or 0.0))
-    for one, _ in offers:
-        if one is not best[0]:
-            reasons[one.name] = "another kernel is expected to be faster"
-    choice = Choice(where, (), best[0].name, best[1].note, tuple(reasons.items()))
-    return choice, best[1]
 
 
 def _replaced(diagram: Diagram, replacing: dict[int, Replacement]) -> Diagram:
@@ -135,8 +154,7 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     functions that a person wrote. A diagram without kernels stays as it is.
     """
     whole = normalise(diagram.unfold())
-    model, channels = _lengths_of_parameters(whole), _lengths_of_channels(diagram)
-    target = replace(target or Target(), model=model, channels=channels)
+    target = replace(target or Target(), model=of_parameters(whole), usual=nominal(whole))
     opened = _without_loops(whole, target)
     if opened is not None:
         return opened
@@ -172,27 +190,6 @@ def _with_loops(found: Chosen, whole: Diagram) -> Chosen:
         for node, why in reasons(whole)
     ]  # fmt: skip
     return Chosen(found.diagram, Explanation((*found.choices, *loops))) if loops else found
-
-
-def _lengths_of_parameters(diagram: Diagram) -> frozenset[str]:
-    """The size variables of the parameters of a diagram."""
-    return frozenset(
-        name
-        for type_ in diagram.parameters.values()
-        for size in type_.axes.values()
-        for name in size.variables
-    )
-
-
-def _lengths_of_channels(diagram: Diagram) -> frozenset[str]:
-    """The size variables that stand last in all inputs that have them."""
-    last: set[str] = set()
-    others: set[str] = set()
-    for port in diagram.inputs:
-        sizes = list(diagram.port_type(port).axes.values())
-        last.update(v for size in sizes[-1:] for v in size.variables)
-        others.update(v for size in sizes[:-1] for v in size.variables)
-    return frozenset(last - others)
 
 
 class _Closed:

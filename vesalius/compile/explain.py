@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vesalius.compile.roofline import spoken
+
 
 class Choice(NamedTuple):
     """What was decided at one place: a kernel or none, and why not the others.
 
     `place` is the box there and the type of its wire; `within` are the named boxes around it;
-    `note` says what of the diagram went into the kernel.
+    `note` says what of the diagram went into the kernel, `seconds` what is expected there: at
+    lengths that were given, nominal ones else. None: the kernel does not say.
     """
 
     place: str
@@ -19,13 +22,15 @@ class Choice(NamedTuple):
     kernel: str | None
     note: str
     reasons: tuple[tuple[str, str], ...]
+    seconds: float | None = None
 
     def lines(self, count: int) -> Iterator[str]:
         """This choice as lines of text; `count` is how many places are like this one."""
         times = f"{count} × " if count > 1 else ""
         where = " in ".join((self.place, *reversed(self.within)))
         note = f": {self.note}" if self.note else ""
-        yield f"{times}{self.kernel or 'no kernel'} at {where}{note}"
+        expected = "" if self.seconds is None else f"; {spoken(self.seconds)} expected"
+        yield f"{times}{self.kernel or 'no kernel'} at {where}{note}{expected}"
         for name, reason in self.reasons:
             yield f"    not {name}: {reason}"
 

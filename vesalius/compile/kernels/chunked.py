@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from vesalius.compile.causal import CausalSum, read_causal, uses_of
 from vesalius.compile.folds import Fold
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
+from vesalius.compile.roofline import stepwise
 from vesalius.compile.scores import Summand
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.builder import Label, Use
@@ -85,7 +86,8 @@ def find(place: Place) -> Found | str:
     if any(x in found.channels for x in shared):
         return "keys and values do not come apart"
     tubes = (own & carried) - set(found.channels)
-    return _Rewriting(place, found, tubes).found()
+    # Whoever reads the weights is a causal sum of them, and can do without as well.
+    return _Rewriting(place, found, tubes).found()._replace(spared=found.weights)
 
 
 class _Rewriting:
@@ -126,7 +128,7 @@ class _Rewriting:
         rest = [right.copied(use) for use in parts.rest]
         over = [x for x in parts.bound if x in result[1] or any(x in f[1] for f in rest)]
         note = "a chunk of positions at a time, what came before as a state"
-        return right.found(right.contract([result, *rest], over), note, seconds=0.2)
+        return right.found(right.contract([result, *rest], over), note)
 
     def _along(self, label: Label) -> dict[Label, Size]:
         return {label: self.parts.lengths[0]}
@@ -165,5 +167,6 @@ CHUNKED = kernel(
         root="contract",
         find=find,
         runs=runs,
+        work=stepwise,
     )
 )

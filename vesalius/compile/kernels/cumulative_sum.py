@@ -6,6 +6,7 @@ import vesalius.diagrams.verbs as vs
 from vesalius.compile.causal import read_causal, uses_of
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
+from vesalius.compile.roofline import Call, Work
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, method
 from vesalius.diagrams.box import Box
@@ -52,6 +53,12 @@ def emit(here: Here, variant: str) -> list[Term]:
     return [permuted(term, made, here.out())]
 
 
+def work(call: Call) -> list[Work]:
+    """An addition for each entry."""
+    (length,) = call.lengths(0)
+    return [Work(simple=float(call.tubes * length), moved=call.moved, fresh=call.fresh)]
+
+
 def _gives(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
     return [tuple(box.inner if a in box.bound else a for a in have[0])]
 
@@ -69,5 +76,6 @@ CUMULATIVE = kernel(
         find=find,
         emit=emit,
         layout=(_gives, _asks),
+        work=work,
     )
 )

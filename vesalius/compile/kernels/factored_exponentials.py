@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
+from vesalius.compile.roofline import stepwise
 from vesalius.compile.scores import Summand, read_mix, read_scores
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.diagrams.graph import Diagram
@@ -89,7 +90,7 @@ class _Rewriting:
         rest = [right.copied(use) for use in mix.rest]
         over = [x for x in mix.bound if x in result[1] or any(x in f[1] for f in rest)]
         note = "exponentials of sums are products of exponentials"
-        return right.found(right.contract([result, *rest], over), note, seconds=0.5)
+        return right.found(right.contract([result, *rest], over), note)
 
     def _sum(self, summands: Sequence[Summand]) -> Use:
         right, terms = self.right, []
@@ -113,5 +114,6 @@ FACTORED = kernel(
         root="contract",
         find=find,
         runs=runs,
+        work=stepwise,
     )
 )

@@ -10,7 +10,7 @@ stands only where it is preferred, and serves calls that need no gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from vesalius.compile.attention import Parts, cut, labels_of, makes_mask, query_of, read_parts
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
@@ -31,6 +31,8 @@ from vesalius.compile.mods import (
     reads,
 )
 from vesalius.compile.operands import Operands
+from vesalius.compile.roofline import Call as Counted
+from vesalius.compile.roofline import Work, fused
 from vesalius.compile.scope import Here, Operand, Scope, Unit
 from vesalius.compile.scores import Mix, Scores, read_mix, read_scores
 from vesalius.compile.terms import Reading, Use, Writing, Written
@@ -46,6 +48,7 @@ from vesalius.diagrams.types import ArrayType
 
 NAME = "flex_attention"
 DTYPES = ("float32", "bfloat16", "float16")
+OVERHEAD, WHOLE = 1.2, 2.0  # against fused attention; where an array of all pairs is read
 OPERANDS = ("q", "k", "v", "scale")  # what comes before the arrays that scores read
 
 
@@ -72,10 +75,15 @@ def find(place: Place) -> Found | str:
         return f"it is not taken on the device {device}"
     if place.target.dtype not in DTYPES:
         return f"it does not compute in {place.target.dtype}"
-    found = _Operands(place, parts, mods).found(FLEX)
-    pair = {parts.query, *mix.keys}
-    whole = any(pair <= set(read.use[1]) for read in reads(mods.trees))
-    return found._replace(seconds=0.75 if whole else 0.25)
+    return _Operands(place, parts, mods).found(FLEX)
+
+
+def work(call: Counted) -> Iterator[Work]:
+    """All pairs in one pass; what reads an array of all pairs is slower."""
+    inputs = [call.body.port_type(port).axes for port in call.body.inputs]
+    whole = any({QUERY, KEY} <= axes.keys() for axes in inputs)
+    for one in fused(call):
+        yield one._replace(products=one.products * (WHOLE if whole else OVERHEAD))
 
 
 def _read(place: Place, mix: Mix) -> tuple[Parts, Mods]:
@@ -400,5 +408,6 @@ FLEX = kernel(
         find=find,
         emit=emit,
         accepts=accepts,
+        work=work,
     )
 )

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vesalius.compile.calibrate import machine_of
+from vesalius.compile.nominal import POSITIONS
+from vesalius.compile.roofline import Counts, Machine
 from vesalius.compile.terms import Axis, Writing, Written, instance
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.nested import NAMED
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from vesalius.compile.scope import Here
     from vesalius.compile.text import Term
 
-CHANNELS = 64
-NOMINAL = 1024  # the length of an axis of unknown size, when costs are compared
-
 
 @dataclass(frozen=True)
 class Target:
@@ -46,9 +46,10 @@ class Target:
 
     `prefer` names kernels that are taken wherever they can stand, `forbid` those that are not
     taken anywhere, `unable` those that failed to run, each with the reason. `model` names the size
-    variables of parameters: lengths that do not grow with the input. `channels` names those that
-    are taken to be short where nobody says how long they are: the sizes that stand last in all
-    inputs. Raises `FormatError` for the name of no kernel.
+    variables of parameters: lengths that do not grow with the input. `usual` are lengths to compare
+    costs by where nobody says how long an axis is (`vesalius.compile.nominal`). `machine` is what
+    the device does in a second: as it was measured, if it was, or usual numbers. Raises
+    `FormatError` for the name of no kernel.
     """
 
     device: str = "cpu"
@@ -57,13 +58,16 @@ class Target:
     prefer: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     model: frozenset[str] = frozenset()
-    channels: frozenset[str] = frozenset()
+    usual: Mapping[str, int] = field(default_factory=dict)
     unable: Mapping[str, str] = field(default_factory=dict)
+    machine: Machine = None  # type: ignore[assignment]  # __post_init__ looks it up
 
     def __post_init__(self) -> None:
         from vesalius.compile.kernels import load
 
         load()
+        if self.machine is None:
+            object.__setattr__(self, "machine", machine_of(self.device))
         for name in (*self.prefer, *self.forbid):
             if name not in KERNELS:
                 known = ", ".join(KERNELS)
@@ -75,12 +79,12 @@ class Target:
 
     def integer(self, size: Size) -> int:
         """A size as a number, also one that is no length."""
-        usual = {v: CHANNELS if v in self.channels else NOMINAL for v in size.variables}
-        known = {v: self.sizes.get(v, length) for v, length in usual.items()}
+        usual, sizes = self.usual, self.sizes
+        known = {v: sizes.get(v, usual.get(v, POSITIONS)) for v in size.variables}
         try:
             return size.at(known)
         except SizeError:  # an exact quotient of made-up lengths
-            return NOMINAL
+            return POSITIONS
 
 
 class Unserved(Exception):
@@ -130,15 +134,17 @@ class Found(NamedTuple):
     """What a kernel takes over: an equal right side for one wire.
 
     `replacement` is the pair's right side with what it reads; `note` says to people what of the
-    diagram went into the kernel, and `seconds` what it is expected to take, if that is known.
-    `others` are further wires that are replaced together with it.
+    diagram went into the kernel, and `shown` which part of the pairs masks show, where the kernel
+    skips the others. `others` are further wires that are replaced together with it, `spared` those
+    that all readers can do without as this one does.
     """
 
     wire: int
     replacement: Replacement
     note: str = ""
-    seconds: float | None = None
+    shown: float = 1.0
     others: tuple[tuple[int, Replacement], ...] = ()
+    spared: tuple[int, ...] = ()
 
 
 class Right(Writing):
@@ -172,13 +178,12 @@ class Right(Writing):
         self,
         result: Use,
         note: str = "",
-        seconds: float | None = None,
         others: Sequence[tuple[Use, Use]] = (),
     ) -> Found:
         """The rewriting that puts this result in the place's stead; `others` are further pairs."""
         pairs = [(self.place.use, result), *others]
         (first, *rest) = self._replacements(pairs)
-        return Found(*first, note, seconds, tuple(rest))
+        return Found(*first, note, 1.0, tuple(rest))
 
     def _replacements(self, pairs: Sequence[tuple[Use, Use]]) -> list[tuple[int, Replacement]]:
         place = self.place
@@ -243,6 +248,10 @@ class Kernel:
     gets a tensor for each input of the definition: all tubes first, and then the axes that the
     definition declares there; it returns such a tensor. Or `emit(here, variant)` writes the call,
     and `layout` is how it likes its inputs, by default tubes first and then the declared axes.
+
+    *What it takes.* `work` counts operations, bytes and calls (`vesalius.compile.roofline`:
+    `fused`, `stepwise`, or a function of one's own). Kernels that say so compete with each other,
+    and with the text as it is written, by the time that is expected; one that does not comes first.
     """
 
     name: str
@@ -256,6 +265,7 @@ class Kernel:
     emit: Emit | None = None
     accepts: Callable[[Diagram], bool] | None = None
     layout: tuple[Gives, Asks] | None = None
+    work: Counts | None = None
 
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):

@@ -21,7 +21,8 @@ GAIN = 0.75  # another order is worth a rewriting where it costs at most this pa
 def find(place: Place) -> Found | str:
     """The product in its cheapest order, if that is cheaper than as it is written."""
     opened = place.open(place.use)
-    factors, over, written = _flat(place, opened)
+    spared: list[int] = []
+    factors, over, written = _flat(place, opened, spared)
     sums = opened.bound
     alone = len(opened.uses) == 1  # a sum of a product of two: each factor is summed before
     if not sums or len(over) == len(sums) or len(factors) < (2 if alone else 3):
@@ -40,7 +41,7 @@ def find(place: Place) -> Found | str:
         summed = [_summed(right, use, taken, needed) for use in taken]
         left = dict.fromkeys(x for _, labels in summed for x in labels if x not in needed)
         uses.append(right.contract(summed, list(left)))
-    return right.found(uses[0], "products in a cheaper order", seconds=0.25)
+    return right.found(uses[0], "products in a cheaper order")._replace(spared=tuple(spared))
 
 
 def _summed(right: Right, use: Use, taken: Sequence[Use], needed: set[Label]) -> Use:
@@ -66,14 +67,18 @@ def _wide(opened: Opened, factor: Use) -> bool:
     return False
 
 
-def _flat(place: Place, opened: Opened) -> tuple[list[Use], list[Label], float]:
-    """All factors of a product, what is summed over, and what it costs as it is nested."""
+def _flat(place: Place, opened: Opened, spared: list[int]) -> tuple[list[Use], list[Label], float]:
+    """All factors of a product, what is summed over, and what it costs as it is nested.
+
+    `spared` gets the wires of the products inside.
+    """
     factors: list[Use] = []
     over = list(opened.bound)
     cost = _steps(place, opened.uses)
     for one in opened.uses:
         if place.kind(one) is CONTRACT and _only_multiplied(place, one[0]):
-            inner, summed, more = _flat(place, place.open(one))
+            spared.append(one[0])
+            inner, summed, more = _flat(place, place.open(one), spared)
             factors += inner
             over += summed
             cost += more

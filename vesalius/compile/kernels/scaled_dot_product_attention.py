@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import vesalius.diagrams.verbs as vs
-from vesalius.compile.attention import is_masked_by_data, makes_mask, read_parts, share_shown
+from vesalius.compile.attention import read_parts
 from vesalius.compile.folding import Factor, Number
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
 from vesalius.compile.operands import Operands
+from vesalius.compile.roofline import Call as Counted
+from vesalius.compile.roofline import Work
 from vesalius.compile.scope import Here, Operand, permuted
 from vesalius.compile.text import PRODUCT, SIGN, Term, apply, index, method
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Port
 
 NAME = "scaled_dot_product_attention"
-SPARSE = 0.4  # a causal mask beside another shows half of the pairs
+CAUSAL = 0.7  # the part of the time that is left where the kernel skips what comes later
+MASKED = {"cpu": 1.15, "cuda": 2.0}  # how much longer a mask of all pairs takes
+EXPONENTIAL = 0.25  # of the time of an operator: a shorter series, as fine as half precision asks
 
 
 # -- the box --------------------------------------------------------------------------------------
@@ -59,16 +63,24 @@ def find(place: Place) -> Found | str:
     parts = read_parts(place)
     if isinstance(parts, str):
         return parts
-    found = Operands(place, parts).found(SDPA)
-    if place.target.device == "cuda":
-        # A mask of all pairs that has to be made costs memory and the fastest kernels.
-        return found._replace(seconds=0.5 if makes_mask(place, parts) else 0.0)
-    if "masked" not in found.note:
-        return found
-    # On a CPU, a mask of all pairs costs as if none were hidden; tiles skip what is.
-    # Where blocks of segments tell which pairs there are, they need no mask of all pairs at all.
-    sparse = share_shown(place, parts) < SPARSE
-    return found._replace(seconds=2.0) if sparse or is_masked_by_data(place, parts) else found
+    return Operands(place, parts).found(SDPA)
+
+
+def work(call: Counted) -> list[Work]:
+    """Both products and the exponentials, of all pairs unless only earlier keys are seen."""
+    (n, c), (m, e) = call.lengths(0), call.lengths(2)
+    words = [word.partition(":")[0] for word in call.variant.split()]
+    pairs = float(call.tubes * n * m) * (CAUSAL if "causal" in words else 1.0)
+    if not {"shown", "bias"}.isdisjoint(words):
+        pairs *= MASKED.get(call.target.device, MASKED["cuda"])
+    return [
+        Work(
+            2 * pairs * (c + e),
+            exponentials=EXPONENTIAL * pairs,
+            moved=call.moved,
+            fresh=call.fresh,
+        )
+    ]
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -237,5 +249,6 @@ SDPA = kernel(
         root="contract",
         find=find,
         emit=emit,
+        work=work,
     )
 )

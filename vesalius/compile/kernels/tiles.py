@@ -15,6 +15,7 @@ from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
+from vesalius.compile.tiles.expected import shown, work
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.diagrams.boxes.pointwise import POINTWISE
@@ -33,7 +34,8 @@ def find(place: Place) -> Found | str:
     if isinstance(found, str):
         return found
     body = body_of(place.diagram, place, found)
-    return _refusal(body.diagram) or _found(place.diagram, body)
+    refused = _refusal(body.diagram)
+    return refused or _found(place.diagram, body)._replace(shown=shown(place, found, body))
 
 
 def _regions(place: Place) -> dict[int, Region | str]:
@@ -87,9 +89,7 @@ def _found(diagram: Diagram, body: Body) -> Found:
     )
     note = f"{len(body.diagram)} boxes, some rows at a time"
     note += "; what the mask hides is skipped" if skips(body.diagram) else ""
-    return Found(
-        wire, Replacement(right, uses, body.exit_axes, 0, {}, {}, {}, {}, "", {}), note, seconds=1.0
-    )
+    return Found(wire, Replacement(right, uses, body.exit_axes, 0, {}, {}, {}, {}, "", {}), note)
 
 
 def _parts(body: Diagram) -> Parts:
@@ -154,5 +154,6 @@ TILES = kernel(
         find=find,
         emit=emit,
         accepts=accepts,
+        work=work,
     )
 )

@@ -29,13 +29,15 @@ ROWS, COLUMNS = "rows", "columns"
 class Body:
     """A body with what is handed to its inputs: the entries, in order. Its output is the exit.
 
-    `exit_axes[s]` is the place among the axes of the output of slot s of the wire that leaves.
+    `exit_axes[s]` is the place among the axes of the output of slot s of the wire that leaves;
+    `made` are the wires of the body, by those of the diagram that they are.
     """
 
     diagram: Diagram
     entries: tuple[Entry, ...]
     exit: Exit
     exit_axes: tuple[int, ...]
+    made: Mapping[int, int]
 
 
 def body_of(diagram: Diagram, reading: Reading, region: Region) -> Body:
@@ -95,7 +97,13 @@ class _Extraction:
         leaving = self.region.exit
         names = self._axes(leaving.wire, leaving.row, None)
         order = tuple([port.axes.index(name) for name in names])
-        return Body(builder.finish([port]), self.entries, leaving, order)
+        diagram, moved = builder.finish([port]), builder.moved
+        made = {
+            wire: here if moved is None else moved[here]
+            for wire, (here, _) in self.made.items()
+            if moved is None or here in moved
+        }
+        return Body(diagram, self.entries, leaving, order, made)
 
     def _name(self, wire: int) -> str:
         ports = {port.wire: port.name for port in self.diagram.inputs}

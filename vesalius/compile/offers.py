@@ -1,0 +1,181 @@
+"""Which of the rewritings that kernels offer are taken: the one that saves most, then the next.
+
+A rewriting puts a right side in the place of one wire, so boxes that only that wire needs are gone.
+What it saves is what those take, less what the right side takes. Two rewritings are rivals where
+one would take away the wire that the other computes. This is greedy, and greedy suffices: offers
+are few, most are rivals of none, and of rivals one is nearly always inside the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from heapq import heappop, heappush
+from math import inf
+from typing import NamedTuple
+
+from vesalius.compile.kernels import KERNELS, Found, Kernel, Target
+from vesalius.compile.roofline import predicted
+from vesalius.diagrams.graph import Diagram, Node
+
+CLEARLY = 0.75  # what comes first is left for something that takes at most this part of its time
+
+
+class Offer(NamedTuple):
+    """A rewriting found at a box: what its right side takes, and which boxes are gone then.
+
+    `own` is None for a kernel that does not say what it takes.
+    """
+
+    node: Node
+    kernel: Kernel
+    found: Found
+    own: float | None
+    gone: frozenset[int]
+    roots: frozenset[int]
+
+    def rivals(self, other: Offer) -> bool:
+        """Whether not both can be taken."""
+        apart = self.roots.isdisjoint(other.gone) and other.roots.isdisjoint(self.gone)
+        return not (apart and self.roots.isdisjoint(other.roots))
+
+
+class Taken(NamedTuple):
+    """An offer that is taken, the seconds that are expected with it, and its rivals with theirs."""
+
+    offer: Offer
+    seconds: float | None
+    rivals: list[tuple[Offer, float | None]]
+
+
+class Market:
+    """All offers for a diagram, and what they take there."""
+
+    def __init__(self, diagram: Diagram, target: Target) -> None:
+        self.diagram = diagram
+        self.target = target
+        self.offers: list[Offer] = []
+        self._times: dict[int, float] = {}
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(KERNELS)}
+
+    def offer(self, node: Node, kernel: Kernel, found: Found) -> Offer:
+        """An offer, which the text as it is written has not beaten yet."""
+        wires = (found.wire, *(wire for wire, _ in found.others))
+        roots = frozenset([self.diagram.owner[wire] for wire in wires])
+        gone = frozenset(_gone(self.diagram, found))
+        return Offer(node, kernel, found, _right(found, self.target), gone, roots)
+
+    # -- seconds ----------------------------------------------------------------------------------
+
+    def time(self, nodes: Iterable[int]) -> float:
+        """The seconds that boxes take as they are written."""
+        total = 0.0
+        for k in sorted(nodes):
+            if k not in self._times:
+                self._times[k] = predicted(self.diagram, self.target, nodes=[k]) or 0.0
+            total += self._times[k]
+        return total
+
+    def seconds(self, offer: Offer, among: Sequence[Offer]) -> float | None:
+        """What an offer takes, with the boxes that it leaves while another takes them away."""
+        if offer.own is None:
+            return None
+        every = frozenset[int]().union(*(one.gone for one in among))
+        return offer.own + self.time(every - offer.gone)
+
+    def as_written(self, offer: Offer) -> float | None:
+        """The seconds as it is written, where those are clearly fewer than an offer takes.
+
+        Asked only where all lengths are known: what is fast at usual ones may need too much memory.
+        """
+        if offer.own is None or offer.kernel.name in self.target.prefer:
+            return None
+        types = (self.diagram.types[w] for k in offer.gone for w in self.diagram.nodes[k].wires)
+        lengths = {name for type_ in types for size in type_.sizes for name in size.variables}
+        if not lengths <= self.target.sizes.keys():
+            return None
+        written = self.time(offer.gone)
+        return written if written < CLEARLY * offer.own else None
+
+    # -- taking -----------------------------------------------------------------------------------
+
+    def taken(self) -> list[Taken]:
+        """The offers that are taken: preferred ones first, then those that save most.
+
+        Of rivals, an earlier kernel stays where no other is clearly faster.
+        """
+        rest = sorted(self.offers, key=self._rank)
+        found: list[Taken] = []
+        while rest:
+            best = rest[0]
+            rivals = [one for one in rest if one.rivals(best) and self._as_good(one, best)]
+            first = min(rivals, key=lambda one: self._order[one.kernel.name])
+            beaten = [one for one in rest if one.rivals(first) and one is not first]
+            rest = [one for one in rest if not one.rivals(first)]
+            every = [first, *beaten]
+            times = [(one, self.seconds(one, every)) for one in beaten]
+            found.append(Taken(first, self.seconds(first, every), times))
+        return found
+
+    def _rank(self, offer: Offer) -> tuple[bool, float, int]:
+        saved = inf if offer.own is None else self.time(offer.gone) - offer.own
+        return (
+            offer.kernel.name not in self.target.prefer,
+            -saved,
+            self._order[offer.kernel.name],
+        )
+
+    def _as_good(self, offer: Offer, best: Offer) -> bool:
+        """Whether an offer is the best one, or as good as that."""
+        if offer is best:
+            return True
+        prefer = self.target.prefer
+        if (offer.kernel.name in prefer) != (best.kernel.name in prefer):
+            return False
+        here, there = (self.seconds(one, [offer, best]) for one in (offer, best))
+        return here is not None and there is not None and there > CLEARLY * here
+
+
+def _right(found: Found, target: Target) -> float | None:
+    """The seconds of a right side; the replacements of several wires may share one."""
+    total = 0.0
+    bodies = {id(r.body): r.body for r in (found.replacement, *(r for _, r in found.others))}
+    for body in bodies.values():
+        own = predicted(body, target, found.shown)
+        if own is None:
+            return None
+        total += own
+    return total
+
+
+def _gone(diagram: Diagram, found: Found) -> set[int]:
+    """The boxes that nobody needs once a rewriting is made."""
+    replaced = {found.wire, *(wire for wire, _ in found.others), *found.spared}
+    reads = {use[0] for r in (found.replacement, *(r for _, r in found.others)) for use in r.uses}
+    kept = reads | {port.wire for port in diagram.outputs} - replaced
+    gone: set[int] = set()
+    queue: list[int] = []  # boxes that may be gone, later ones first
+    _push(queue, {diagram.owner[wire] for wire in replaced - reads})
+    while queue:
+        k = -heappop(queue)
+        node = diagram.nodes[k]
+        if k in gone or not all(
+            wire in replaced or (wire not in kept and _unread(diagram, wire, gone))
+            for wire in node.wires
+        ):
+            continue
+        gone.add(k)
+        _push(queue, {diagram.owner[wire] for wire in node.src})
+    return gone
+
+
+def _push(queue: list[int], nodes: Iterable[int]) -> None:
+    for k in nodes:
+        heappush(queue, -k)
+
+
+def _unread(diagram: Diagram, wire: int, gone: set[int]) -> bool:
+    return all(k in gone for k, _ in diagram.consumers[wire])
