@@ -5,6 +5,7 @@ how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFIL
 """
 
 import os
+import tempfile
 
 import pytest
 import torch
@@ -22,6 +23,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(PROFILE)
+
+# What somebody has measured on this machine changes no choice here, nor do tests leave anything.
+_cache = tempfile.TemporaryDirectory(prefix="vesalius-cache-")
+os.environ["VESALIUS_CACHE"] = _cache.name
 
 torch.set_num_threads(1)  # more only wait for each other where every tensor is tiny
 

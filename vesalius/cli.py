@@ -328,6 +328,25 @@ def optimise_(
         print(told(found, sizes))
 
 
+@app.command("calibrate")
+def calibrate_(
+    device: Annotated[str, typer.Option(help="What is measured: cpu or cuda.")] = "cpu",
+    json: AsJson = False,
+) -> None:
+    """Measure this machine once, for the choice of kernels, which is better then.
+
+    Takes some seconds, best with nothing else running, and is kept for other runs.
+    """
+    from vesalius.compile.machine import calibrate, key
+    from vesalius.compile.roofline import told
+
+    found = calibrate(device)
+    if json:
+        _print_json({**key(device), **found._asdict()})
+    else:
+        print(told(found))
+
+
 @app.command("verify")
 def verify_(
     names: Annotated[

@@ -154,7 +154,9 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     functions that a person wrote. A diagram without kernels stays as it is.
     """
     whole = normalise(diagram.unfold())
-    target = replace(target or Target(), model=of_parameters(whole), usual=nominal(whole))
+    target = target or Target()
+    usual = nominal(whole, target.device)
+    target = replace(target, model=of_parameters(whole), usual=usual)
     opened = _without_loops(whole, target)
     if opened is not None:
         return opened

@@ -16,11 +16,13 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 
 POSITIONS, CHANNELS, OUTER = 1024, 64, 8
+LONGER = 4  # a device other than a CPU is used for longer inputs
 
 
-def nominal(diagram: Diagram) -> dict[str, int]:
+def nominal(diagram: Diagram, device: str = "cpu") -> dict[str, int]:
     """A length for each size variable of a normalised diagram."""
-    lengths = dict.fromkeys(diagram.size_variables, POSITIONS)
+    positions = POSITIONS if device == "cpu" else LONGER * POSITIONS
+    lengths = dict.fromkeys(diagram.size_variables, positions)
     lengths.update(dict.fromkeys(outer(diagram), OUTER))
     lengths.update(dict.fromkeys(channels(diagram), CHANNELS))
     return lengths

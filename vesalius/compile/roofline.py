@@ -61,10 +61,10 @@ class Machine(NamedTuple):
         return {"float32": self.float32, "float64": self.float64}.get(dtype, self.half)
 
 
-# Until a machine is measured (`vesalius.compile.calibrate`): two cores of a server, and an H100.
+# Until a machine is measured (`vesalius.compile.machine`): two cores of a server, and an H100.
 USUAL = {
     "cpu": Machine(2.1e11, 8e11, 1e11, 6.5e9, 1.5e9, 2e10, 5e9, 1e-6, 1 << 23),
-    "cuda": Machine(5e13, 6e14, 5e13, 3e12, 4e12, 2.5e12, 1e18, 8e-6, 1 << 25),
+    "cuda": Machine(5e13, 6e14, 5e13, 3e12, 4e12, 2.5e12, 1e18, 5e-6, 1 << 25),
 }
 LARGE = 1 << 25  # bytes; the C library gives larger arrays back to the system
 
@@ -300,3 +300,18 @@ def spoken(time: float) -> str:
     unit, scale = next((u for u in (("s", 1.0), ("ms", 1e-3)) if time >= u[1]), ("µs", 1e-6))
     value = float(f"{time / scale:.1e}")
     return f"{value:.0f} {unit}" if value >= 10 else f"{value:g} {unit}"
+
+
+def told(machine: Machine) -> str:
+    """The numbers of a machine, for people."""
+    rows = [
+        ("matrix products, float32", f"{machine.float32 / 1e9:,.0f} GFLOP/s"),
+        ("matrix products, bfloat16", f"{machine.half / 1e9:,.0f} GFLOP/s"),
+        ("matrix products, float64", f"{machine.float64 / 1e9:,.0f} GFLOP/s"),
+        ("simple functions", f"{machine.simple / 1e9:,.2f} G entries/s"),
+        ("exponentials", f"{machine.exponentials / 1e9:,.2f} G entries/s"),
+        ("memory", f"{machine.bandwidth / 1e9:,.1f} GB/s"),
+        ("new memory", f"{machine.fresh / 1e9:,.1f} GB/s"),
+        ("a call of an operator", f"{machine.call * 1e6:.2f} µs"),
+    ]
+    return "\n".join(f"{name:26}  {value:>20}" for name, value in rows)

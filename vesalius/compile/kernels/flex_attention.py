@@ -34,7 +34,8 @@ from vesalius.compile.operands import Operands
 from vesalius.compile.roofline import Call as Counted
 from vesalius.compile.roofline import Work, fused
 from vesalius.compile.scope import Here, Operand, Scope, Unit
-from vesalius.compile.scores import Mix, Scores, read_mix, read_scores
+from vesalius.compile.scores import Condition, Mix, Scores, read_mix, read_scores
+from vesalius.compile.shown import shown
 from vesalius.compile.terms import Reading, Use, Writing, Written
 from vesalius.compile.text import PRODUCT, SIGN, Term, apply, method, wrapped
 from vesalius.diagrams.boxes.indexing import GATHER
@@ -48,7 +49,9 @@ from vesalius.diagrams.types import ArrayType
 
 NAME = "flex_attention"
 DTYPES = ("float32", "bfloat16", "float16")
-OVERHEAD, WHOLE = 1.2, 2.0  # against fused attention; where an array of all pairs is read
+OVERHEAD, WHOLE = 1.4, 3.0  # against fused attention; where an array of all pairs is read
+BLOCK = 128  # queries
+CALLS = 8.0  # operators that take as long as a look at what is compiled
 OPERANDS = ("q", "k", "v", "scale")  # what comes before the arrays that scores read
 
 
@@ -63,7 +66,7 @@ def find(place: Place) -> Found | str:
     if not place.single(mix.weights[0]):
         return "the weights are used elsewhere too"
     try:
-        parts, mods = _read(place, mix)
+        parts, mods, hidden = _read(place, mix)
     except Refused as reason:
         return str(reason)
     device, preferred = place.target.device, NAME in place.target.prefer
@@ -75,19 +78,29 @@ def find(place: Place) -> Found | str:
         return f"it is not taken on the device {device}"
     if place.target.dtype not in DTYPES:
         return f"it does not compute in {place.target.dtype}"
-    return _Operands(place, parts, mods).found(FLEX)
+    found = _Operands(place, parts, mods).found(FLEX)
+    axes = (parts.query, mix.keys[0])
+    sizes = place.sizes([mix.scores])
+    lengths = (sizes[axes[0]], sizes[axes[1]])
+    return found._replace(shown=shown(place, hidden, axes, lengths, BLOCK))
 
 
 def work(call: Counted) -> Iterator[Work]:
-    """All pairs in one pass; what reads an array of all pairs is slower."""
+    """The pairs that are shown in one pass; what reads an array of all pairs is slower."""
     inputs = [call.body.port_type(port).axes for port in call.body.inputs]
     whole = any({QUERY, KEY} <= axes.keys() for axes in inputs)
-    for one in fused(call):
-        yield one._replace(products=one.products * (WHOLE if whole else OVERHEAD))
+    for one in fused(call):  # a mask is looked at once for each block
+        products = one.products * call.shown * (WHOLE if whole else OVERHEAD)
+        yield one._replace(
+            products=products,
+            simple=0.0,
+            exponentials=one.exponentials * call.shown,
+            calls=CALLS,
+        )
 
 
-def _read(place: Place, mix: Mix) -> tuple[Parts, Mods]:
-    """The operands, and what happens to the product of queries and keys."""
+def _read(place: Place, mix: Mix) -> tuple[Parts, Mods, Sequence[Condition]]:
+    """The operands, what happens to the product of queries and keys, and what hides pairs."""
     if len(mix.keys) > 1:
         raise Refused("the weights run along several axes")
     carried = {x for use in mix.values for x in use[1]}
@@ -129,7 +142,7 @@ def _read(place: Place, mix: Mix) -> tuple[Parts, Mods]:
 
     mods = read_mods(place, mix.scores, query, mix.keys[0], remaining)
     tubes = frozenset(x for x in free if x != query)
-    return Parts(mix, Scores((), ()), query, tubes, main, [], []), mods
+    return Parts(mix, Scores((), ()), query, tubes, main, [], []), mods, hidden
 
 
 class _Operands(Operands):

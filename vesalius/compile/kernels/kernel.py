@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vesalius.compile.calibrate import machine_of
+from vesalius.compile.machine import machine_of
 from vesalius.compile.nominal import POSITIONS
 from vesalius.compile.roofline import Counts, Machine
 from vesalius.compile.terms import Axis, Writing, Written, instance

@@ -15,7 +15,7 @@ from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
-from vesalius.compile.tiles.expected import shown, work
+from vesalius.compile.tiles.expected import share, work
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.diagrams.boxes.pointwise import POINTWISE
@@ -35,7 +35,7 @@ def find(place: Place) -> Found | str:
         return found
     body = body_of(place.diagram, place, found)
     refused = _refusal(body.diagram)
-    return refused or _found(place.diagram, body)._replace(shown=shown(place, found, body))
+    return refused or _found(place.diagram, body)._replace(shown=share(place, found, body))
 
 
 def _regions(place: Place) -> dict[int, Region | str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1  # of what is kept
-TURNS, REPETITIONS = 12, 3
+TURNS, REPETITIONS = 24, 2
 CALLS = 200  # operators on hardly anything, in one run
 
 
