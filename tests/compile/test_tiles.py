@@ -428,3 +428,19 @@ def test_integers_alone_are_no_region():
     generator = torch.Generator().manual_seed(0)
     i, j = (torch.randint(5, (k, 2), generator=generator) for k in (4, 6))
     assert torch.equal(module(i, j), (i @ j.T % 3) @ torch.arange(6))
+
+
+def test_rows_that_are_columns_elsewhere_are_no_region():
+    """Σ_m A[n, m]·A[m, k]: weights that mix weights, so that a row is a column there."""
+
+    @vs.diagram
+    def twice(x: "n c", y: "n:n c") -> "n":
+        shown = vs.iota("m:n") <= vs.iota("n")
+        scores = vs.contract(x, y.rename(n="m"), over="c")
+        once = vs.softmax(vs.where(shown, scores, float("-inf")), "m")
+        again = vs.window(once, "m", "u v:1").rename(n="m")
+        return vs.contract(once, again, over="m u v")
+
+    module = vs.to_torch(twice, dtype=torch.float64)
+    x, y = torch.randn(2, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(module(x, y), twice.evaluate(x, y), rtol=1e-12, atol=1e-12)

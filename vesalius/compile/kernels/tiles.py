@@ -18,6 +18,7 @@ from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
 from vesalius.compile.tiles.expected import share, work
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
+from vesalius.compile.tiles.traces import Traces
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
@@ -70,6 +71,9 @@ def _refusal(body: Diagram) -> str:
     """Why no code can be written for a body, or nothing."""
     if all(body.types[port.wire].dtype != "float" for port in body.inputs):
         return "nothing that it reads is a float"
+    traces = Traces(body)
+    if traces.rows == traces.columns:
+        return "what is a row here is a column there"
     told = {v for port in body.inputs for s in body.types[port.wire].sizes for v in s.variables}
     for node in body.boxes:
         kind = node.box.kind
