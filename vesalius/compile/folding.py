@@ -82,6 +82,8 @@ def literal_term(value: Real) -> Term:
     if isinstance(value, float) and not math.isfinite(value):
         text = "math.nan" if math.isnan(value) else "math.inf"
         return Term(f"-{text}", SIGN) if value < 0 else Term(text)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        value = float(value)  # torch takes no larger integer
     text = repr(value).replace("e-0", "e-")  # 1e-5
     return Term(text, SIGN if text.startswith("-") else ATOM)
 
