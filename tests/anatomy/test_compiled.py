@@ -31,6 +31,14 @@ WITHOUT = {
 }
 """Mechanisms that no kernel serves, and why: their name, or name-causal as it is requested."""
 
+BIASED = {"alibi"} | {
+    f"{name}{causal}" for name in ("shaw", "transformer_xl", "t5") for causal in ("", "-causal")
+}
+"""Those whose scores get a bias that no channel can stand for: it is made whole, as a mask.
+
+Tiles would not make it, and are slower on a CPU. (The slopes of causal ALiBi are a channel.)
+"""
+
 
 def requests():
     for mechanism in vs.anatomy:
@@ -96,3 +104,5 @@ def test_a_kernel_serves_it(mechanism, options):
     fine = served or (narrow and "a loop over positions" not in str(explanation))
     name = f"{mechanism.name}-causal" if options else mechanism.name
     assert bool(fine) != (name in WITHOUT), str(explanation)
+    whole = any("a bias is added as a mask" in choice.note for choice in explanation)
+    assert whole == (name in BIASED), str(explanation)

@@ -79,6 +79,15 @@ def test_one_step_of_hopfield_is_attention_to_the_patterns(n, m, c, seed):
     assert torch.equal(one, vs.anatomy["scaled_dot_product"]().evaluate(s, y, y))
 
 
+@given(lengths, lengths, lengths, lengths, st.integers(1, 3), masks, seeds)
+def test_shaw_with_values(n, m, c, e, w, mask, seed):
+    q, k, v, r, rv = arrays(seed, (n, c), (m, c), (m, e), (2 * w + 1, c), (2 * w + 1, e))
+    keep = kept(seed, m) if mask["padding"] else None
+    ours = run(vs.anatomy["shaw"](values=True, **mask), [q, k, v], keep, {"r": r, "r_v": rv})
+    lists = [x.tolist() for x in (q, k, v, r, rv)]
+    same(ours, paper.shaw(*lists, w, causal=mask["causal"], keep=keep))
+
+
 VARIANTS = ["softcap", "sigmoid", "relu", "relu_squared", "softmax_one", "spherical", "cosine"]
 
 

@@ -78,6 +78,29 @@ def hopfield(s, y, steps, **masks):
     return s
 
 
+def shaw(q, k, v, keys, values, far, **masks):
+    """Shaw et al. 2018, equations 3 and 4: a vector for each distance is added to keys, values."""
+    scores, channels = [], len(q[0])
+    for i in range(len(q)):
+        row = []
+        for j in range(len(k)):
+            place = max(-far, min(far, j - i)) + far
+            score = 0.0
+            for c in range(channels):
+                score += q[i][c] * (k[j][c] + keys[place][c])
+            row.append(score / sqrt(channels))
+        scores.append(row)
+    rows = []
+    for i in range(len(q)):
+        moved = []
+        for j in range(len(v)):
+            place = max(-far, min(far, j - i)) + far
+            moved.append([v[j][e] + values[place][e] for e in range(len(v[0]))])
+        # Every query has values of its own, so each is attended for alone.
+        rows.append(attend(scores, moved, **masks)[i])
+    return rows
+
+
 def luong_general(s, y, w, **masks):
     """Luong et al. 2015, equation 8, second line."""
     scores = []

@@ -80,15 +80,6 @@ enter(
     normaliser=parts.talking_softmax,
 )
 enter(
-    "latent",
-    "Multi-head latent attention",
-    DEEPSEEK,
-    "z[n,d] = Σ_he (Σ_m softmax_m((q·k + q'·k') / √(c+u))·v[h,m,e])·W_o[h,e,d], "
-    "k = l·W_uk and v = l·W_uv from l = rms(x·W_down), q' and k' rotated, k' without heads",
-    "transformers",
-    preparation=parts.latent,
-)
-enter(
     "sink",
     "Attention with a learned sink",
     GPT_OSS,
@@ -105,6 +96,35 @@ enter(
     "q̂ = q·a / √(mean_hc q² + 10⁻⁶), k̂ = k·b / √(mean_hc k² + 10⁻⁶)",
     "transformers",
     preparation=parts.jointly_normed,
+)
+
+
+def latent(
+    *,
+    low_rank_queries: bool = False,
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
+) -> Diagram:
+    """Keys and values from a short vector; queries from another one with `low_rank_queries`."""
+    prepared = partial(parts.latent, low_rank_queries=low_rank_queries)
+    build = self_attention("latent", {**LATENT, "preparation": prepared})
+    return build(causal=causal, padding=padding, mask=mask)
+
+
+LATENT: dict[str, Part] = {**OF_ITSELF, "preparation": parts.latent}
+CATALOGUE.enter(
+    Mechanism(
+        "latent",
+        "Multi-head latent attention",
+        DEEPSEEK,
+        "z[n,d] = Σ_he (Σ_m softmax_m((q·k + q'·k') / √(c+u))·v[h,m,e])·W_o[h,e,d], "
+        "k = l·W_uk and v = l·W_uv from l = rms(x·W_down), q' and k' rotated, k' without heads",
+        LATENT,
+        latent,
+        implied=CHANNELS,
+        check="transformers",
+    )
 )
 
 

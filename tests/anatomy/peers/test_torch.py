@@ -313,3 +313,13 @@ def test_softmax_one():
     wanted, _ = theirs(*[x] * 3)
     ours = vs.anatomy["multihead"](attention="softmax_one", heads=2, d=8).over("b")
     same(ours, [x], from_multihead(theirs), wanted)
+
+
+def test_layer_norms_of_queries_and_keys():
+    q, k, v = randn(5, 6), randn(7, 6, seed=1), randn(7, 3, seed=2)
+    norms = [randomised(nn.LayerNorm(6)) for _ in range(2)]
+    wanted = F.scaled_dot_product_attention(norms[0](q), norms[1](k), v)
+    weights = {}
+    for name, norm in zip("qk", norms, strict=True):
+        weights |= {f"{name}_gain": norm.weight, f"{name}_shift": norm.bias}
+    same(vs.anatomy["qk_norm"](norm="layer"), (q, k, v), weights, wanted)

@@ -98,13 +98,14 @@ def test_differential(causal, depth):
     same(ours, (x,), weights, wanted, SINGLE)  # their λ is in float32
 
 
+@pytest.mark.parametrize("rank", [None, 6])
 @causal
-def test_latent(causal):
+def test_latent(causal, rank):
     r, t, e = 5, 4, 3
     config = configured(
         "deepseek_v3",
         "DeepseekV3",
-        q_lora_rank=None,
+        q_lora_rank=rank,
         kv_lora_rank=r,
         qk_nope_head_dim=C,
         qk_rope_head_dim=t,
@@ -112,7 +113,7 @@ def test_latent(causal):
         attention_bias=False,
     )
     layer = randomised(model("deepseek_v3").DeepseekV3Attention(config, 0))
-    query = to_heads(layer.q_proj, H)
+    query = to_heads(layer.q_b_proj if rank else layer.q_proj, H)
     down = layer.kv_a_proj_with_mqa.weight.T
     up = to_heads(layer.kv_b_proj, H)
     weights = {
@@ -125,9 +126,12 @@ def test_latent(causal):
         "up_v": up[..., C:],
         "wo": from_heads(layer.o_proj, H),
     }
+    if rank:
+        weights |= {"down_q": layer.q_a_proj.weight.T, "q_gain": layer.q_a_layernorm.weight}
     x = randn(N, D)
     wanted = attend(layer, x, causal, turns(t))
-    same(vs.anatomy["latent"](causal=causal), (x,), weights, wanted, SINGLE)
+    ours = vs.anatomy["latent"](low_rank_queries=bool(rank), causal=causal)
+    same(ours, (x,), weights, wanted, SINGLE)
 
 
 @causal

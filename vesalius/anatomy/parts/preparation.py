@@ -84,14 +84,18 @@ def two_queries(x: Wire) -> tuple[Wire, Wire, Wire]:
     return _projected(x, "s:2 h c", "s:2 h c", "h e")
 
 
-def latent(x: Wire) -> tuple[Wire, Wire, Wire]:
+def latent(x: Wire, low_rank_queries: bool = False) -> tuple[Wire, Wire, Wire]:
     """k = [z·W_uk, rotated x·W_kr], v = z·W_uv, z = rms(x·W_down); q = [x·W_q, rotated x·W_qr]"""
     z = rms_norm(vs.linear(x, "d", "r", name="down"), over="r")
-    turned = vs.linear(x, "d", "h u", name="wqr"), vs.linear(x, "d", "u", name="wkr")
-    place_q, place_k = (rotary(y.rename(u="c"), pairing="interleaved") for y in turned)
-    q, k = vs.linear(x, "d", "h c", name="wq"), vs.linear(z, "r", "h c", name="up_k")
+    asks, wide = x, "d"
+    if low_rank_queries:
+        asks, wide = vs.linear(x, "d", "a", name="down_q"), "a"
+        asks = rms_norm(asks, over="a", gain="q_gain")
+    place_q = rotary(vs.linear(asks, wide, "h u", name="wqr").rename(u="c"), "interleaved")
+    place_k = rotary(vs.linear(x, "d", "u", name="wkr").rename(u="c"), "interleaved")
+    q = vs.concat(vs.linear(asks, wide, "h c", name="wq"), place_q, over="c")
+    k = vs.concat(vs.linear(z, "r", "h c", name="up_k"), place_k, over="c")
     v = vs.linear(z, "r", "h e", name="up_v")
-    q, k = (vs.concat(*pair, over="c") for pair in ((q, place_q), (k, place_k)))
     return q, k.rename(n="m"), v.rename(n="m")
 
 
