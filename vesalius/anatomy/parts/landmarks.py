@@ -44,7 +44,7 @@ def pseudo_inverse(a: Wire, iterations: int = 6) -> Wire:
     for _ in range(iterations):
         az = _times(a, z)
         inner = 15 * one - _times(az, 7 * one - az)
-        z = 0.25 * _times(z, 13 * one - _times(az, inner))
+        z = _times(z, 3.25 * one - 0.25 * _times(az, inner))
     return z
 
 
