@@ -1,6 +1,6 @@
 """The formulas of papers whose tokens are mixed without queries and keys, one loop at a time."""
 
-from math import cos, exp, floor, log, pi, sin
+from math import cos, erf, exp, floor, log, pi, sin
 
 from transcriptions import attend
 
@@ -157,3 +157,60 @@ def hyena(x, maps, biases, short, waves, filters, wo, wo_bias, context):
             for i in range(n)
         ]
     return [affine(row, wo, wo_bias) for row in z]
+
+
+def silu(row):
+    return [entry * sigma(entry) for entry in row]
+
+
+def mega(x, own, causal, weights, chunk):
+    """Ma et al. 2022: equations 2 (damped moving average) and 7 to 15; Laplace, equation 16.
+
+    `own` are the parameters by name; tokens see those of their own `chunk` alone.
+    """
+    n, d, many = len(x), len(x[0]), len(own["eta"][0])
+    state = [[0.0] * many for _ in range(d)]
+    averaged = []
+    for row in x:
+        out = []
+        for c in range(d):
+            for k in range(many):
+                alpha, delta = sigma(own["alpha"][c][k]), sigma(own["delta"][c][k])
+                state[c][k] *= 1 - alpha * delta
+                state[c][k] += alpha * own["beta_in"][c][k] * row[c]
+            out.append(sum(own["eta"][c][k] * state[c][k] for k in range(many)))
+        averaged.append(out)
+    z = [silu(affine(row, own["z"], own["z_bias"])) for row in averaged]
+    q, k = (
+        [
+            [a * gamma + beta for a, gamma, beta in zip(row, own[g], own[b], strict=True)]
+            for row in z
+        ]
+        for g, b in (("gamma", "beta"), ("gamma_1", "beta_1"))
+    )
+    v = [silu(affine(row, own["v"], own["v_bias"])) for row in x]
+    middle = (len(own["bias"]) + 1) // 2 - 1
+    result = []
+    for i in range(n):
+        first = i // chunk * chunk
+        seen = [j for j in range(first, first + chunk) if not causal or j <= i]
+        dots = [sum(a * b for a, b in zip(q[i], k[j], strict=True)) for j in seen]
+        if weights == "softmax":
+            scores = [s / len(q[i]) ** 0.5 for s in dots]
+        else:
+            scores = [s / chunk for s in dots]
+        scores = [s + own["bias"][middle + j - i] for s, j in zip(scores, seen, strict=True)]
+        if weights == "softmax":
+            total = sum(exp(s) for s in scores)
+            row = [exp(s) / total for s in scores]
+        else:
+            mean, deviation = 0.5**0.5, (1 / (4 * pi)) ** 0.5
+            row = [0.5 * (1 + erf((s - mean) / (deviation * 2**0.5))) for s in scores]
+        o = [sum(w * v[j][e] for w, j in zip(row, seen, strict=True)) for e in range(len(v[0]))]
+        reset = silu(affine(averaged[i], own["reset"], own["reset_bias"]))
+        update = [sigma(entry) for entry in affine(averaged[i], own["update"], own["update_bias"])]
+        gated = [a * b for a, b in zip(reset, o, strict=True)]
+        seen_new = affine(averaged[i], own["new"], own["new_bias"])
+        new = silu(affine(gated, own["wo"], seen_new))
+        result.append([p * h + (1 - p) * y for p, h, y in zip(update, new, x[i], strict=True)])
+    return result

@@ -5,7 +5,11 @@ import pytest
 import vesalius as vs
 from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from, shallow
 
-LENGTHS = {"nystromformer": (3, 6, 9), "synthesizer_factorised_dense": (4, 6, 8)}
+LENGTHS = {
+    "flash": (3, 6, 9),
+    "nystromformer": (3, 6, 9),
+    "synthesizer_factorised_dense": (4, 6, 8),
+}
 """For mechanisms whose length cannot be any: those that are tried."""
 
 LOCAL = {"sliding_window", "strided", "poolformer", "light_convolution", "dynamic_convolution"}

@@ -6,7 +6,12 @@ import torch
 import vesalius as vs
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
-LENGTH = {"nystromformer": 9, "synthesizer_factorised_dense": 8, "synthesizer_dense": 24}
+LENGTH = {
+    "flash": 9,
+    "nystromformer": 9,
+    "synthesizer_factorised_dense": 8,
+    "synthesizer_dense": 24,
+}
 """The length at which a mechanism is trained, where it cannot be any."""
 
 SERVED = (

@@ -64,3 +64,14 @@ def test_hyena(order, n, d, w, k, a, seed):
 
     sizes = {"n": n, "d": d, "w": w, "k": k, "a": a, "p": 5}
     both(vs.anatomy["hyena"](order=order), sizes, seed, transcription)
+
+
+@pytest.mark.parametrize("weights", ["softmax", "laplace"])
+@given(lengths, lengths, lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
+def test_mega(weights, n, d, c, e, k, causal, chunked, seed):
+    def transcription(x, **own):
+        return paper.mega(x, own, causal, weights, 2 if chunked else len(x))
+
+    diagram = vs.anatomy["mega"](causal=causal, weights=weights, chunked=chunked)
+    sizes = {"n": 2 * n, "d": d, "c": c, "e": e, "k": k, "p": 9, "w": 2}
+    both(diagram, sizes, seed, transcription)

@@ -21,6 +21,7 @@ from vesalius.anatomy import (  # noqa: F401
     attention_free,
     convolutions,
     encoder_decoder,
+    gated,
     graphs,
     heads,
     kernels,

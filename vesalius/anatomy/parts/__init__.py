@@ -18,6 +18,7 @@ from vesalius.anatomy.dissection import part
 from vesalius.anatomy.parts.attention_free import *
 from vesalius.anatomy.parts.axes import *
 from vesalius.anatomy.parts.convolutions import *
+from vesalius.anatomy.parts.gated import *
 from vesalius.anatomy.parts.gates import *
 from vesalius.anatomy.parts.graphs import *
 from vesalius.anatomy.parts.kernels import *

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vesalius.anatomy.parts.axes import axes_of
 from vesalius.anatomy.parts.similarity import talk
 from vesalius.diagrams import verbs as vs
@@ -87,7 +89,23 @@ def relu_by_sum(scores: Wire, allowed: Wire | None, eps: float = 1e-6) -> Wire:
 
 def squared_relu_by_length(scores: Wire, allowed: Wire | None) -> Wire:
     """relu(scores)² / |m|; a hidden weight is 0"""
-    return shown(vs.power(vs.relu(scores), 2), allowed) / scores.axes["m"]
+    return relu_squares(scores, allowed) / scores.axes["m"]
+
+
+def relu_squares(scores: Wire, allowed: Wire | None) -> Wire:
+    """relu(scores)²; a hidden weight is 0"""
+    return shown(vs.power(vs.relu(scores), 2), allowed)
+
+
+def relu_squares_of_mean(scores: Wire, allowed: Wire | None) -> Wire:
+    """relu(scores / |m|)²; a hidden weight is 0"""
+    return relu_squares(scores / scores.axes["m"], allowed)
+
+
+def laplace(scores: Wire, allowed: Wire | None) -> Wire:
+    """½·(1 + erf(√2π·(scores − √½))); a hidden weight is 0"""
+    root = math.sqrt(2 * math.pi)
+    return shown(0.5 * (1 + vs.erf(root * (scores - math.sqrt(0.5)))), allowed)
 
 
 def softmax_of_queries(scores: Wire, eps: float = 1e-8) -> Wire:

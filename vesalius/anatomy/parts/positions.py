@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from vesalius.anatomy.parts.axes import axes_of, counted, index
+from vesalius.anatomy.parts.axes import axes_of, counted, index, written
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.wire import Wire
@@ -120,8 +120,16 @@ def bucketed_past(q: Wire, k: Wire) -> Wire:
 
 def _from_buckets(q: Wire, buckets: Wire, on: Wire) -> Wire:
     # as wide as 1/√d in the paper's smallest models
-    table = vs.parameter("bias", f"k:32 {axes_of(q, 'h')}", init="normal", scale=0.04)
+    heads = axes_of(q, "h") if "h" in q.axes else ""
+    table = vs.parameter("bias", f"k:32 {heads}", init="normal", scale=0.04)
     return vs.gather(vs.gather(table, buckets, over="k"), on, over="o")
+
+
+def relative_table(q: Wire, k: Wire) -> Wire:
+    """B[m − n], for up to p places"""
+    places = vs.size("p")
+    table = vs.parameter("bias", written(o=2 * places - 1), init="normal", scale=0.02)
+    return vs.gather(table, distance(q, k) + (places - 1), over="o")
 
 
 def sinusoids(q: Wire, k: Wire) -> Wire:

@@ -36,7 +36,7 @@ def values(x: Wire) -> Wire:
 def two_halves(x: Wire) -> tuple[Wire, Wire]:
     """u = gelu(x·U), v = norm(gelu(x·V))"""
     u, v = (vs.gelu(vs.linear(x, "d", "f", name=name, bias=True)) for name in ("u", "v"))
-    return u, layer_norm(v.rename(f="d")).rename(d="f")
+    return u, layer_norm(v, over="f")
 
 
 def glu(x: Wire) -> Wire:
