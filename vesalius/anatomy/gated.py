@@ -42,7 +42,7 @@ def gau(*, causal: bool = False) -> Diagram:
 
 
 def _bias(q: Wire, k: Wire, causal: bool) -> Any:
-    return (parts.bucketed_past if causal else parts.bucketed)(q, k)
+    return (parts.bucketed_past if causal else parts.bucketed)(q, k, heads="")
 
 
 def flash(*, causal: bool = False) -> Diagram:

@@ -105,23 +105,22 @@ def bucket(far: Wire, exact: int, buckets: int, longest: int = 128) -> Wire:
     return vs.minimum(far, exact) + passed
 
 
-def bucketed(q: Wire, k: Wire) -> Wire:
+def bucketed(q: Wire, k: Wire, heads: str = "h") -> Wire:
     """B[bucket(m − n), h], with buckets for both signs"""
     far, on = diagonals(q, k)
     signed = bucket(vs.abs(far), 8, 16) + vs.to_int(far > 0) * 16
-    return _from_buckets(q, signed, on)
+    return _from_buckets(q, signed, on, heads)
 
 
-def bucketed_past(q: Wire, k: Wire) -> Wire:
+def bucketed_past(q: Wire, k: Wire, heads: str = "h") -> Wire:
     """B[bucket(n − m), h]"""
     far, on = diagonals(q, k)
-    return _from_buckets(q, bucket(vs.maximum(-1 * far, 0), 16, 32), on)
+    return _from_buckets(q, bucket(vs.maximum(-1 * far, 0), 16, 32), on, heads)
 
 
-def _from_buckets(q: Wire, buckets: Wire, on: Wire) -> Wire:
+def _from_buckets(q: Wire, buckets: Wire, on: Wire, heads: str) -> Wire:
     # as wide as 1/√d in the paper's smallest models
-    heads = axes_of(q, "h") if "h" in q.axes else ""
-    table = vs.parameter("bias", f"k:32 {heads}", init="normal", scale=0.04)
+    table = vs.parameter("bias", f"k:32 {axes_of(q, heads)}", init="normal", scale=0.04)
     return vs.gather(vs.gather(table, buckets, over="k"), on, over="o")
 
 
