@@ -30,6 +30,7 @@ from vesalius.anatomy import (  # noqa: F401
     normalisers,
     patterns,
     positions,
+    recurrent,
     slots,
     transformer,
     variants,

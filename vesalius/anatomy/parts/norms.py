@@ -18,10 +18,14 @@ def rms_norm(x: Wire, over: str = "e", eps: float = 1e-6, gain: str | None = "ga
     return y if gain is None else y * vs.parameter(gain, axes_of(x, over), init="ones")
 
 
+def standardised(x: Wire, over: str, eps: float) -> Wire:
+    """(x − mean x) / √(var x + eps)"""
+    centred = x - vs.mean(x, over)
+    return centred * (1 / vs.sqrt(vs.mean(centred * centred, over) + eps))
+
+
 def layer_norm(x: Wire, eps: float = 1e-5, over: str = "d", prefix: str = "") -> Wire:
     """(x − mean x) / √(var x + eps) · gain + shift, over the channels"""
-    centred = x - vs.mean(x, over)
-    scale = 1 / vs.sqrt(vs.mean(centred * centred, over) + eps)
-    axes = axes_of(x, over)
+    y, axes = standardised(x, over, eps), axes_of(x, over)
     gain = vs.parameter(f"{prefix}gain", axes, init="ones")
-    return centred * scale * gain + vs.parameter(f"{prefix}shift", axes, init="zeros")
+    return y * gain + vs.parameter(f"{prefix}shift", axes, init="zeros")
