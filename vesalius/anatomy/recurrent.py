@@ -71,8 +71,8 @@ def enter(
 ) -> None:
     """Enter a mechanism that is causal by what it is."""
     ordered = {**stands, **LAYER}
-    claims = {"causal": "always", "implied": implied, "check": check}
-    CATALOGUE.enter(Mechanism(name, title, paper, formula, ordered, build, **claims))
+    made = Mechanism(name, title, paper, formula, ordered, build, "always", implied, check=check)
+    CATALOGUE.enter(made)
 
 
 def of_sequence(name: str, body: Callable[[Wire], Wire]) -> Diagram:
