@@ -80,8 +80,9 @@ class _Reader:
         """Take a factor apart as far as conditions reach, and products that nothing else reads."""
         shown = self._shown(use)
         if shown is not None:
-            conditions, rest = shown
+            conditions, rest, exponents = shown
             self.conditions += conditions
+            self.exponents += exponents
             if rest is not None:
                 self.visit(rest, (*inside, use))
         elif self.r.kind(use) is CONTRACT and (self._plain(use) or self._hides(use)):
@@ -100,12 +101,15 @@ class _Reader:
         for one in opened.uses:
             self.visit(one, (*inside, use))
 
-    def _shown(self, use: Use) -> tuple[list[Condition], Use | None] | None:
-        """A factor `where(c, x, 0)` or `[c]`: the conditions for it to count, and what is left."""
+    def _shown(self, use: Use) -> tuple[list[Condition], Use | None, list[Use]] | None:
+        """A factor `where(c, x, 0)` or `[c]`: the conditions for it to count, and what is left.
+
+        Of `exp(where(c, x, −∞))`, x is left as an exponent.
+        """
         r = self.r
         inside = r.applied(use, "to_float")
         if inside is not None and r.dtype(inside[0]) == "bool":
-            return split_condition(r, inside[0], True), None
+            return split_condition(r, inside[0], True), None, []
         masked = r.applied(use, "exp")
         if masked is not None and r.applied(masked[0], "where") is not None:
             return self._exponential(masked[0])
@@ -117,16 +121,14 @@ class _Reader:
             value = r.value(other)
             if value is not None and not isinstance(value, bool) and value == 0:
                 left = None if r.value(x) == 1 else x
-                return split_condition(r, condition, truth), left
+                return split_condition(r, condition, truth), left, []
         return None
 
-    def _exponential(self, use: Use) -> tuple[list[Condition], Use | None] | None:
-        """A factor `exp(where(c, x, −∞))`: x stands among the exponents."""
+    def _exponential(self, use: Use) -> tuple[list[Condition], None, list[Use]] | None:
         condition, shown, hidden = self.r.open(use).uses
         for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
             if self.r.value(other) == -math.inf:
-                self.exponents.append(x)
-                return split_condition(self.r, condition, truth), None
+                return split_condition(self.r, condition, truth), None, [x]
         return None
 
     def _hides(self, use: Use) -> bool:
