@@ -16,7 +16,7 @@ def attention_free(q: "n e", k: "m e", v: "m e", w: "n m") -> "n e":
 
     AFT-full, from An Attention Free Transformer (arXiv 2105.14103).
     """
-    return vs.sigmoid(q) * parts.weighted_sum(parts.softmax(w + k, None), v)
+    return parts.sigmoid_gate(q, parts.weighted_sum(parts.softmax(w + k, None), v))
 
 
 @diagram

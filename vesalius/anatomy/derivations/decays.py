@@ -52,11 +52,7 @@ def fading_channels(k: "m:n e", v: "m:n e", w: "e", u: "e") -> "n e":
 
     The mix of RWKV-4 (arXiv 2305.13048), without its gate and the shift of its inputs.
     """
-    n, m = vs.iota("n"), vs.iota("m:n")
-    ago = vs.to_float(n - 1 - m)
-    hidden = vs.where(vs.equal(m, n), u, float("-inf"))
-    bias = vs.where(m < n, -(w * ago), hidden)
-    return parts.weighted_sum(parts.softmax(bias + k, None), v)
+    return parts.weighted_sum(parts.softmax(parts.fading_keys(k, w, u), None), v)
 
 
 @DERIVATIONS.enter("rwkv-to-recurrent", "RWKV as a recurrent network")
@@ -102,8 +98,7 @@ def aft_simple_to_recurrent() -> Derivation:
 def efficient(q: "n c", k: "m:n c", v: "m:n e") -> "n e":
     """Σ_c softmax_c(q)·(the mean of v up to n, weighted by exp k_c): causal efficient attention."""
     seen = vs.iota("m:n") <= vs.iota("n")
-    means = parts.weighted_sum(parts.softmax(k, seen), v)
-    return parts.dot(vs.softmax(q, over="c"), means)
+    return parts.by_channels(q, parts.weighted_sum(parts.softmax(k, seen), v))
 
 
 @DERIVATIONS.enter("efficient-to-recurrent", "Causal efficient attention, as running sums")

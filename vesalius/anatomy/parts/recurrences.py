@@ -48,16 +48,12 @@ def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
     return decay, vs.parameter("u", channels, init="uniform")
 
 
-def fading_bias(n: Wire, m: Wire, w: Wire, u: Wire) -> Wire:
-    """−(n − 1 − m)·w where m < n, u where m = n, −∞ where m > n"""
-    ago = vs.to_float(n - 1 - m)
-    hidden = vs.where(vs.equal(m, n), u, float("-inf"))
-    return vs.where(m < n, -(w * ago), hidden)
-
-
 def fading_keys(k: Wire, w: Wire, u: Wire) -> Wire:
     """k − (n − 1 − m)·w where m < n, k + u where m = n, −∞ where m > n; for each channel"""
-    return fading_bias(counted("n", k.axes["m"]), index(k, "m"), w, u) + k
+    n, m = counted("n", k.axes["m"]), index(k, "m")
+    ago = vs.to_float(n - 1 - m)
+    hidden = vs.where(vs.equal(m, n), u, float("-inf"))
+    return vs.where(m < n, -(w * ago), hidden) + k
 
 
 def fading_mean(k: Wire, v: Wire, w: Wire, u: Wire) -> Wire:
