@@ -21,18 +21,21 @@ def weighed(weight, v, n, causal, keep, least=None):
     return rows
 
 
-def rfa(q, k, v, omega, sigma, causal=False, keep=None):
-    """Peng et al. 2021, equations 3 to 5: φ(x)·φ(y) of x, y with norm 1, w_r = σ ∘ ω_r."""
+def rfa_features(x, omega, sigma):
+    """Peng et al. 2021, equations 3 to 5: φ(x) of x with norm 1, directions w_r = σ ∘ ω_r."""
+    norm = sqrt(sum(a * a for a in x))
+    phases = []
+    for row in omega:
+        phases.append(sum(w * s * a / norm for w, s, a in zip(row, sigma, x, strict=True)))
+    return [sin(p) for p in phases] + [cos(p) for p in phases]
 
-    def features(x):
-        norm = sqrt(sum(a * a for a in x))
-        phases = [
-            sum(w * s * a / norm for w, s, a in zip(row, sigma, x, strict=True)) for row in omega
-        ]
-        return [sin(p) for p in phases] + [cos(p) for p in phases]
+
+def rfa(q, k, v, omega, sigma, causal=False, keep=None):
+    """Peng et al. 2021, equation 6."""
 
     def weight(i, j):
-        return sum(a * b for a, b in zip(features(q[i]), features(k[j]), strict=True))
+        both = (rfa_features(x, omega, sigma) for x in (q[i], k[j]))
+        return sum(a * b for a, b in zip(*both, strict=True))
 
     return weighed(weight, v, len(q), causal, keep)
 

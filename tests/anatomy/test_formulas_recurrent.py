@@ -22,3 +22,17 @@ def test_fastformer(form, causal, n, d, padding, seed):
     ours = run(diagram, [x], keep, dict(zip(names, halves, strict=True)))
     theirs = paper.fastformer(*[w.tolist() for w in (x, *halves)], causal=causal, keep=keep)
     same(ours, theirs)
+
+
+@pytest.mark.parametrize("form", ["weights", "scan"])
+@given(lengths, lengths, lengths, lengths, seeds)
+def test_rfa_gated(form, n, d, c, e, seed):
+    names = "wq", "wk", "wv", "omega", "sigma", "wf", "wf_bias", "wo"
+    shapes = (d, 2, c), (d, 2, c), (d, 2, e), (7, c), (c,), (d, 2), (2,), (2, e, d)
+    x, *weights = arrays(seed, (n, d), *shapes)
+    weights[3] = weights[3] / 4  # directions that turn slowly: no sum of weights is near zero
+    weights[4] = weights[4] / 4
+    ours = run(
+        vs.anatomy["rfa_gated"](form=form), [x], None, dict(zip(names, weights, strict=True))
+    )
+    same(ours, paper.rfa_gated(*[w.tolist() for w in (x, *weights)]))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.forms import Form, chosen
+from vesalius.anatomy.kernels import PENG as RFA
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -116,6 +117,44 @@ enter(
     position=parts.rotation,
     similarity=parts.fading_dot,
     gate=parts.retention_gate,
+)
+
+
+def rfa_gated(*, form: Form | None = None) -> Diagram:
+    """Random feature attention that forgets: what is new comes in as far as the past goes."""
+    form = chosen("rfa_gated", form, True)
+
+    def body(x: Wire) -> Wire:
+        q, k, v = parts.self_projections(x)
+        queries, keys = parts.waves(q, k)
+        kept = parts.kept_share(x)
+        new = parts.new_share(kept).rename(n="m")
+        if form == "weights":
+            scores = parts.gated_dot(queries, keys * new, kept)
+            o = parts.weighted_sum(parts.row_sum(scores, None), v)
+        else:
+            o, total = (
+                parts.recall(parts.recalled, queries, keys, y, kept) for y in (new * v, new)
+            )
+            o = o / total
+        return parts.join_heads(o)
+
+    return of_sequence("rfa_gated", body)
+
+
+enter(
+    "rfa_gated",
+    "Random feature attention, gated",
+    RFA,
+    "z[n,d] = Σ_he (Σ_{m≤n} w[h,n,m]·v[h,m,e] / Σ_{m≤n} w[h,n,m])·W_o[h,e,d], w[n,m] = "
+    "Σ_r cos(Σ_c ω[r,c]·σ[c]·(q[n,c]/|q[n]| − k[m,c]/|k[m]|))·(1 − g[m])·Π_{m<l≤n} g[l], "
+    "g = σ(x·W + b), q, k, v = x·W",
+    "transcription",
+    rfa_gated,
+    preparation=parts.self_projections,
+    position=parts.kept_share,
+    similarity=parts.gated_dot,
+    normaliser=parts.row_sum,
 )
 
 

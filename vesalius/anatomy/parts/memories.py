@@ -86,6 +86,11 @@ def retention_decay(q: Wire) -> Wire:
     return vs.log(1 - vs.exp((index(q, "h") + 5) * -math.log(2)))
 
 
+def new_share(kept: Wire) -> Wire:
+    """1 − exp(kept): how much of what is new is taken"""
+    return 1 - vs.exp(kept)
+
+
 def channel_gates(x: Wire) -> Wire:
     """log σ(x·W_1·W_2 + b) / 16, for each channel of the keys of each head"""
     low = vs.linear(x, "d", "r", name="wa")

@@ -99,9 +99,14 @@ def latent(x: Wire, low_rank_queries: bool = False) -> tuple[Wire, Wire, Wire]:
     return q, k.rename(n="m"), v.rename(n="m")
 
 
+def kept_share(x: Wire) -> Wire:
+    """log σ(x·W + b), for each head: how much of the past is kept"""
+    return -1 * vs.softplus(-1 * vs.linear(x, "d", "h", name="wf", bias=True))
+
+
 def forgetting(x: Wire) -> tuple[Wire, Wire, Wire, Wire]:
     """q, k, v = x·W_q, x·W_k, x·W_v and log σ(x·w_f + b), for each head"""
-    kept = -1 * vs.softplus(-1 * vs.linear(x, "d", "h", name="wf", bias=True))
+    kept = kept_share(x)
     return (*self_projections(x), kept)
 
 
