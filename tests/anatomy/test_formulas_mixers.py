@@ -37,7 +37,7 @@ SYNTHESIZERS = (
 @pytest.mark.parametrize("name", SYNTHESIZERS)
 @given(lengths, lengths, lengths, lengths, lengths, lengths, st.booleans(), st.booleans(), seeds)
 def test_synthesizers(name, n, t, d, h, e, a, causal, padding, seed):
-    sizes = {"n": n * t, "t": t, "d": d, "h": h, "e": e, "a": a, "r": 2}
+    sizes = {"n": n * t, "k": t, "d": d, "h": h, "e": e, "a": a, "r": 2}
     diagram = vs.anatomy[name](causal=causal, padding=padding)
     masks = {"causal": causal} if padding else {"causal": causal, "keep": None}
     both(diagram, sizes, seed, getattr(paper, name), **masks)

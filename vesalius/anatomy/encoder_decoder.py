@@ -31,8 +31,8 @@ def decoder_block(norm: Norm, activation: parts.Activation, bias: bool, padding:
     network = mlp_diagram(activation, bias)
 
     def body(x: Wire, memory: Wire, **masks: Any) -> Wire:
-        y = memory.rename(s="m")
-        masks = {name: mask.rename(s="m") for name, mask in masks.items()}
+        y = memory.rename(j="m")
+        masks = {name: mask.rename(j="m") for name, mask in masks.items()}
         x = residual(x, own.boxed, norm)
         x = residual(x, lambda x: cross.boxed(x, y, **masks), norm)
         return residual(x, network.boxed, norm)
@@ -88,8 +88,8 @@ def transformer(
     encode, decode = encoder(**options), decoder(**options)
 
     def body(target: Wire, source: Wire, **masks: Any) -> Wire:
-        own = {name: mask.rename(s="n") for name, mask in masks.items()}
-        memory = encode.boxed(source.rename(s="n"), **own).rename(n="s")
+        own = {name: mask.rename(j="n") for name, mask in masks.items()}
+        memory = encode.boxed(source.rename(j="n"), **own).rename(n="j")
         result: Wire = decode.boxed(target, memory, **masks)
         return result
 
@@ -97,7 +97,7 @@ def transformer(
 
 
 def _inputs(x: str, memory: str, padding: bool) -> dict[str, str]:
-    return {x: "n d", memory: "s d", **({"keep": "s bool"} if padding else {})}
+    return {x: "n d", memory: "j d", **({"keep": "j bool"} if padding else {})}
 
 
 CATALOGUE.enter(

@@ -124,6 +124,7 @@ CATALOGUE.enter(
         },
         nystromformer,
         causal="never",
+        of_heads=("filter",),
         check="nystrom-attention",
     )
 )
@@ -224,10 +225,10 @@ def perceiver(*, reads: int = 1, layers: int = 2, padding: bool = False) -> Diag
     """An array of r latent tokens that attends to the input, then to itself.
 
     It does so `reads` times, each time through so many `layers` of self-attention, all with
-    parameters of their own. The input has channels of its own, u of them.
+    parameters of their own. The input has channels of its own, a of them.
     """
     positive("reads", reads)
-    cross = with_heads("cross", "scaled_dot_product", True, True, memory="m d:u", padding=padding)
+    cross = with_heads("cross", "scaled_dot_product", True, True, memory="m d:a", padding=padding)
     inner, network, normalise = block(), mlp_diagram("gelu", True), norm_diagram()
 
     def body(y: Wire, **masks: Any) -> Wire:
@@ -238,7 +239,7 @@ def perceiver(*, reads: int = 1, layers: int = 2, padding: bool = False) -> Diag
             x = stack(x, inner, layers, False)
         return x.rename(n="r")
 
-    inputs = {"y": "m d:u", **mask_inputs("m", padding, False)}
+    inputs = {"y": "m d:a", **mask_inputs("m", padding, False)}
     return diagram_of("perceiver", inputs, "r d", body)
 
 

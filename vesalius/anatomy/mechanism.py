@@ -76,6 +76,7 @@ class Mechanism:
     is what `causal` is unless the length itself enters the formula. `implied` gives sizes that
     follow from others, once those are given. `check` is the package of others that the tests
     compare with, or `transcription`: the paper's formula in loops, written for the tests.
+    `of_heads` are the parameters of which each head has one of its own, where it stands in heads.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Mechanism:
     implied: Mapping[str, str] = field(default_factory=dict)
     cacheable: str = ""
     check: str = "transcription"
+    of_heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.cacheable:

@@ -90,7 +90,7 @@ _synthesizer(
 _synthesizer(
     "synthesizer_factorised_dense",
     "Factorised dense Synthesizer",
-    "a[h,n,m mod |t|]·b[h,n,⌊m / |t|⌋]",
+    "a[h,n,m mod |k|]·b[h,n,⌊m / |k|⌋]",
     parts.factorised_dense_scores,
 )
 

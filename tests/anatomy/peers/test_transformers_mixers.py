@@ -65,7 +65,7 @@ def test_perceiver(heads, layers):
         weights |= from_perceiver_layer(layer, prefix, ("attention", "norm", "norm_1"), heads)
         weights |= from_mlp(layer.mlp, f"{prefix}mlp.")
     wanted = theirs(latents.expand(2, 3, 8), inputs=y).last_hidden_state
-    ours = vs.anatomy["perceiver"](layers=layers, heads=heads, d=8, f=16, u=6, rank=3).over("b")
+    ours = vs.anatomy["perceiver"](layers=layers, heads=heads, d=8, f=16, a=6, rank=3).over("b")
     same(ours, (y,), weights, wanted)
     assert count(ours) == their_count(theirs) + latents.numel()
 

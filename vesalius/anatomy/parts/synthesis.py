@@ -28,12 +28,12 @@ def factorised_scores(x: Wire) -> Wire:
 
 
 def factorised_dense_scores(x: Wire) -> Wire:
-    """a[m mod |t|]·b[⌊m / |t|⌋]: dense scores that are products of two short rows"""
+    """a[m mod |k|]·b[⌊m / |k|⌋]: dense scores that are products of two short rows"""
     hidden = vs.relu(vs.linear(x, "d", "h a", name="hidden", bias=True))
-    few = vs.size("t")
-    short = _outputs(hidden, "short", t=few)
+    few = vs.size("k")
+    short = _outputs(hidden, "short", k=few)
     coarse = _outputs(hidden, "coarse", s=x.axes["n"] / few)
-    return vs.merge(coarse * short, "s t", "m")
+    return vs.merge(coarse * short, "s k", "m")
 
 
 def _outputs(hidden: Wire, name: str, **axis: Size) -> Wire:
