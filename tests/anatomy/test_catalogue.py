@@ -164,6 +164,27 @@ def test_linear_attention_is_linear_unless_asked_otherwise(causal):
     )
 
 
+LINEAR = (
+    "linformer nystromformer induced_set_attention set_pooling perceiver poolformer "
+    "light_convolution dynamic_convolution flash"
+)
+
+
+@pytest.mark.parametrize("name", LINEAR.split())
+def test_few_vectors_or_near_tokens_are_linear_in_the_positions(name):
+    """The exact degree, with all other sizes free: nothing is made for each pair of positions."""
+    flops = shallow(vs.anatomy[name]).cost().flops.substitute({"m": "n"})
+    assert flops.degree("n") == 1
+
+
+def test_the_transformer_of_the_paper_has_the_parameters_of_the_paper():
+    """Its base model without the tables of tokens: 6 layers of width 512, in both stacks."""
+    base = vs.anatomy["transformer"](layers=6, heads=8, d=512)
+    square, network = 512 * 512 + 512, 2 * 512 * 2048 + 2048 + 512
+    encoder, decoder = 4 * square + network + 2 * 1024, 8 * square + network + 3 * 1024
+    assert base.cost().parameters == 6 * (encoder + decoder)
+
+
 # -- refusals -------------------------------------------------------------------------------------
 
 
