@@ -57,7 +57,6 @@ PENG = Paper(
 
 
 CHANNELS = {"c": "d/h", "e": "c"}
-LAYER: dict[str, Part] = {"mixing": parts.weighted_sum, "output": parts.join_heads}
 
 
 def enter(
@@ -71,7 +70,13 @@ def enter(
     **stands: Part,
 ) -> None:
     """Enter a mechanism that is causal by what it is."""
-    ordered = {**stands, **LAYER}
+    after = {"gate": stands.pop("gate")} if "gate" in stands else {}
+    ordered: dict[str, Part] = {
+        **stands,
+        "mixing": parts.recall,
+        **after,
+        "output": parts.join_heads,
+    }
     made = Mechanism(name, title, paper, formula, ordered, build, "always", implied, check=check)
     CATALOGUE.enter(made)
 
@@ -245,7 +250,6 @@ enter(
     delta_net,
     preparation=parts.convolved_projections,
     position=parts.writing_strength,
-    similarity=parts.recall,
     gate=parts.norm_of_heads,
 )
 
@@ -274,7 +278,6 @@ enter(
     gated_delta_net,
     preparation=parts.convolved_projections,
     position=parts.step_sizes,
-    similarity=parts.recall,
     gate=parts.gate_of_rms_norm,
 )
 
@@ -317,7 +320,7 @@ CATALOGUE.enter(
             "position": parts.decay_and_bonus,
             "similarity": parts.fading_keys,
             "normaliser": parts.softmax,
-            "mixing": parts.weighted_sum,
+            "mixing": parts.fading_mean,
             "gate": parts.sigmoid_gate,
             "output": parts.project,
         },

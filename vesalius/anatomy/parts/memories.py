@@ -40,7 +40,10 @@ def corrected_fading(state: "c", q: "c", k: "c", v: "", step: "", gate: "") -> (
 
 
 def recall(step: Diagram, q: Wire, k: Wire, v: Wire, *more: Wire) -> Wire:
-    """The answers along the positions; what does not change with them is the same at each."""
+    """Σ_c q·S, S a state: it fades, and v is written into it at k, position by position
+
+    `step` is what one position does; what does not change along the positions it gets at each.
+    """
     along = [x.rename(m="n") if "m" in x.axes else x for x in (q, k, v)]
     fixed = [x for x in more if "n" not in x.axes]
     moving = [x for x in more if "n" in x.axes]
