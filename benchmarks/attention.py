@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from convolutions import LONG_CONVOLUTION
 from documents import DOCUMENTS
 from harness import Case, Local, Settings, Side, Target, main, parser
 from mechanisms import MECHANISMS, Mechanism
@@ -219,7 +220,7 @@ def run(arguments: list[str]) -> int:
     def cases(settings: Settings) -> list[Case]:
         sides = [
             Sides(one, length, options)
-            for one in (*MECHANISMS, DOCUMENTS)
+            for one in (*MECHANISMS, DOCUMENTS, LONG_CONVOLUTION)
             for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
         ]
         return [case for one in sides for case in cases_of(one)]

@@ -1,6 +1,7 @@
 """Modules with kernels do what modules do: torch.compile, export, autocast, copies; taps."""
 
 import copy
+import math
 import pickle
 import subprocess
 import sys
@@ -36,7 +37,22 @@ def sequence(name, body):
     return mechanism
 
 
+def by_distance(q, k, v):
+    """A convolution of keys with the queries, times the values."""
+    far = vs.remainder(vs.iota("n") - vs.iota("m:n"), vs.size("n"))
+    weights = causal(vs.gather(q, far, over="n"), 0.0) / vs.size("n")
+    return vs.sum(vs.contract(weights, k, over="m"), "c") * v.rename(m="n")
+
+
+def cosines(q, k, v):
+    """The real part of a Fourier transform of the keys, times queries and values."""
+    phase = 2 * math.pi * vs.to_float(vs.iota("n") * vs.iota("m:n")) / vs.size("n")
+    return vs.sum(vs.contract(vs.cos(phase), k, over="m") * q, "c") * v.rename(m="n")
+
+
 MECHANISMS = {
+    "convolution": by_distance,
+    "fourier_matrix": cosines,
     "scaled_dot_product_attention": lambda q, k, v: mixed(causal(dot(q, k)), v),
     "chunked": lambda q, k, v: vs.contract(causal(dot(q, k), 0.0), v, over="m"),
     "tiles": lambda q, k, v: vs.contract(vs.sigmoid(dot(q, k)), v, over="m"),

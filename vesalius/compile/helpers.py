@@ -73,3 +73,25 @@ def padded_attention(
         enable_gqa=enable_gqa,
     )
     return out[..., : v.shape[-1]]
+
+
+def convolved(h: torch.Tensor, x: torch.Tensor, way: str = "causal") -> torch.Tensor:
+    """Σ_m h[n − m]·x[m] along the last dimension, as the product of spectra.
+
+    Both are padded so far that nothing comes round at the end, unless the way is "circular". The
+    way "" has distances of both signs: h[n − m + |m|], for as many n as h is longer than x.
+    """
+    count, dtype = x.shape[-1], torch.promote_types(h.dtype, x.dtype)
+    start, stop = (count, h.shape[-1]) if way == "" else (0, count)
+    if h.numel() == 0 or x.numel() == 0:
+        return (h.sum(-1, keepdim=True) * x.sum(-1, keepdim=True)).expand(
+            *[-1] * (max(h.ndim, x.ndim) - 1), stop - start
+        )
+    wide = torch.promote_types(dtype, torch.float32)
+    length = {"circular": count, "causal": 2 * count, "": h.shape[-1]}[way]
+    if way != "circular" and not torch.compiler.is_compiling():
+        # A length without large prime factors.
+        length = min(k << (-(-length // k) - 1).bit_length() for k in (1, 3, 5, 9, 15))
+    spectra = [torch.fft.rfft(y.to(wide), length) for y in (h, x)]
+    y = torch.fft.irfft(spectra[0] * spectra[1], length)
+    return y[..., start:stop].to(dtype)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import prod
+from math import log2, prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from vesalius.diagrams.box import Box
@@ -25,6 +25,7 @@ from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.reductions import SOFTMAX
 from vesalius.diagrams.boxes.shape import DIAGONAL, EXPAND, LIKE, MERGE, SLICE, SPLIT, WINDOW
 from vesalius.diagrams.boxes.sources import CONSTANT, INPUT, PARAMETER
+from vesalius.diagrams.boxes.spectral import FOURIER
 from vesalius.diagrams.graph import Diagram, Node
 
 if TYPE_CHECKING:
@@ -203,10 +204,22 @@ def _work(diagram: Diagram, node: Node, target: Target, shown: float) -> Sequenc
     if kind is CONTRACT:
         return _contraction(node, lengths, float(prod(lengths)), moved, fresh)
     entries = float(max(_entries(diagram, wire, target) for wire in (*node.src, *node.wires)))
+    if kind is FOURIER:
+        (axis,) = node.box.bound
+        return (
+            Work(
+                simple=2 * entries * of_transform(lengths[axis]), moved=moved, fresh=fresh, calls=5
+            ),
+        )
     name = node.box["function"].name if kind is POINTWISE else ""
     if kind is SOFTMAX or name in EXPONENTIALS:
         return (Work(exponentials=entries, moved=moved, fresh=fresh),)
     return (Work(simple=entries, moved=moved, fresh=fresh),)
+
+
+def of_transform(length: int) -> float:
+    """What an entry of a Fourier transform costs, in simple ones, of which one is four steps."""
+    return max(log2(length), 1.0) / 4
 
 
 def _repeated(one: Work, tubes: int, times: float = 1.0) -> Work:

@@ -332,6 +332,17 @@ class Line(NamedTuple):
     slopes: dict[Label, int]
     constant: Size
 
+    def times(self, by: int) -> Line:
+        """The line, so many times."""
+        return Line({x: slope * by for x, slope in self.slopes.items()}, self.constant * by)
+
+    def plus(self, other: Line) -> Line:
+        """The sum of two lines."""
+        slopes = dict(self.slopes)
+        for x, slope in other.slopes.items():
+            slopes[x] = slopes.get(x, 0) + slope
+        return Line({x: s for x, s in slopes.items() if s}, self.constant + other.constant)
+
 
 def read_line(r: Reading, use: Use) -> Line | None:
     """The linear form of an integer in the positions along its axes, if it is one."""
@@ -364,18 +375,11 @@ def read_line(r: Reading, use: Use) -> Line | None:
 
 
 def _scaled(line: Line | None, by: int) -> Line | None:
-    if line is None:
-        return None
-    return Line({x: slope * by for x, slope in line.slopes.items()}, line.constant * by)
+    return None if line is None else line.times(by)
 
 
 def _plus(one: Line | None, other: Line | None) -> Line | None:
-    if one is None or other is None:
-        return None
-    slopes = dict(one.slopes)
-    for x, slope in other.slopes.items():
-        slopes[x] = slopes.get(x, 0) + slope
-    return Line({x: s for x, s in slopes.items() if s}, one.constant + other.constant)
+    return None if one is None or other is None else one.plus(other)
 
 
 def at_least_zero(r: Reading, condition: Condition) -> Line | None:

@@ -26,6 +26,8 @@ SHIPPED = (  # in the order in which they are preferred
     "cumulative_sum",
     "chunked",
     "factored_exponentials",
+    "convolution",
+    "fourier_matrix",
     "product_order",
     "tiles",
     "vector_norm",
