@@ -24,6 +24,7 @@ from mechanisms import MECHANISMS, Mechanism
 from sampling import Operation
 
 import vesalius as vs
+from vesalius.inspect.machine import peak_bytes
 
 SIZES = {"b": 2, "h": 8, "k": 2, "g": 4, "c": 64, "e": 64}
 Call = Callable[[], Any]
@@ -114,12 +115,7 @@ class Sides:
 
         def peak() -> float:
             run()
-            if self.options.device == "cuda":
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
-                run()
-                return float(torch.cuda.max_memory_allocated() - before)
-            return float(peak_bytes(run))
+            return float(peak_bytes(run, self.options.device))
 
         return Operation(peak)
 
@@ -144,19 +140,6 @@ class Sides:
     def _finish(self) -> None:
         if self.options.device == "cuda":
             torch.cuda.synchronize()
-
-
-def peak_bytes(run: Callable[[], Any]) -> int:
-    """The peak of torch's allocations on a CPU while something runs."""
-    activities = [torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
-        run()
-    held = peak = 0
-    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
-    return peak
 
 
 def cases_of(sides: Sides) -> list[Case]:

@@ -102,6 +102,7 @@ _PUBLIC = {
     "derive": "vesalius.rewrite.derivation",
     "search": "vesalius.rewrite.search",
     "examine": "vesalius.inspect.examine",
+    "profile": "vesalius.inspect.profile",
     "Derivation": "vesalius.rewrite.derivation",
     "Fill": "vesalius.rewrite.moves",
     "Restrict": "vesalius.rewrite.moves",

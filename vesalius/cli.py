@@ -404,6 +404,63 @@ def examine_(
     raise typer.Exit(0 if all(result.ok for result in results) else 1)
 
 
+@app.command("profile")
+def profile_(
+    source: Source,
+    sizes: Annotated[
+        str,
+        typer.Option(
+            "--sizes", "--at", metavar="SIZE=NUMBER,...", help="Sizes: --sizes n=1024,d=512."
+        ),
+    ] = "",
+    options: Options = "",
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64.")] = "float32",
+    backward: Annotated[bool, typer.Option("--backward", help="Gradients, too.")] = False,
+    depth: Annotated[int, typer.Option(min=0, help="Levels of named boxes to open.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to compute with.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help=".svg or .html.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Measure what each part of a diagram takes, in time and memory.
+
+    Prints a table beside what was predicted; into a file, draws it on the diagram.
+    """
+    import torch
+
+    from vesalius.inspect.profile import profile, sizes_for
+
+    dtypes = ("float32", "bfloat16", "float16", "float64")
+    if dtype not in dtypes:
+        raise typer.BadParameter(f"{dtype!r} is none of {', '.join(dtypes)}", param_hint="--dtype")
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        raise typer.BadParameter(f"there is no device {device!r} here", param_hint="--device")
+    torch.set_num_threads(threads)
+    given = {
+        name: _number("--sizes", name, value) for name, value in _pairs("--sizes", sizes).items()
+    }
+    mechanism = _mechanism(source)
+    chosen = {name: _value(value) for name, value in _pairs("--with", options).items()}
+    diagram = _diagram(source, options) if mechanism is None else mechanism.dissected(**chosen)
+    known = sizes_for(diagram, given, {} if mechanism is None else mechanism.implied)
+    found = profile(
+        diagram,
+        sizes=known,
+        device=device,
+        dtype=getattr(torch, dtype),
+        backward=backward,
+        depth=depth,
+    )
+    if output is not None:
+        found.save(output)
+    if json:
+        _print_json(found.as_json())
+    else:
+        print(found)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from vesalius import __version__

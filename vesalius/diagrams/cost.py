@@ -319,6 +319,12 @@ def _freed(diagram: Diagram) -> dict[int, list[int]]:
     return found
 
 
+def moved(diagram: Diagram, k: int, element_bytes: Mapping[str, int] | None = None) -> Size:
+    """The bytes that one box reads and writes, that of node k."""
+    bytes_of = {**BYTES_PER_ELEMENT, **(element_bytes or {})}
+    return _traffic(diagram, k, tuple(bytes_of.items()), bytes_of).moved
+
+
 def _traffic(diagram: Diagram, k: int, weights: Weights, bytes_of: Mapping[str, int]) -> _Traffic:
     node = diagram.nodes[k]
     kind = node.box.kind

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from vesalius.anatomy import CATALOGUE, Mechanism
 from vesalius.compile.module import DiagramModule, to_torch
-from vesalius.diagrams.boxes.nested import SCAN
-from vesalius.diagrams.graph import SOURCES, Diagram
+from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
+from vesalius.inspect.machine import calls
 from vesalius.lab import measure
 
 # Mechanisms that come in a causal form and are used in it are shown in both.
@@ -100,19 +100,6 @@ class Exhibit:
         found = measure.agreement(self.diagram, self.double, self.single, inputs)
         self.checks[on] = found
         return found
-
-
-def calls(diagram: Diagram, sizes: Mapping[str, int]) -> int:
-    """How many boxes run; where the length of a scan has no value, its body counts once."""
-    total = 0
-    for node in diagram.unfold().nodes:
-        if node.box.kind is SCAN:
-            length = node.box["length"]
-            times = length.at(sizes) if length.variables <= set(sizes) else 1
-            total += times * calls(node.box["body"], sizes)
-        else:
-            total += node.box.kind.name not in SOURCES
-    return total
 
 
 def written(options: Mapping[str, Any]) -> list[str]:

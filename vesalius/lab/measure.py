@@ -1,87 +1,17 @@
-"""What a machine does in a second, what a diagram should take on it, and what its module takes.
-
-The prediction is the simplest that can be wrong in an instructive way: each box costs a call, each
-product, each value of a function and each byte moved costs its share, and nothing overlaps.
-"""
+"""How far a compiled module is from the reference."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from vesalius.diagrams.cost import CostNumbers
 from vesalius.diagrams.graph import Diagram
+from vesalius.inspect.machine import Machine, calibrate, seconds
 
-MOVES = frozenset(
-    {"add", "compare", "negate", "abs", "sign", "relu", "leaky_relu", "floor", "where", "equal"}
-    | {"less", "less_equal", "maximum", "minimum", "logical_and", "logical_or", "logical_not"}
-)
-"""Operations that take no longer than moving the numbers does."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How much a machine does in a second, on arrays that fit its caches; `call` is in seconds.
-
-    `products` are multiplications and additions of contractions, `functions` are values of
-    functions such as exp.
-    """
-
-    products: float
-    functions: float
-    bytes: float
-    call: float
-    threads: int
-
-    def predict(self, cost: CostNumbers, boxes: int) -> float:
-        """Seconds for a diagram of this cost and so many boxes."""
-        products = cost.operations.get("multiply-add", 0)
-        functions = sum(
-            count
-            for kind, count in cost.operations.items()
-            if kind != "multiply-add" and kind not in MOVES
-        )
-        return (
-            boxes * self.call
-            + products / self.products
-            + functions / self.functions
-            + cost.bytes_moved / self.bytes
-        )
-
-
-def calibrate() -> Machine:
-    """Measure this machine, in about a second."""
-    generator = torch.Generator().manual_seed(0)
-    left = torch.randn(32, 64, 96, generator=generator)
-    right = torch.randn(32, 96, 64, generator=generator)
-    flat = torch.randn(1 << 18, generator=generator)
-    one = torch.ones(1)
-    return Machine(
-        products=2 * 32 * 64 * 96 * 64 / seconds(lambda: torch.bmm(left, right)),
-        functions=flat.numel() / seconds(lambda: torch.exp(flat)),
-        bytes=12 * flat.numel() / seconds(lambda: torch.add(flat, flat)),
-        call=seconds(lambda: torch.add(one, one)),
-        threads=torch.get_num_threads(),
-    )
-
-
-@torch.no_grad()
-def seconds(run: Callable[[], Any], budget: float = 0.2) -> float:
-    """The median time of a call: warmed up, repeated for `budget` seconds and 5 times at least."""
-    run()
-    taken: list[float] = []
-    end = time.perf_counter() + budget
-    while len(taken) < 5 or (time.perf_counter() < end and len(taken) < 10_000):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return median(taken)
+__all__ = ["Agreement", "Machine", "agreement", "calibrate", "difference", "seconds"]
 
 
 def difference(one: Tensor, other: Tensor) -> float:
