@@ -444,3 +444,14 @@ def test_rows_that_are_columns_elsewhere_are_no_region():
     module = vs.to_torch(twice, dtype=torch.float64)
     x, y = torch.randn(2, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(module(x, y), twice.evaluate(x, y), rtol=1e-12, atol=1e-12)
+
+
+def test_what_is_small_already_is_not_tiled() -> None:
+    """Keys × values have no axis of positions: a tile of them would be made of all pairs."""
+
+    @vs.diagram
+    def linear(q: "n c", k: "m c", v: "m e") -> "n e":
+        return vs.contract(vs.exp(q), vs.contract(vs.exp(k), v, over="m"), over="c")
+
+    for diagram in (linear, linear.over("b h")):
+        assert vs.to_torch(diagram).explain().kernels == []
