@@ -25,6 +25,7 @@ from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
 
 NAME = "tiles"
+SHORT = 4  # how many times larger what enters is, where tiles are not worth a word
 
 
 # -- finding --------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ def _regions(place: Place) -> dict[int, Region | str]:
 
 
 def _is_short(place: Place, region: Region) -> bool:
-    """Whether the arrays of rows and columns are smaller than others at the expected lengths.
+    """Whether the arrays of rows and columns are much smaller than others at expected lengths.
 
     So it is with keys × values, which a contraction over few channels reads.
     """
@@ -87,7 +88,7 @@ def _is_short(place: Place, region: Region) -> bool:
         if {region.rows.get(k), region.columns.get(k)} <= set(slots)
     ]
     outside = [*(entry.wire for entry in region.entries), region.exit.wire]
-    return max(inside, default=0) < max(map(entries, outside))
+    return SHORT * max(inside, default=0) <= max(map(entries, outside))
 
 
 def _refusal(body: Diagram) -> str:
