@@ -110,6 +110,28 @@ def test_initial_values_are_as_declared() -> None:
     assert module.zeros.eq(0).all()
 
 
+def test_orthogonal_rows_are_as_long_as_normal_ones() -> None:
+    """In the module, and in what its text does when it is run by itself."""
+
+    @vs.diagram
+    def features(x: "n c") -> "n r":
+        omega = vs.parameter("omega", "r c", init="orthogonal", scale=2.0, trainable=False)
+        return vs.contract(x, omega, over="c")
+
+    module = vs.to_torch(features, torch.float64, sizes={"r": 150, "c": 60}, seed=1)
+    space: dict = {}
+    exec(module.source, space)
+    for omega in (module.omega, space["Features"](150, 60).omega.double()):
+        assert omega.shape == (150, 60)
+        for block in omega.split(60):
+            gram = block @ block.T
+            apart = gram - gram.diag().diag()
+            assert apart.abs().max() < 1e-5 * gram.diag().min()
+        assert omega.norm(dim=1).mean().item() == pytest.approx(2 * 60**0.5, rel=0.03)
+        assert omega.norm(dim=1).std() > 0.5  # each has a length of its own
+        assert (omega[:60] @ omega[60:120].T).abs().max() > 1
+
+
 def test_a_shared_parameter_is_one() -> None:
     module = compiled()
     module(batch()).sum().backward()

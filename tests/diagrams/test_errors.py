@@ -571,6 +571,8 @@ def test_a_parameter_that_makes_no_sense() -> None:
     b, *_ = three()
     with b:
         refused(vs.FormatError, "init is one of", lambda: vs.parameter("w", "n", init="he"), b)
+        rows = lambda: vs.parameter("w", "n", init="orthogonal")  # noqa: E731
+        refused(vs.FormatError, "orthogonal rows have two axes, not {n} float", rows, b)
         refused(vs.FormatError, "parameter's name", lambda: vs.parameter("a b", "n"), b)
         refused(vs.FormatError, "parameters are float", lambda: vs.parameter("w", "n int"), b)
         refused(vs.AxisError, "fan names 'k'", lambda: vs.parameter("w", "n", fan="k"), b)

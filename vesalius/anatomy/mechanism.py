@@ -191,6 +191,7 @@ def initial(diagram: Diagram) -> dict[str, str]:
         start = {
             "fan": f"uniform within ±{token.scale:g}/√fan",
             "normal": f"normal, deviation {token.scale:g}",
+            "orthogonal": "normal, rows orthogonal",
             "uniform": f"uniform within ±{token.scale:g}",
         }
         found[token.name] = start.get(token.init, token.init)

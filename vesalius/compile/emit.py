@@ -52,9 +52,9 @@ def lowered(
 
 def source(program: Program) -> str:
     """The whole text, which runs by itself."""
+    chunks = [*map(_chunk, program.chunks)]  # which may need helpers
     pieces = [inspect.getsource(getattr(helpers, name)).rstrip() for name in program.helpers]
-    pieces += map(_chunk, program.chunks)
-    body = "\n\n\n".join(pieces)
+    body = "\n\n\n".join([*pieces, *chunks])
     title = wrapped_words(names.clean(signature(program.diagram)))
     title[0] = f'"""{title[0]}'
     title[-1] += '"""'
@@ -167,6 +167,8 @@ def _constructor(scope: Scope) -> list[str]:
                 lines.append(_assigned(path[:depth], "nn.Module()"))
                 made.add(path[:depth])
         if path not in made:
+            if getattr(parameter.token, "init", "") == "orthogonal":
+                scope.program.helper("orthogonal_rows")
             lines += wrapped(_parameter(parameter, path, sizes))
             made.add(path)
     for variable in scope.static:
@@ -206,6 +208,9 @@ def _initial(token: Parameter, shape: str, sizes: Mapping[str, str]) -> Term:
     if token.init == "normal":
         drawn = Term(f"torch.randn({shape})")
         return drawn if token.scale == 1 else Term(f"{scale} * {drawn.at(PRODUCT)}", PRODUCT)
+    if token.init == "orthogonal":
+        drawn = Term(f"orthogonal_rows({shape})")
+        return drawn if token.scale == 1 else Term(f"{scale} * {drawn.text}", PRODUCT)
     if token.init == "uniform":
         return Term(f"torch.empty({shape}).uniform_(-{scale}, {scale})")
     text = f"torch.empty({shape}).uniform_(-1, 1)"

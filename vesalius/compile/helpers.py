@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 
 
+def orthogonal_rows(rows: int, width: int) -> torch.Tensor:
+    """As long as normal ones, and orthogonal to each other in blocks of `width`."""
+    blocks = [torch.linalg.qr(block.T)[0].T for block in torch.randn(rows, width).split(width)]
+    return torch.cat(blocks) * torch.randn(rows, width).norm(dim=1, keepdim=True)
+
+
 def masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     """Softmax, with zeros instead of NaN where all entries are minus infinity."""
     if x.shape[dim] == 0:

@@ -272,7 +272,7 @@ class Parameter(Token):
     """A learned (or, with `trainable=False`, a fixed) array of its own.
 
     `init` is `fan` (uniform within 1/sqrt(fan), as torch's linear maps), `zeros`, `ones`,
-    `normal` or `uniform` with `scale` as standard deviation or half-width.
+    `normal` or `uniform` with `scale` as standard deviation or half-width, or `orthogonal` rows.
     """
 
     __slots__ = ("fan", "init", "scale", "trainable")

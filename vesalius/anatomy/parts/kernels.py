@@ -32,9 +32,10 @@ def kernel(q: Wire, k: Wire) -> Wire:
 # -- random features ------------------------------------------------------------------------------
 
 
-def directions(q: Wire) -> Wire:
-    """r random directions, drawn once and kept"""
-    return vs.parameter("omega", f"r {axes_of(q, 'c')}", init="normal", trainable=False)
+def directions(q: Wire, orthogonal: bool = False) -> Wire:
+    """r random directions, drawn once and kept: normal, orthogonal in blocks of c on request"""
+    init = "orthogonal" if orthogonal else "normal"
+    return vs.parameter("omega", f"r {axes_of(q, 'c')}", init=init, trainable=False)
 
 
 def exponential_features(q: Wire, k: Wire) -> tuple[Wire, Wire]:
@@ -42,7 +43,7 @@ def exponential_features(q: Wire, k: Wire) -> tuple[Wire, Wire]:
 
     The exponent is at most |ω|²/2, so that nothing overflows and no maximum has to be subtracted.
     """
-    omega, root = directions(q), vs.sqrt(vs.sqrt(q.axes["c"]))
+    omega, root = directions(q, orthogonal=True), vs.sqrt(vs.sqrt(q.axes["c"]))
 
     def features(x: Wire) -> Wire:
         x = x / root

@@ -232,6 +232,11 @@ def initial(
         return torch.ones(shape, dtype=torch.float64)
     if token.init == "normal":
         return token.scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+    if token.init == "orthogonal":
+        turned, normal = torch.randn((2, *shape), generator=generator, dtype=torch.float64)
+        blocks = [torch.linalg.qr(block.T)[0].T for block in torch.split(turned, shape[1])]
+        rows: torch.Tensor = torch.cat(blocks) * normal.norm(dim=1, keepdim=True)
+        return token.scale * rows
     width = token.scale * (max(fan, 1) ** -0.5 if token.init == "fan" else 1.0)
     return width * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
 

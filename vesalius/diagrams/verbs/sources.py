@@ -22,7 +22,7 @@ from vesalius.diagrams.verbs.common import (
 )
 from vesalius.diagrams.wire import Wire
 
-INITS = ("fan", "zeros", "ones", "normal", "uniform")
+INITS = ("fan", "zeros", "ones", "normal", "uniform", "orthogonal")
 DISTRIBUTIONS = ("normal", "uniform", "bernoulli")
 
 
@@ -83,9 +83,11 @@ def parameter(
     """A fresh parameter: `parameter("wq", "d h e", fan="d")`.
 
     `init` is `fan` (uniform within ±scale/√fan, where `fan` names the axes that are summed;
-    by default the first), `zeros`, `ones`, `normal` or `uniform` with `scale`. Each call makes
-    another parameter; hand the same wire to two places to share one. In a rule, a name is one
-    parameter: on both sides it is kept, on one side only it goes or is new.
+    by default the first), `zeros`, `ones`, `normal` or `uniform` with `scale`; or `orthogonal`, of
+    two axes: rows as long as normal ones, but orthogonal to each other in blocks of as many as
+    they have entries (Orthogonal Random Features, arXiv 1610.09072). Each call makes another
+    parameter; hand the same wire to two places to share one. In a rule, a name is one parameter:
+    on both sides it is kept, on one side only it goes or is new.
     """
     if init not in INITS:
         raise FormatError(f"parameter {name!r}: init is one of {', '.join(INITS)}, not {init!r}")
@@ -95,6 +97,8 @@ def parameter(
     named = ArrayType.parse(axes)
     if named.dtype != "float":
         raise FormatError(f"parameter {name!r}: parameters are float, not {named.dtype}")
+    if init == "orthogonal" and len(named.axes) != 2:
+        raise FormatError(f"parameter {name!r}: orthogonal rows have two axes, not {named}")
     summed = axis_names(fan) if fan is not None else tuple(named)[:1]
     for axis in summed:
         if axis not in named:
