@@ -341,7 +341,8 @@ def test_dropout_on_weights_is_refused():
         return vs.contract(vs.where(kept, weights, 0.0), v, over="m")
 
     reasons = str(vs.to_torch(spelled(build)).explain())
-    assert "it draws random numbers for each pair" in reasons
+    assert "not tiles: it draws random numbers for each pair" in reasons
+    assert "not scaled_dot_product_attention: its weights are multiplied by random draws" in reasons
 
 
 # -- packed and padded ----------------------------------------------------------------------------

@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 from vesalius.compile.terms import Reading
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.reductions import SOFTMAX
-from vesalius.diagrams.boxes.sources import IOTA
+from vesalius.diagrams.boxes.shape import EXPAND
+from vesalius.diagrams.boxes.sources import IOTA, RANDOM
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import ZERO, Size, size
 
@@ -86,7 +88,7 @@ def read_mix(r: Reading, use: Use) -> Mix | str:
     opened = r.open(use)
     found = _weights(r, opened.uses)
     if found is None:
-        return ""
+        return DRAWN if any(_drawn(r, one) for one in opened.uses) else ""
     weights, others, inner = found
     scores = r.open(weights)
     keys = scores.bound
@@ -99,6 +101,21 @@ def read_mix(r: Reading, use: Use) -> Mix | str:
     rest = tuple(x for x in others if x not in values)
     left = tuple(x for x in bound if x not in keys)
     return Mix(weights, scores.uses[0], keys, values, rest, left)
+
+
+DRAWN = "its weights are multiplied by random draws for each pair; what it returns can be, instead"
+
+
+def _drawn(r: Reading, use: Use) -> bool:
+    """Whether weights of a softmax go through random draws, entry by entry."""
+    todo, kinds = [use], set[str]()
+    while todo:
+        one = todo.pop()
+        kind = r.kind(one)
+        kinds.add(kind.name)
+        if kind in (POINTWISE, EXPAND) or (kind is CONTRACT and not r.node_of(one[0]).box.bound):
+            todo += r.open(one).uses
+    return {SOFTMAX.name, RANDOM.name} <= kinds
 
 
 def _weights(
