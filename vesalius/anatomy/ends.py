@@ -22,7 +22,19 @@ ENDS: dict[str, tuple[Place, Place]] = {
     **OWN,
 }
 
+GATED = "Queries gate the mean of the values: equal values do not come out as they are."
+STATE = "What is kept of the past is a state of fixed size; softmax attention tells all keys apart."
+
 OBSTRUCTIONS: dict[str, str] = {
+    **dict.fromkeys(("aft_full", "aft_local", "aft_simple", "rwkv"), GATED),
+    **dict.fromkeys(("retnet", "gla", "mamba2", "delta_net", "gated_delta_net"), STATE),
+    "rfa": "Weights have signs, and before the normaliser a rank of at most 2r.",
+    "rfa_gated": "Its weights have signs, and fade with the distance as inputs say.",
+    "cosformer": "Weights are exactly 0 where no channel is positive in query and key; those of a "
+    "softmax never are.",
+    "efficient": "Its matrix of weights has a rank of at most c, the width of keys; that of "
+    "exponentials of products has any rank.",
+    "fastformer": "Outputs are products of maps of the tokens: no means of values.",
     "linear": "Its matrix of weights before the normaliser has a rank of at most c, the width of "
     "keys; that of exponentials of products has any rank.",
     "sigmoid": "Its rows do not sum to 1: equal values do not come out as they are.",
