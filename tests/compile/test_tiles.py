@@ -455,3 +455,23 @@ def test_what_is_small_already_is_not_tiled() -> None:
 
     for diagram in (linear, linear.over("b h")):
         assert vs.to_torch(diagram).explain().kernels == []
+
+
+def test_a_table_is_read_in_a_part_of_the_heads():
+    """So many rows and columns that not all heads are in one tile; their number is known."""
+
+    @vs.diagram
+    def attention(
+        q: "h:8 n c:4", k: "h:8 m c:4", v: "h:8 m c:4", table: "h:8 n o:9"
+    ) -> "h:8 n c:4":
+        far = vs.remainder(vs.iota("m") + vs.iota("n"), 9)
+        scores = vs.contract(q, k, over="c") + vs.gather(table, far, over="o")
+        return vs.contract(vs.softmax(scores, "m"), v, over="m")
+
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(8, 700, 4)] * 3 + [(8, 700, 9)]
+    inputs = [torch.randn(shape, generator=generator) for shape in shapes]
+    module = vs.to_torch(attention, prefer=["tiles"])
+    assert module.explain().kernels == ["tiles"]
+    wanted = attention.evaluate(*(x.double() for x in inputs))
+    torch.testing.assert_close(module(*inputs).double(), wanted, rtol=1e-5, atol=1e-5)

@@ -52,7 +52,10 @@ def _along(
     free: Sequence[int],
     own: Sequence[int],
 ) -> Term:
-    """`torch.gather`: the index is repeated along the table's own axes, which gather wants."""
+    """`torch.gather`, or `take_along_dim` where the index is repeated along the table's own axes.
+
+    It needs no lengths: those of tubes are not known where a kernel cuts them into parts.
+    """
     (axis,) = here.box.bound
     at = len(shared)
     rows = permuted(table.term, table.axes, (*shared, axis, *own))
@@ -62,10 +65,10 @@ def _along(
     elif len(free) > 1:
         picks = method(picks, f"flatten({at})", cost=0)
     if own:
-        lengths = ["-1"] * (at + 1) + [here.size(a).at(ANY) for a in own]
         picks = index(picks, ", ".join(["...", *(["None"] * len(own))]))
-        picks = method(picks, f"expand({', '.join(lengths)})", cost=0)
-    term = apply("torch.gather", rows, str(at), picks, heavy=True)
+        term = apply("torch.take_along_dim", rows, picks, str(at), heavy=True)
+    else:
+        term = apply("torch.gather", rows, str(at), picks, heavy=True)
     if not free:
         return method(term, f"squeeze({at})", cost=0)
     if len(free) > 1:
