@@ -475,3 +475,16 @@ def test_a_table_is_read_in_a_part_of_the_heads():
     assert module.explain().kernels == ["tiles"]
     wanted = attention.evaluate(*(x.double() for x in inputs))
     torch.testing.assert_close(module(*inputs).double(), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_table_as_long_as_the_keys_is_not_learned_in_tiles():
+    """Backward would compare each pair with all of the table; a mask of all pairs is cheaper."""
+
+    @vs.diagram
+    def attention(q: "n c", k: "n c", v: "n c", table: "o:2*n") -> "n c":
+        far = vs.iota("m:n") + vs.iota("n")
+        scores = vs.contract(q, k.rename(n="m"), over="c") + vs.gather(table, far, over="o")
+        return vs.contract(vs.softmax(scores, "m"), v.rename(n="m"), over="m")
+
+    explanation = vs.to_torch(attention).explain()
+    assert explanation.kernels == ["scaled_dot_product_attention"], str(explanation)

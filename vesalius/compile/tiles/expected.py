@@ -19,6 +19,7 @@ from vesalius.compile.tiles.run import ENTRIES, PARTS
 from vesalius.compile.tiles.run import ROWS as LEAST_ROWS
 from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.traces import Traces
+from vesalius.diagrams.boxes.indexing import GATHER
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 
@@ -31,6 +32,7 @@ def work(call: Call) -> list[Work]:
     tiles = _cut(call.body, call.target, Traces(call.body))[1]
     ragged = RAGGED if call.shown < 1 else 1.0
     inside = [one for one in steps(call.body, call.target) or () if one != Work()]
+    inside += _learned_tables(call.body, call.target)
     times = max(tiles * call.shown, 1.0)
     return [
         Work(calls=START, times=times),
@@ -45,6 +47,16 @@ def work(call: Call) -> list[Work]:
             for one in inside
         ),
     ]
+
+
+def _learned_tables(body: Diagram, target: Target) -> Iterator[Work]:
+    """What it takes to learn a table: backward, each read is compared with each of its places."""
+    for node in body.nodes:
+        if node.box.kind is GATHER and body.types[node.first].dtype == "float":
+            lengths = [target.length(size) for size in body.site(node).sizes]
+            (places,) = node.box.bound
+            compared = float(lengths[places] * prod(lengths[a] for a in node.box.maps[1]))
+            yield Work(simple=compared, moved=4 * compared)
 
 
 def _cut(body: Diagram, target: Target, traces: Traces) -> tuple[int, float]:
