@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import vesalius as vs
 from vesalius.compile.tiles import run
+from vesalius.inspect.machine import peak_bytes
 
 torch.set_num_threads(1)
 
@@ -446,15 +447,17 @@ def test_rows_that_are_columns_elsewhere_are_no_region():
     torch.testing.assert_close(module(x, y), twice.evaluate(x, y), rtol=1e-12, atol=1e-12)
 
 
-def test_what_is_small_already_is_not_tiled() -> None:
-    """Keys × values have no axis of positions: a tile of them would be made of all pairs."""
+def test_keys_times_values_are_made_first_inside_a_tile_too() -> None:
+    """Of rows and columns that are channels, a product over long positions makes no pairs."""
 
     @vs.diagram
     def linear(q: "n c", k: "m c", v: "m e") -> "n e":
         return vs.contract(vs.exp(q), vs.contract(vs.exp(k), v, over="m"), over="c")
 
-    for diagram in (linear, linear.over("b h")):
-        assert vs.to_torch(diagram).explain().kernels == []
+    module = vs.to_torch(linear, torch.float64)
+    q, k, v = torch.randn(3, 1024, 8, dtype=torch.float64)
+    torch.testing.assert_close(module(q, k, v), linear.evaluate(q, k, v))
+    assert peak_bytes(lambda: module(q, k, v)) < 8 * 1024 * 1024 / 4
 
 
 def test_a_table_is_read_in_a_part_of_the_heads():

@@ -7,7 +7,6 @@ region, computes each tile again. It serves whatever no kernel of PyTorch's own 
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
@@ -25,7 +24,6 @@ from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
 
 NAME = "tiles"
-SHORT = 4  # how many times larger what enters is, where tiles are not worth a word
 
 
 # -- finding --------------------------------------------------------------------------------------
@@ -36,8 +34,6 @@ def find(place: Place) -> Found | str:
     found = _regions(place).get(place.index, "")
     if isinstance(found, str):
         return found
-    if _is_short(place, found):
-        return "no array inside is larger than those that enter or leave"
     body = body_of(place.diagram, place, found)
     refused = _refusal(body.diagram)
     return refused or _found(place.diagram, body)._replace(shown=share(place, found, body))
@@ -69,26 +65,6 @@ def _regions(place: Place) -> dict[int, Region | str]:
     }
     known[model] = {**reasons, **whole}
     return known[model]
-
-
-def _is_short(place: Place, region: Region) -> bool:
-    """Whether the arrays of rows and columns are much smaller than others at expected lengths.
-
-    So it is with keys × values, which a contraction over few channels reads.
-    """
-    diagram = place.diagram
-
-    def entries(wire: int) -> int:
-        return prod(place.target.length(length) for length in diagram.types[wire].sizes)
-
-    inside = [
-        entries(wire)
-        for k in region.nodes
-        for wire, slots in zip(diagram.nodes[k].wires, diagram.nodes[k].box.outs, strict=True)
-        if {region.rows.get(k), region.columns.get(k)} <= set(slots)
-    ]
-    outside = [*(entry.wire for entry in region.entries), region.exit.wire]
-    return SHORT * max(inside, default=0) <= max(map(entries, outside))
 
 
 def _refusal(body: Diagram) -> str:

@@ -19,7 +19,7 @@ from vesalius.diagrams.sizes import Size
 Dims = tuple["int | None", ...]
 
 NOMINAL = {ROWS: 128, COLUMNS: 1024}  # lengths by which products are ordered
-OTHER = 64
+OTHER = 256  # also where what is contracted inside is long: keys × values are made first
 
 
 @dataclass(frozen=True)
