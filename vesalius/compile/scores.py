@@ -379,12 +379,14 @@ def read_line(r: Reading, use: Use) -> Line | None:
         total: Line | None = Line({}, ZERO)
         for one in r.open(use).uses:
             total = _plus(total, read_line(r, one))
+            if total is None:  # what else is added may be a long story
+                return None
         return total
     if r.kind(use) is CONTRACT:
         opened = r.open(use)
-        lines = [read_line(r, one) for one in opened.uses]
-        if opened.bound or len(lines) != 2:
+        if opened.bound or len(opened.uses) != 2:
             return None
+        lines = [read_line(r, one) for one in opened.uses]
         for number, line in (lines, lines[::-1]):
             if number is not None and not number.slopes and number.constant.constant is not None:
                 return _scaled(line, number.constant.constant)

@@ -164,9 +164,15 @@ class _Planner:
     def __init__(self, place: Place, query: Label, key: Label, lengths: tuple[Size, Size]) -> None:
         self.place, self.query, self.key, self.lengths = place, query, key, lengths
         self.both = {query, key}
+        self.known: dict[Use, Plan | None] = {}
 
     def of(self, use: Use) -> Plan | None:
         """The plan of a use, or None where it does not hang on the distance alone."""
+        if use not in self.known:  # what is read in many places is looked at once
+            self.known[use] = self._of(use)
+        return self.known[use]
+
+    def _of(self, use: Use) -> Plan | None:
         place = self.place
         if self.both.isdisjoint(use[1]):
             return Plan(lambda d: d.right.copied(use), () if place.is_number(use) else (use,))
@@ -202,9 +208,13 @@ class _Planner:
         return Plan(write, turns=False, moves=True)
 
     def _together(self, uses: Sequence[Use]) -> list[Plan] | None:
-        plans = [self.of(use) for use in uses]
-        known = [plan for plan in plans if plan is not None]
-        return known if len(known) == len(plans) else None
+        known: list[Plan] = []
+        for use in uses:
+            plan = self.of(use)
+            if plan is None:
+                return None
+            known.append(plan)
+        return known
 
     def product(self, uses: Sequence[Use], bound: Sequence[Label]) -> Plan | None:
         """The plan of a product."""
