@@ -50,7 +50,21 @@ def cosines(q, k, v):
     return vs.sum(vs.contract(vs.cos(phase), k, over="m") * q, "c") * v.rename(m="n")
 
 
+@vs.diagram
+def gate(h: "c", q: "c", k: "c") -> {"h": "c", "each": "c"}:
+    h = vs.sigmoid(q) * h + k
+    return {"h": h, "each": h}
+
+
+def recurrent(q, k, v):
+    """A state that gates from queries let go on, times the values."""
+    keys, start = k.rename(m="n"), vs.expand(0.0, "c")
+    _, every = vs.scan(gate, over="n", states=[start], sequences=[q, keys])
+    return vs.sum(every, "c") * v.rename(m="n")
+
+
 MECHANISMS = {
+    "recurrence": recurrent,
     "convolution": by_distance,
     "fourier_matrix": cosines,
     "scaled_dot_product_attention": lambda q, k, v: mixed(causal(dot(q, k)), v),
@@ -98,7 +112,7 @@ def test_many_modules_are_compiled_in_one_process() -> None:
 def test_export_at_other_lengths(kernel) -> None:
     _, module, inputs = made(kernel)
     length = torch.export.Dim("length", min=2, max=512)
-    if kernel == "chunked":  # a loop over chunks is written out: lengths are fixed
+    if kernel in ("chunked", "recurrence"):  # loops are written out: lengths are fixed
         exported = torch.export.export(module, tuple(inputs)).module()
     else:
         shapes = tuple({2: length} for _ in inputs)

@@ -365,3 +365,87 @@ def test_other_recurrences_are_loops_and_say_why(step, why) -> None:
     assert why in dict(choice.reasons)["chunked"]
     inputs = [torch.randn(5, *more, dtype=torch.float64) for more in ([3], [3], [4], [])]
     torch.testing.assert_close(module(*inputs), diagram.evaluate(*inputs))
+
+
+# -- gates of any kind ----------------------------------------------------------------------------
+
+
+@vs.diagram
+def gated_step(h: "c", f: "c", x: "c", g: "") -> {"h": "c", "o": "c"}:
+    h = vs.sigmoid(f) * h + (1 - vs.sigmoid(f)) * x
+    return {"h": h, "o": vs.tanh(h) + g}
+
+
+@vs.diagram
+def any_gate(h: "c", f: "c", x: "c", g: "") -> {"h": "c", "o": "c"}:
+    h = x + g * (h * vs.relu(f)) + g
+    return {"h": h, "o": h}
+
+
+@vs.diagram
+def scalar_gate(h: "", f: "c", x: "c", g: "") -> {"h": "", "o": "c"}:
+    h = h * g + vs.sum(x, "c")
+    return {"h": h, "o": h * f}
+
+
+@vs.diagram
+def channel_decay(h: "c", f: "c", x: "c", g: "") -> {"h": "c", "o": "c"}:
+    h = vs.exp(-vs.softplus(f)) * h + g * x
+    return {"h": h, "o": h}
+
+
+GATED = [gated_step, any_gate, scalar_gate, channel_decay]
+
+
+def gated(step):
+    @vs.diagram
+    def mechanism(f: "n c", x: "n c", g: "n") -> "n c":
+        start = vs.expand(0.0, "c") if "c" in step.input_types["h"].axes else 0.0
+        return vs.scan(step, over="n", states=[start], sequences=[f, x, g])[1]
+
+    mechanism.name = step.name
+    return mechanism.over("b", inputs=["f", "x"])
+
+
+@pytest.mark.parametrize("step", GATED, ids=lambda step: step.name)
+def test_gates_of_any_kind_are_taken_in_steps_that_double(step) -> None:
+    diagram = gated(step)
+    module = vs.to_torch(diagram, torch.float64)
+    assert module.explain().kernels == ["recurrence"]
+    assert "in steps that double" in str(module.explain())
+    assert "unbind" not in module.source.partition("class ")[2]
+    loop = vs.to_torch(diagram, torch.float64, forbid=["recurrence"])
+    assert "a loop over positions" in str(loop.explain())
+    for length in (0, 1, 2, 3, 33):
+        torch.manual_seed(length)
+        inputs = [
+            torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+            for shape in ([2, length, 3], [2, length, 3], [length])
+        ]
+        wanted = diagram.evaluate(*inputs)
+        for found in (module(*inputs), loop(*inputs)):
+            torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+    inputs = [torch.randn(*s, dtype=torch.float64, requires_grad=True)
+              for s in ([1, 5, 2], [1, 5, 2], [5])]  # fmt: skip
+    assert torch.autograd.gradcheck(module, inputs)
+    assert torch.autograd.gradgradcheck(module, inputs)
+
+
+def test_gates_that_are_zero_forget_everything() -> None:
+    module = vs.to_torch(gated(any_gate), torch.float64)
+    f, x, g = torch.randn(1, 9, 2), torch.randn(1, 9, 2), torch.randn(9)
+    f[:, 4] = -1.0
+    after = module(f.double(), x.double(), g.double())[:, 4:]
+    x[:, :4] = 1e30
+    assert torch.equal(module(f.double(), x.double(), g.double())[:, 4:], after)
+
+
+def test_the_box_of_a_recurrence_means_the_scan() -> None:
+    from vesalius.compile.kernels.recurrence import define
+
+    a, x = torch.randn(2, 7, dtype=torch.float64)
+    h, every = 0.0, []
+    for gate, value in zip(a, x, strict=True):
+        h = gate * h + value
+        every.append(h)
+    torch.testing.assert_close(define("").evaluate(a, x), torch.stack(every))

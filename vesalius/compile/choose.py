@@ -13,15 +13,16 @@ from typing import NamedTuple
 
 from vesalius.compile.explain import Choice, Explanation
 from vesalius.compile.kernels import KERNELS, Kernel, Place, Target, kernel_of
+from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
 from vesalius.compile.offers import Market, Offer
 from vesalius.compile.roofline import spoken
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
-from vesalius.compile.unrolled import reasons, unrolled
+from vesalius.compile.unrolled import unrolled, why_loop
 from vesalius.diagrams.boxes.linear import CONTRACT
-from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graft import Opening, Replacement
@@ -174,6 +175,9 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
     sums = unrolled(whole)
     if sums is None:
         return None
+    steps = [node for node in sums.boxes if kernel_of(node.box) == (RECURRENCE, "")]
+    if steps and RECURRENCE.name in target.forbid:
+        return None
     found = choose(normalise(sums), target)
     r = Written(found.diagram)
     for node in found.diagram.boxes:
@@ -181,15 +185,22 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
             inside = r.applied((wire, tuple(range(len(r.types[wire].sizes)))), "to_float")
             if inside is not None and at_least_zero(r, Condition(inside[0], True)) is not None:
                 return None  # a triangle is left: a loop costs less
-    return found
+    doubling = [
+        Choice(
+            f"scan {sums.wire_type(node.first)}", (), RECURRENCE.name, "in steps that double", ()
+        )
+        for node in steps
+    ]
+    return Chosen(found.diagram, Explanation((*doubling, *found.choices)))
 
 
 def _with_loops(found: Chosen, whole: Diagram) -> Chosen:
     """The choice with a word on each scan that stays a loop over positions."""
     loops = [
         Choice(f"scan {whole.wire_type(node.wires[-1])}", (), None, "a loop over positions",
-               (("chunked", why),))
-        for node, why in reasons(whole)
+               (("chunked", why),) if why else ())
+        for node in whole.boxes if node.box.kind is SCAN
+        for why in [why_loop(whole, node)]
     ]  # fmt: skip
     return Chosen(found.diagram, Explanation((*found.choices, *loops))) if loops else found
 

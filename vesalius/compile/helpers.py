@@ -101,3 +101,15 @@ def convolved(h: torch.Tensor, x: torch.Tensor, way: str = "causal") -> torch.Te
     spectra = [torch.fft.rfft(y.to(wide), length) for y in (h, x)]
     y = torch.fft.irfft(spectra[0] * spectra[1], length)
     return y[..., start:stop].to(dtype)
+
+
+def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """h[n] = a[n]·h[n − 1] + x[n] along the last dimension, h[−1] = 0: log n steps that double."""
+    step, length = 1, x.shape[-1]
+    x, a = x + torch.zeros_like(a), a + torch.zeros_like(x)
+    while step < length:
+        later = x[..., step:] + a[..., step:] * x[..., :-step]
+        x = torch.cat([x[..., :step], later], -1)
+        a = torch.cat([a[..., :step], a[..., step:] * a[..., :-step]], -1)
+        step *= 2
+    return x

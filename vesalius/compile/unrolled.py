@@ -3,17 +3,23 @@
     s[t] = a[t]·s[t−1] + b[t]     =     Σ_{m ≤ t} exp(C[t] − C[m])·b[m],   C[t] = Σ_{j ≤ t} log a[j]
 
 A scan whose states go on like this, with a and b that depend on no state, needs no loop over
-positions: its sums run in chunks (`vesalius.compile.kernels.chunked`). The factor a is 1, or an
-exponential, so that its logarithm is there. Blelloch, Prefix sums and their applications, 1990.
+positions. Where a is 1, or an exponential without axes of its own, so that its logarithm is there,
+its sums run in chunks (`vesalius.compile.kernels.chunked`). Any other factor is taken in steps that
+double (`vesalius.compile.kernels.recurrence`), if the state is no larger than what is read or
+collected at a position: a larger one for all positions at once would take more memory than a loop.
+Blelloch, Prefix sums and their applications, 1990.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.terms import Axis, Use, Writing, Written
+from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.nested import SCAN
 from vesalius.diagrams.builder import Builder, Label
@@ -26,12 +32,14 @@ from vesalius.diagrams.types import ArrayType
 class Recurrence(NamedTuple):
     """How a state goes on, in wires of the body: what is added, what the decay is exponential of.
 
-    `axes` are labels of the slots of the wire that the state is afterwards.
+    `axes` are labels of the slots of the wire that the state is afterwards, `gates` all factors of
+    the last state where one of them is no exponential, or has axes.
     """
 
     axes: tuple[Label, ...]
     added: tuple[Use, ...]
     decays: tuple[Use, ...]
+    gates: tuple[Use, ...] = ()
 
 
 def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
@@ -40,14 +48,13 @@ def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
     depends = _dependence(body, states)
     port, given = body.outputs[state], body.inputs[state]
     use: Use = (port.wire, tuple(Axis(name) for name in body.hints[port.wire]))
-    terms = r.open(use).uses if r.kind(use) is ADD else (use,)
+    terms = _parts(r, use, ADD, depends)
     own = [one for one in terms if depends[one[0]] >> state & 1]
     if len(own) != 1 or any(depends[one[0]] for one in terms if one not in own):
         return "the next state is no sum of the last one and something else"
-    factors: tuple[Use, ...] = (own[0],)
-    if own[0][0] != given.wire and r.kind(own[0]) is CONTRACT and not r.open(own[0]).bound:
-        factors = r.open(own[0]).uses
+    factors = _parts(r, own[0], CONTRACT, depends)
     decays: list[Use] = []
+    gates: list[Use] = []
     kept = 0
     for factor in factors:
         if factor[0] == given.wire:
@@ -55,16 +62,27 @@ def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
         elif depends[factor[0]]:
             return "the next state is not linear in the last one"
         else:
+            gates.append(factor)
             inside = r.applied(factor, "exp")
-            if inside is None or inside[0][1]:
-                return "the factor of the last state is no exponential without axes of its own"
-            decays.append(inside[0])
+            if inside is not None and not inside[0][1]:
+                decays.append(inside[0])
     if kept != 1:
         return "the next state is not linear in the last one"
     if any(x[1] != own[0][1] and set(x[1]) - set(use[1]) for x in terms):
         return "the next state has other axes"
     added = tuple(one for one in terms if one not in own)
-    return Recurrence(use[1], added, tuple(decays)) if added else "a state never changes"
+    if not added:
+        return "a state never changes"
+    if len(decays) == len(gates):
+        return Recurrence(use[1], added, tuple(decays))
+    return Recurrence(use[1], added, (), tuple(gates))
+
+
+def _parts(r: Written, use: Use, kind: Kind, depends: Sequence[int]) -> list[Use]:
+    """The terms of a sum, or the factors of a product, as far as they hold a state."""
+    if not depends[use[0]] or r.kind(use) is not kind or r.open(use).bound:
+        return [use]
+    return [part for one in r.open(use).uses for part in _parts(r, one, kind, depends)]
 
 
 def _dependence(body: Diagram, states: int) -> list[int]:
@@ -76,15 +94,6 @@ def _dependence(body: Diagram, states: int) -> list[int]:
             mask |= masks[wire]
         masks += [mask] * len(node.box.outs)
     return masks
-
-
-def reasons(diagram: Diagram) -> list[tuple[Node, str]]:
-    """The scans of a diagram that have to be loops, each with the reason."""
-    return [
-        (node, why)
-        for node in diagram.boxes
-        if node.box.kind is SCAN and (why := why_loop(diagram, node))
-    ]
 
 
 def why_loop(diagram: Diagram, node: Node) -> str:
@@ -100,6 +109,11 @@ def why_loop(diagram: Diagram, node: Node) -> str:
         found = recurrence(body, j, states)
         if isinstance(found, str):
             return found
+        if found.gates and _is_wide(diagram, node, j):
+            return (
+                "the factor of the last state is no exponential without axes of its own, and the "
+                "state is larger than what is read or collected at a position"
+            )
         wire = node.first + j
         if diagram.consumers[wire] or wire in outputs:
             return "its last state is read"
@@ -115,6 +129,19 @@ def why_loop(diagram: Diagram, node: Node) -> str:
     if any(masks[port.wire] for port in body.outputs[states:]):
         return "what it returns depends on the state before the step"
     return ""
+
+
+def _is_wide(diagram: Diagram, node: Node, state: int) -> bool:
+    """Whether a state for each position is larger than all that comes in and goes out."""
+    box, types = node.box, diagram.types
+    first = box["states"]
+    own = Counter(types[node.first + state].sizes)
+    for wire in (*node.src[first : first + box["elements"]], *node.wires[first:]):
+        each = Counter(types[wire].sizes)
+        each[box["length"]] -= 1
+        if own <= each:
+            return False
+    return True
 
 
 def _is_zero(diagram: Diagram, wire: int) -> bool:
@@ -221,9 +248,14 @@ class _Scan:
         found = recurrence(self.body, j, self.states)
         assert isinstance(found, Recurrence)
         w = self.w
-        parts = self._graft([*found.added, *found.decays])
+        parts = self._graft([*found.added, *found.decays, *found.gates])
         added = w.add(parts[: len(found.added)])
         length = self.box["length"]
+        if found.gates:
+            every: dict[Label, Size] = {self.time: length}
+            gate = w.expand(w.contract(parts[len(found.added) :]), every)
+            pairs = [(use, {"n": self.time}) for use in (gate, w.expand(added, every))]
+            return RECURRENCE.box(w, pairs, {"n": self.time}), found.axes
         earlier = w.apply(
             "less_equal", w.positions(self.past, length), w.positions(self.time, length)
         )

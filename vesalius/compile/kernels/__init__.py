@@ -25,6 +25,7 @@ SHIPPED = (  # in the order in which they are preferred
     "flex_attention",
     "cumulative_sum",
     "chunked",
+    "recurrence",
     "factored_exponentials",
     "convolution",
     "fourier_matrix",
