@@ -5,10 +5,11 @@ from __future__ import annotations
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
 from vesalius.anatomy.edges.registry import at, edge
-from vesalius.anatomy.mechanism import CATALOGUE
+from vesalius.anatomy.mechanism import CATALOGUE, diagram_of
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import diagram
+from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.interfaces import Rename
 from vesalius.rewrite.moves import Fill, Restrict
@@ -44,6 +45,22 @@ def additive_to_bilinear() -> Derivation:
     found = Derivation(CATALOGUE["bahdanau"]()).back(up, any_score)
     found = found.then(Fill({"score": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
     return found.then(Rename(axes={"d": "c"}))
+
+
+@edge("luong_concat", "luong_general")
+def concat_to_bilinear() -> Derivation:
+    """As from additive attention: one map of both is two maps."""
+    up = Fill({"score": CONCATENATED}, "Σ_a v·tanh([s ; y]·W) → a(s, y): any score")
+    found = derive(CATALOGUE["luong_concat"](), Rename(axes={"c": "d"})).back(up, any_score)
+    found = found.then(Fill({"score": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
+    return found.then(Rename(axes={"d": "c"}))
+
+
+def _concatenated(s: Wire, y: Wire) -> Wire:
+    return parts.concatenated(s.rename(d="c"), y)
+
+
+CONCATENATED = diagram_of("concatenated", {"s": "d", "y": "e"}, "", _concatenated)
 
 
 def _square() -> Diagram:

@@ -17,6 +17,7 @@ from vesalius.rewrite.rules import (
     hoisting,
     kernels,
     learners,
+    limits,
     linearity,
     masks,
     mechanisms,
@@ -59,6 +60,7 @@ FAMILIES = (
     named,
     weights,
     learners,
+    limits,
     kernels,
     mechanisms,
 )
