@@ -55,7 +55,7 @@ SPELLINGS = {
             past(vs.gather(h, vs.remainder(-1 - far(), vs.size("n")), over="n")), x), FORWARD),
     "strictly before": (
         lambda x, h, t, r, g: mix(vs.where(m() < n(), read(h), 0.0), x), FORWARD),
-    "gated": (lambda x, h, t, r, g: vs.silu(g) * mix(past(read(h)), x, r), FORWARD),
+    "gated": (lambda x, h, t, r, g: vs.tanh(g) * mix(past(read(h)), x, r), FORWARD),
     "average of exponents": (
         lambda x, h, t, r, g: mix(past(vs.exp(-r * vs.to_float(far()))), x) * (1 - vs.exp(-r)),
         FORWARD),
@@ -339,3 +339,66 @@ def test_what_is_no_fourier_matrix(phase) -> None:
     for diagram in (other, longer):
         module = vs.to_torch(diagram, torch.float64, prefer=["fourier_matrix"])
         assert "fourier_matrix" not in module.explain().kernels
+
+
+# -- products of spectra --------------------------------------------------------------------------
+
+
+def spectral(build):
+    @vs.diagram
+    def spectra(x: "b n d", h: "n d") -> "b n d":
+        x, h = (vs.pad(y, "n", 0, "n", into="t") for y in (x, h))
+        return vs.slice(build(x, h), "t", 0, length="n", into="n")
+
+    return spectra
+
+
+def spectra_of(x, h):
+    (a, b), (c, d) = (vs.fourier(y, over="t") for y in (x, h))
+    return vs.fourier(a * c - b * d, a * d + b * c, over="t", inverse=True)
+
+
+PRODUCTS = {
+    "plain": lambda x, h: spectra_of(x, h)[0],
+    "turned": lambda x, h: spectra_of(h, x)[0],
+    "by parts": lambda x, h: spectra_of(vs.tanh(x), vs.exp(h))[0] + 1,
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_real_spectra_are_real_transforms(name) -> None:
+    diagram = spectral(PRODUCTS[name])
+    module = vs.to_torch(diagram, torch.float64)
+    assert module.explain().kernels == ["real_spectra"]
+    assert "torch.complex" not in module.source
+    for length in (0, 1, 2, 9, 50):
+        shapes = ((2, length, 3), (length, 3))
+        agree(module, diagram.evaluate, [torch.rand(s, dtype=torch.float64) for s in shapes])
+
+
+def conjugate(x, h):
+    (a, b), (c, d) = (vs.fourier(y, over="t") for y in (x, h))
+    return vs.fourier(a * c + b * d, b * c - a * d, over="t", inverse=True)[0]
+
+
+def both_parts(x, h):
+    real, imaginary = spectra_of(x, h)
+    return real + imaginary
+
+
+def half(x, h):
+    (a, b), (c, d) = (vs.fourier(y, over="t") for y in (x, h))
+    return vs.fourier(a * c, a * d + b * c, over="t", inverse=True)[0]
+
+
+def pairs(x, h):
+    (a, b), (c, d) = (vs.fourier(y, h, over="t") for y in (x, h))
+    return vs.fourier(a * c - b * d, a * d + b * c, over="t", inverse=True)[0]
+
+
+@pytest.mark.parametrize("build", [conjugate, both_parts, half, pairs], ids=lambda f: f.__name__)
+def test_what_is_no_product_of_two_real_spectra(build) -> None:
+    diagram = spectral(build)
+    module = vs.to_torch(diagram, torch.float64)
+    assert module.explain().kernels == []
+    agree(module, diagram.evaluate, [torch.rand(2, 5, 3).double(), torch.rand(5, 3).double()])

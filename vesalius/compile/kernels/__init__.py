@@ -29,6 +29,7 @@ SHIPPED = (  # in the order in which they are preferred
     "factored_exponentials",
     "convolution",
     "fourier_matrix",
+    "real_spectra",
     "product_order",
     "tiles",
     "vector_norm",
