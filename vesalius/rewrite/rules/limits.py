@@ -108,4 +108,5 @@ def cap_of_small_scores(x: "", cap: "") -> "":
 
 @worked(cap_of_small_scores)
 def capped_scores(q: "n c", k: "m c") -> "n m":
-    return 50 * vs.tanh(vs.contract(q, k, over="c") / 50)
+    cap = vs.constant(50.0)
+    return cap * vs.tanh(vs.contract(q, k, over="c") / cap)
