@@ -11,7 +11,7 @@ import vesalius as vs
 from vesalius.anatomy.derivations import DERIVATIONS
 from vesalius.anatomy.edges import EDGES
 from vesalius.anatomy.edges.prepared import directions
-from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, SOFTMAX
+from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, RANK, SOFTMAX, SUM, ZERO
 from vesalius.anatomy.taxonomy import Edge, Node, NoPath
 from vesalius.diagrams.errors import StructureError
 from vesalius.inspect.perturb import arrays_at
@@ -38,7 +38,6 @@ def test_both_ends_of_an_edge_are_the_catalogues_own(edge: Edge) -> None:
 def test_what_is_written_about_an_end_is_in_the_catalogue_and_in_the_registry() -> None:
     assert set(ENDS) <= set(DERIVATIONS) | set(EDGES)
     assert {edge.name for edge in taxonomy.edges()} >= set(ENDS)
-    assert set(OBSTRUCTIONS) <= set(taxonomy.mechanisms())
 
 
 # -- paths ----------------------------------------------------------------------------------------
@@ -98,10 +97,52 @@ def test_what_reaches_softmax_attention_is_counted_once_and_does_what_it_says() 
 
 
 def test_an_obstruction_is_a_sentence_about_what_is_not_reached() -> None:
-    assert set(OBSTRUCTIONS) <= set(taxonomy.reached().obstructions)
+    found = taxonomy.reached()
+    assert set(OBSTRUCTIONS).isdisjoint({*found.promised, *found.siblings})
     for why in OBSTRUCTIONS.values():
         assert why[0].isupper()
         assert why.endswith(".")
+
+
+def test_every_mechanism_that_is_not_reached_says_why() -> None:
+    """Whoever enters a mechanism writes an edge, or in `ends` what stands in its way."""
+    assert set(taxonomy.reached().obstructions) <= set(OBSTRUCTIONS)
+
+
+def _broken_laws(name: str) -> list[str]:
+    """What holds of softmax attention whatever its queries and keys are, and not of this one."""
+    sizes = {"n": 6, "m": 6, "c": 4, "e": 6}
+    diagram = vs.anatomy[name]()
+    sizes |= {size: 3 for size in diagram.size_variables if size not in sizes}
+    inputs = arrays_at(diagram.input_types, sizes, 2, scale=2.0)
+    weights = arrays_at(diagram.parameters, sizes, 1, scale=0.5)
+
+    def rows(q: torch.Tensor) -> torch.Tensor:
+        values = torch.eye(6, dtype=torch.float64)
+        found = diagram.evaluate(q, inputs["k"], values, parameters=weights, sizes=sizes)
+        assert isinstance(found, torch.Tensor)
+        return found
+
+    one, two = rows(inputs["q"]), rows(2 * inputs["q"])
+    ratios = [(x[:, 1:] / x[:, :1]).log() for x in (one, two)]
+    laws = {
+        "rows sum to 1": torch.allclose(one.sum(1), torch.ones(6, dtype=torch.float64), 0, 1e-9),
+        "no weight is 0": bool((one > 0).all()),
+        "ratios double": torch.allclose(2 * ratios[0], ratios[1], 1e-6, 1e-6),
+    }
+    return [law for law, holds in laws.items() if not holds]
+
+
+def test_an_obstruction_has_an_input_that_shows_it() -> None:
+    assert _broken_laws("scaled_dot_product") == []
+    known = [name for name in OBSTRUCTIONS if name in vs.anatomy.CATALOGUE]
+    cores = [name for name in known if list(vs.anatomy[name]().input_types) == [*"qkv"]]
+    broken = {name: _broken_laws(name) for name in cores}
+    for name, why in {name: OBSTRUCTIONS[name] for name in cores}.items():
+        assert broken[name], name
+        assert ("rows sum to 1" in broken[name]) >= (why == SUM), name
+        assert ("no weight is 0" in broken[name]) >= (why == ZERO), name
+        assert ("ratios double" in broken[name]) >= (RANK in why), name
 
 
 # -- the map --------------------------------------------------------------------------------------
