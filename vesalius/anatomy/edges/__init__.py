@@ -5,7 +5,7 @@ values of them it is softmax attention, and the rules of the library prove it.
 """
 
 # Importing a file of edges enters them.
-from vesalius.anatomy.edges import families, limits, masks, prepared, scores, values  # noqa: F401
+from vesalius.anatomy.edges import choices, families, limits, masks, prepared, scores, values  # noqa: F401
 from vesalius.anatomy.edges.registry import EDGES, ENDS, at, edge
 
 __all__ = ["EDGES", "ENDS", "at", "edge"]

@@ -146,7 +146,7 @@ def factorised_and_multihead() -> Derivation:
 
 
 def short_rows(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
-    """a[j mod t]·b[⌊j / t⌋]"""
+    """a[j mod |k|]·b[⌊j / |k|⌋]"""
     hidden = vs.relu(vs.linear(x, "d", "h a", name="hidden", bias=True))
 
     def row(name: str, axis: str, place: Wire) -> Wire:
@@ -154,8 +154,8 @@ def short_rows(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
         made = vs.contract(hidden, weight, over="a") + vs.parameter(f"{name}_bias", f"h {axis}")
         return vs.gather(made, place, over=axis[0])
 
-    few = vs.size("t")
-    return row("short", "t", vs.remainder(j, few)) * row("coarse", "s:n/t", vs.floor_divide(j, few))
+    few = vs.size("k")
+    return row("short", "k", vs.remainder(j, few)) * row("coarse", "s:n/k", vs.floor_divide(j, few))
 
 
 @edge("synthesizer_factorised_dense", "multihead")

@@ -112,3 +112,33 @@ def linformer_to_softmax() -> Derivation:
         CATALOGUE["linformer"](rank="m"), weights.summaries_to_tokens, weights.summaries_to_tokens
     )
     return lemma(found, CATALOGUE["scaled_dot_product"](), "each summary is a token")
+
+
+# -- between others -------------------------------------------------------------------------------
+
+
+def _silent(name: str) -> Derivation:
+    """Attention free, with w = 0."""
+    none = Prepare({"w": constant(0.0, "p b:p")}, "w = 0")
+    found = derive(CATALOGUE[name](), none)
+    return lemma(found, CATALOGUE["aft_simple"](), "softmax_m(0 + k) = softmax_m(k)")
+
+
+@edge("aft_full", "aft_simple")
+def aft_full_to_simple() -> Derivation:
+    """w = 0: places say nothing."""
+    return _silent("aft_full")
+
+
+@edge("aft_local", "aft_simple")
+def aft_local_to_simple() -> Derivation:
+    """w = 0: places say nothing, near ones neither."""
+    return _silent("aft_local")
+
+
+@edge("sigmoid_bias", "sigmoid")
+def bias_to_length() -> Derivation:
+    """b = −log |m|: the bias is the length's."""
+    length = diagram_of("length", {}, "", lambda: -vs.log(vs.to_float(vs.constant(vs.size("m")))))
+    found = derive(CATALOGUE["sigmoid_bias"](), Prepare({"b": length}, "b = −log |m|"))
+    return lemma(found, CATALOGUE["sigmoid"](), "σ(s − log |m|)")
