@@ -38,6 +38,6 @@ LONG_CONVOLUTION = Mechanism(
     spectra,
     ("b n c", "n c"),
     to_best=1.15,
-    to_naive=1 / 5,
+    to_naive=1 / 15,
     least=4096,
 )
