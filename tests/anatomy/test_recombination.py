@@ -65,8 +65,10 @@ def test_members_of_the_catalogue_are_found_by_their_diagrams() -> None:
     assert SPACE.known["scaled_dot-softmax"] == "scaled_dot_product"
     assert SPACE.known["softcapped_dot-softmax"] == "softcap"
     assert SPACE.known["scaled_dot-sparsemax"] == "sparsemax"
+    assert SPACE.known["kernel-row_sum"] == "linear"
     for name, known in SPACE.known.items():
-        assert SPACE[name].diagram == vs.anatomy[known]()
+        form = {"form": "weights"} if "form" in vs.anatomy[known].options else {}
+        assert SPACE[name].diagram == vs.anatomy[known](**form)
     new = [m for m in SPACE if not m.known]
     catalogue = {mechanism() for mechanism in vs.anatomy.CATALOGUE}
     assert not any(member.diagram in catalogue for member in new)
