@@ -18,7 +18,7 @@ from rules import escaped  # noqa: E402
 
 AT = 1024
 """The number of positions at which costs are given as numbers."""
-WIDTHS = {"c": 64, "e": 64, "d": 512, "h": 8, "f": 2048}
+WIDTHS = {"c": 64, "e": 64, "d": 512, "h": 8, "g": 2, "f": 2048}
 """The sizes that go with it; all others are 16."""
 
 CLAIMS = {"never": "no", "request": "on request (`causal=True`)", "always": "always"}
