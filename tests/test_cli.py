@@ -182,6 +182,26 @@ def test_derive_lists(run):
     assert {"name", "grade", "law", "source"} == set(entries[0]["steps"][0])
 
 
+def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
+    out = succeeds(run("taxonomy", "-o", tmp_path / "map.html"))
+    assert "mechanisms reach softmax attention by a grade other than variant" in out
+    assert (tmp_path / "map.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    found = json.loads(succeeds(run("taxonomy", "--json")))
+    assert found["promised"]["shaw"]["grade"] == "reduces"
+    assert found["obstructions"]["sigmoid"].startswith("Its rows do not sum to 1")
+    path = succeeds(run("taxonomy", "shaw", "scaled_dot_product", "--check"))
+    assert "fix r" in path
+    assert "holds" in path
+
+
+def test_recombine_lists_members_and_classes(run):
+    chosen = "similarity=scaled_dot,exponential", "normaliser=softmax,row_sum", "position=nowhere"
+    out = succeeds(run("recombine", "preparation=given", *chosen, "--classes"))
+    assert "scaled_dot-softmax = exponential-row_sum" in out
+    found = json.loads(succeeds(run("recombine", "preparation=given", *chosen, "--json")))
+    assert [m["catalogue"] for m in found["members"]] == ["scaled_dot_product", ""]
+
+
 def test_derive_of_an_unknown_name_says_what_there_is(run):
     status, out, err = run("derive", "softmax-to-liner")
     assert (status, out) == (1, "")
