@@ -171,6 +171,34 @@ def test_what_is_unknown_is_not_taken_to_be_short() -> None:
     assert chosen(relu_squared, Target(sizes=known)).choices.kernels == ["tiles"]
 
 
+def test_what_makes_nothing_large_is_left_as_it_is_written() -> None:
+    """Linear attention by its state: no kernel is better, at lengths that nobody knows, too."""
+    diagram = vs.anatomy.CATALOGUE["linear"]()
+    assert chosen(diagram).choices.kernels == []
+    assert "as it is written" in str(chosen(diagram).choices)
+
+
+OPERATIONS = Machine(1e9, 1e9, 1e9, 1e9, 1e9, bandwidth=1e30, fresh=1e30, call=0.0, cache=0)
+
+
+@pytest.mark.parametrize("name", vs.anatomy.names())
+def test_no_mechanism_gets_work_that_grows_faster_than_its_own(name) -> None:
+    """Chunks take about twice the operations of a loop, whatever the length."""
+    entry = vs.anatomy.CATALOGUE[name]
+    for options in ({}, {"causal": True}) if "causal" in entry.options else ({},):
+        diagram = entry(**options)
+        whole = normalise(diagram.unfold())
+        usual = nominal(whole)
+        served = chosen(diagram).diagram
+        for factor in (1, 1024):
+            long = {name: n if n < 1024 else n * factor for name, n in usual.items()}
+            target = Target(sizes=long, machine=OPERATIONS)
+            written, taken = predicted(whole, target), predicted(served, target)
+            assert written is not None
+            assert taken is not None
+            assert taken < 2.5 * written
+
+
 def test_the_choice_follows_the_machine() -> None:
     """Where calls cost a second each, and nothing else does, the fewest calls are best."""
     known = sizes(n=4096, m=4096)

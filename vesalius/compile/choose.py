@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from vesalius.compile.explain import Choice, Explanation
+from vesalius.compile.explain import Choice, Explanation, Time, told
 from vesalius.compile.kernels import KERNELS, Kernel, Place, Target, kernel_of
 from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
 from vesalius.compile.offers import Market, Offer
-from vesalius.compile.roofline import spoken
+from vesalius.compile.rebuild import replaced
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
 from vesalius.compile.unrolled import unrolled, why_loop
@@ -58,20 +58,23 @@ def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
         reasons[node.first] = here
         if here and not offers:
             note = "" if written is None else "as it is written"
-            choices.append((node.first, _choice(diagram, node, None, note, here, written)))
+            choices.append((node.first, _choice(diagram, node, None, note, here, Time(written))))
     replacing: dict[int, Replacement] = {}
     for taken in market.taken():
         node, kernel, found, *_ = taken.offer
-        replacing[found.wire] = found.replacement
-        replacing.update(found.others)
-        why = {one.kernel.name: _slower(seconds) for one, seconds in taken.rivals}
+        why = {one.kernel.name: told(time) or "another comes first" for one, time in taken.rivals}
         why = {**why, **reasons[node.first]}
-        why.pop(kernel.name, None)
-        made = _choice(diagram, node, kernel.name, found.note, why, taken.seconds)
-        choices.append((found.wire, made))
+        if taken.written:
+            name, note = None, "as it is written"
+        else:
+            name, note = kernel.name, found.note
+            replacing[found.wire] = found.replacement
+            replacing.update(found.others)
+            why.pop(name, None)
+        choices.append((found.wire, _choice(diagram, node, name, note, why, taken.time)))
     left = _left(diagram, replacing)
     kept = [choice for wire, choice in sorted(choices, key=lambda c: c[0]) if left[wire]]
-    return Chosen(_replaced(diagram, replacing), Explanation(kept))
+    return Chosen(replaced(diagram, replacing), Explanation(kept))
 
 
 def _at(
@@ -98,7 +101,7 @@ def _at(
         if written is None:
             offers.append(offer)
         else:
-            faster, reasons[one.name] = written, _slower(offer.own)
+            faster, reasons[one.name] = written, told(Time(offer.own))
     return offers, reasons, faster
 
 
@@ -108,15 +111,11 @@ def _choice(
     kernel: str | None,
     note: str,
     reasons: Mapping[str, str],
-    seconds: float | None,
+    time: Time,
 ) -> Choice:
     order = sorted(reasons, key=list(KERNELS).index)
     where = f"{node.box.kind.name} {diagram.wire_type(node.first)}"
-    return Choice(where, (), kernel, note, tuple((k, reasons[k]) for k in order), seconds)
-
-
-def _slower(seconds: float | None) -> str:
-    return "another kernel comes first" if seconds is None else f"{spoken(seconds)} expected"
+    return Choice(where, (), kernel, note, tuple((k, reasons[k]) for k in order), *time[:2])
 
 
 def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:
@@ -131,17 +130,6 @@ def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:
                 for source in node.src if taken is None else (use[0] for use in taken.uses):
                     needed[source] = True
     return needed
-
-
-def _replaced(diagram: Diagram, replacing: dict[int, Replacement]) -> Diagram:
-    """The diagram with each of these wires computed as its replacement says."""
-    if not replacing:
-        return diagram
-    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
-    builder.token_names = dict.fromkeys(token.name for token, _ in diagram.tokens)
-    own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
-    outputs = builder.graft(diagram, own, replace=same_tokens(diagram), replacing=replacing)
-    return finish_as(builder, diagram, outputs, ())
 
 
 # -- named boxes --------------------------------------------------------------------------------

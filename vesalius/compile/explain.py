@@ -9,12 +9,31 @@ from typing import NamedTuple
 from vesalius.compile.roofline import spoken
 
 
+class Time(NamedTuple):
+    """Seconds that are expected, and that were measured; None where nobody knows."""
+
+    expected: float | None = None
+    measured: float | None = None
+    failed: bool = False
+
+
+def told(time: Time) -> str:
+    """A time for people: `1.2 ms expected, 1.3 ms measured`."""
+    parts = [] if time.expected is None else [f"{spoken(time.expected)} expected"]
+    if time.failed:
+        parts.append("it fails")
+    elif time.measured is not None:
+        parts.append(f"{spoken(time.measured)} measured")
+    return ", ".join(parts)
+
+
 class Choice(NamedTuple):
     """What was decided at one place: a kernel or none, and why not the others.
 
     `place` is the box there and the type of its wire; `within` are the named boxes around it;
     `note` says what of the diagram went into the kernel, `seconds` what is expected there: at
-    lengths that were given, nominal ones else. None: the kernel does not say.
+    lengths that were given, usual ones else. None: the kernel does not say. `measured` is what it
+    took, where it was tuned.
     """
 
     place: str
@@ -23,14 +42,16 @@ class Choice(NamedTuple):
     note: str
     reasons: tuple[tuple[str, str], ...]
     seconds: float | None = None
+    measured: float | None = None
 
     def lines(self, count: int) -> Iterator[str]:
         """This choice as lines of text; `count` is how many places are like this one."""
         times = f"{count} × " if count > 1 else ""
         where = " in ".join((self.place, *reversed(self.within)))
         note = f": {self.note}" if self.note else ""
-        expected = "" if self.seconds is None else f"; {spoken(self.seconds)} expected"
-        yield f"{times}{self.kernel or 'no kernel'} at {where}{note}{expected}"
+        taken = told(Time(self.seconds, self.measured))
+        taken = taken and f"; {taken}"
+        yield f"{times}{self.kernel or 'no kernel'} at {where}{note}{taken}"
         for name, reason in self.reasons:
             yield f"    not {name}: {reason}"
 

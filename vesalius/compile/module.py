@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 from vesalius.compile.check import Interface
-from vesalius.compile.choose import chosen
+from vesalius.compile.choose import Chosen, chosen
 from vesalius.compile.emit import lowered, source
 from vesalius.compile.explain import Explanation
 from vesalius.compile.kernels import Target, Unserved
 from vesalius.compile.scope import MODULE_NAMES, Scope
 from vesalius.compile.taps import tapped
+from vesalius.compile.tune import Timings
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
@@ -123,6 +124,7 @@ def to_torch(
     seed: int | None = None,
     prefer: Collection[str] = (),
     forbid: Collection[str] = (),
+    tune: bool | Mapping[str, int] = False,
 ) -> DiagramModule:
     """The diagram as an `nn.Module`: inputs and outputs as tensors, axes in the interface's order.
 
@@ -136,11 +138,15 @@ def to_torch(
     `module.explain()` says which and why, `module.chosen` is the diagram with kernels in it.
     `prefer` names kernels to take wherever they can stand, `forbid` those to take nowhere.
 
+    With `tune`, kernels that compete for a place are not compared by what is expected, but timed,
+    forward and backward, or forward alone where gradients are off. `tune={"n": 4096}` gives the
+    lengths to time at, `tune=True` means those of `sizes`. What was found is kept for other runs.
+
     `module.source` is the text that runs. Random sources are drawn at each call, from
     `generator=` if it is given. An index outside a table raises on a CPU; on a GPU torch asserts.
 
-    Raises `SizeError` for a missing size, `StructureError` for a learner that is still a hole or
-    for a parameter whose name a module cannot have.
+    Raises `SizeError` for a missing size or one to tune at, `StructureError` for a learner that is
+    still a hole or for a parameter whose name a module cannot have.
 
     >>> import vesalius as vs
     >>> @vs.diagram
@@ -157,8 +163,11 @@ def to_torch(
     fixed = _fixed_sizes(diagram, sizes or {})
     kind = torch.device(device).type if device is not None else "cpu"
     element = str(dtype).removeprefix("torch.")
-    target = Target(kind, element, fixed, _names(prefer), _names(forbid))
+    lengths, timed = _tuned(diagram, fixed, tune)
+    target = Target(kind, element, lengths, _names(prefer), _names(forbid), timed=timed)
     module = _blank(diagram, fixed, target)
+    if timed is not None:
+        timed.asks = False
     _fill(module, dtype, device, seed)
     return module
 
@@ -186,6 +195,29 @@ def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
                     f"{why}; pass sizes={{{wanted}}}"
                 )
     return dict(sizes)
+
+
+def _tuned(
+    diagram: Diagram, fixed: Mapping[str, int], tune: bool | Mapping[str, int]
+) -> tuple[dict[str, int], Timings | None]:
+    """The lengths to choose kernels for, and what times them, if it is asked for."""
+    if tune is False:
+        return dict(fixed), None
+    what = f"to_torch({diagram.name})"
+    lengths = {**fixed, **({} if tune is True else tune)}
+    for name, value in lengths.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise SizeError(f"{what}: a length to tune at is positive: {name!r} is {value!r}")
+        if fixed.get(name, value) != value:
+            raise SizeError(f"{what}: {name!r} is {fixed[name]}, and cannot be tuned at {value}")
+    missing = [name for name in diagram.unfold().size_variables if name not in lengths]
+    if missing:
+        wanted = ", ".join(f"{name!r}: ..." for name in missing)
+        raise SizeError(
+            f"{what}: nobody says how long {', '.join(missing)} are to be when kernels are timed; "
+            f"pass tune={{{wanted}}}"
+        )
+    return lengths, Timings(torch.is_grad_enabled())
 
 
 def _parameters(diagram: Diagram) -> dict[str, Node]:
@@ -227,7 +259,13 @@ def _names(names: Collection[str]) -> tuple[str, ...]:
 def _blank(diagram: Diagram, sizes: Mapping[str, int], target: Target) -> DiagramModule:
     """The module with parameters that have shapes but no values yet."""
     _check_structure(diagram)
-    kernels = chosen(diagram, target)
+    return module_of(chosen(diagram, target), diagram, sizes, target)
+
+
+def module_of(
+    kernels: Chosen, diagram: Diagram, sizes: Mapping[str, int], target: Target
+) -> DiagramModule:
+    """The module of a diagram in which kernels are chosen, without values of parameters."""
     program, main = lowered(kernels.diagram, sizes, diagram)
     text = source(program)
     namespace = _run(text, diagram.name)

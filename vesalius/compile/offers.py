@@ -14,8 +14,10 @@ from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
 
+from vesalius.compile.explain import Time
 from vesalius.compile.kernels import KERNELS, Found, Kernel, Target
-from vesalius.compile.roofline import predicted
+from vesalius.compile.roofline import entries, predicted
+from vesalius.compile.tune import WRITTEN, names
 from vesalius.diagrams.graph import Diagram, Node
 
 CLEARLY = 0.75  # what comes first is left for something that takes at most this part of its time
@@ -41,11 +43,16 @@ class Offer(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """An offer that is taken, the seconds that are expected with it, and its rivals with theirs."""
+    """An offer that is taken, what it takes, and its rivals with what they take.
+
+    Where the text as it is `written` was measured to be faster than all of them, it is the first of
+    the offers that lost.
+    """
 
     offer: Offer
-    seconds: float | None
-    rivals: list[tuple[Offer, float | None]]
+    time: Time
+    rivals: list[tuple[Offer, Time]]
+    written: bool = False
 
 
 class Market:
@@ -87,18 +94,38 @@ class Market:
         return offer.own + self.time(every - offer.gone)
 
     def as_written(self, offer: Offer) -> float | None:
-        """The seconds as it is written, where those are clearly fewer than an offer takes.
+        """The seconds as it is written, where that is better than an offer.
 
-        Asked only where all lengths are known: what is fast at usual ones may need too much memory.
+        It is where it makes nothing large and takes less. Where it makes something large it has to
+        take clearly less, at lengths that are all known: what is fast at usual ones may need too
+        much memory at others.
         """
         if offer.own is None or offer.kernel.name in self.target.prefer:
             return None
-        types = (self.diagram.types[w] for k in offer.gone for w in self.diagram.nodes[k].wires)
-        lengths = {name for type_ in types for size in type_.sizes for name in size.variables}
-        if not lengths <= self.target.sizes.keys():
-            return None
+        if self.target.timed is not None:
+            return None  # it is timed
         written = self.time(offer.gone)
-        return written if written < CLEARLY * offer.own else None
+        if not self._makes_more(offer):
+            return written if written < offer.own else None
+        types = (self.diagram.types[wire] for wire in self._made(offer))
+        lengths = {name for type_ in types for size in type_.sizes for name in size.variables}
+        known = lengths <= self.target.sizes.keys()
+        return written if known and written < CLEARLY * offer.own else None
+
+    def _made(self, offer: Offer) -> list[int]:
+        """The wires that are gone then."""
+        return [wire for k in sorted(offer.gone) for wire in self.diagram.nodes[k].wires]
+
+    def _makes_more(self, offer: Offer) -> bool:
+        """Whether an array is made that is larger than all that enter and leave."""
+        sources = {wire for k in offer.gone for wire in self.diagram.nodes[k].src}
+        made = set(self._made(offer))
+        left = {wire for k in offer.roots for wire in self.diagram.nodes[k].wires}
+        outer, inner = (sources - made) | left, made - left
+        return self._largest(inner) > self._largest(outer)
+
+    def _largest(self, wires: Iterable[int]) -> int:
+        return max((entries(self.diagram, wire, self.target) for wire in wires), default=0)
 
     # -- taking -----------------------------------------------------------------------------------
 
@@ -111,14 +138,54 @@ class Market:
         found: list[Taken] = []
         while rest:
             best = rest[0]
-            rivals = [one for one in rest if one.rivals(best) and self._as_good(one, best)]
-            first = min(rivals, key=lambda one: self._order[one.kernel.name])
-            beaten = [one for one in rest if one.rivals(first) and one is not first]
-            rest = [one for one in rest if not one.rivals(first)]
-            every = [first, *beaten]
-            times = [(one, self.seconds(one, every)) for one in beaten]
-            found.append(Taken(first, self.seconds(first, every), times))
+            rivals = [one for one in rest if one.rivals(best) and self._may_be(one, best)]
+            measured = self._measured(rivals)
+            if measured is None:
+                good = [one for one in rivals if one is best or self._as_good(one, best)]
+                first = min(good, key=lambda one: self._order[one.kernel.name])
+                beaten = [one for one in rest if one.rivals(first) and one is not first]
+                every = [first, *beaten]
+                times = [Time(self.seconds(one, every)) for one in every]
+                found.append(Taken(first, times[0], list(zip(beaten, times[1:], strict=True))))
+            else:
+                first = self._fastest(rivals, measured, found)
+                beaten = rivals
+            rest = [one for one in rest if one not in beaten and not one.rivals(first)]
         return found
+
+    def _fastest(
+        self, rivals: list[Offer], measured: tuple[Time, list[Time]], found: list[Taken]
+    ) -> Offer:
+        """What was measured to be fastest, noted as it is taken; its offer."""
+        written, times = measured
+        both = list(zip(rivals, times, strict=True))
+        k = min(range(len(rivals)), key=lambda k: _key(times[k]))
+        if _key(written) < _key(times[k]):
+            found.append(Taken(rivals[k], written, both, written=True))
+        else:
+            found.append(Taken(rivals[k], times[k], both[:k] + both[k + 1 :]))
+        return rivals[k]
+
+    def _measured(self, rivals: list[Offer]) -> tuple[Time, list[Time]] | None:
+        """What the text took and what each rival took, where that is known."""
+        timed = self.target.timed
+        preferred = rivals[0].kernel.name in self.target.prefer
+        if timed is None or (preferred and len(rivals) == 1):
+            return None
+        times = timed.of(self.diagram, rivals, self.target)
+        if times is None:
+            return None
+        every = frozenset[int]().union(*(one.gone for one in rivals))
+        written = Time(self.time(every), None if preferred else times[WRITTEN])
+        return written, [
+            Time(self.seconds(one, rivals), times[name], times[name] is None)
+            for one, name in zip(rivals, names(rivals), strict=True)
+        ]
+
+    def _may_be(self, offer: Offer, best: Offer) -> bool:
+        """Whether an offer is as much preferred as the best one."""
+        prefer = self.target.prefer
+        return (offer.kernel.name in prefer) == (best.kernel.name in prefer)
 
     def _rank(self, offer: Offer) -> tuple[bool, float, int]:
         saved = inf if offer.own is None else self.time(offer.gone) - offer.own
@@ -129,14 +196,13 @@ class Market:
         )
 
     def _as_good(self, offer: Offer, best: Offer) -> bool:
-        """Whether an offer is the best one, or as good as that."""
-        if offer is best:
-            return True
-        prefer = self.target.prefer
-        if (offer.kernel.name in prefer) != (best.kernel.name in prefer):
-            return False
+        """Whether the best offer is not clearly faster than this one."""
         here, there = (self.seconds(one, [offer, best]) for one in (offer, best))
         return here is not None and there is not None and there > CLEARLY * here
+
+
+def _key(time: Time) -> float:
+    return inf if time.measured is None else time.measured
 
 
 def _right(found: Found, target: Target) -> float | None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from vesalius.compile.terms import Axis, Use, Writing
 from vesalius.diagrams.builder import Builder, Label
-from vesalius.diagrams.compose import finish_as
+from vesalius.diagrams.compose import finish_as, same_tokens, start
+from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.types import ArrayType
 
@@ -76,3 +77,14 @@ class Rebuild:
             for axis, name in zip(row, self.old.hints[wire], strict=True):
                 labels[axis] = Axis(name or "a")
         return labels
+
+
+def replaced(diagram: Diagram, replacing: Mapping[int, Replacement]) -> Diagram:
+    """The diagram with each of these wires computed as its replacement says."""
+    if not replacing:
+        return diagram
+    builder, inputs = start(diagram.name, diagram.doc, list(diagram.input_types.items()))
+    builder.token_names = dict.fromkeys(token.name for token, _ in diagram.tokens)
+    own: list[Use] = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
+    outputs = builder.graft(diagram, own, replace=same_tokens(diagram), replacing=replacing)
+    return finish_as(builder, diagram, outputs, ())

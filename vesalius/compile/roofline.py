@@ -203,18 +203,15 @@ def _work(diagram: Diagram, node: Node, target: Target, shown: float) -> Sequenc
         return inside and [_repeated(one, tubes, times) for one in inside]
     if kind is CONTRACT:
         return _contraction(node, lengths, float(prod(lengths)), moved, fresh)
-    entries = float(max(_entries(diagram, wire, target) for wire in (*node.src, *node.wires)))
+    most = float(max(entries(diagram, wire, target) for wire in (*node.src, *node.wires)))
     if kind is FOURIER:
         (axis,) = node.box.bound
-        return (
-            Work(
-                simple=2 * entries * of_transform(lengths[axis]), moved=moved, fresh=fresh, calls=5
-            ),
-        )
+        simple = 2 * most * of_transform(lengths[axis])
+        return (Work(simple=simple, moved=moved, fresh=fresh, calls=5),)
     name = node.box["function"].name if kind is POINTWISE else ""
     if kind is SOFTMAX or name in EXPONENTIALS:
-        return (Work(exponentials=entries, moved=moved, fresh=fresh),)
-    return (Work(simple=entries, moved=moved, fresh=fresh),)
+        return (Work(exponentials=most, moved=moved, fresh=fresh),)
+    return (Work(simple=most, moved=moved, fresh=fresh),)
 
 
 def of_transform(length: int) -> float:
@@ -245,10 +242,11 @@ def _traffic(diagram: Diagram, node: Node, target: Target) -> tuple[float, float
 def _bytes(diagram: Diagram, wire: int, target: Target) -> int:
     dtype = diagram.types[wire].dtype
     width = {"bool": 1, "int": 8}.get(dtype) or WIDTHS.get(target.dtype, 4)
-    return width * _entries(diagram, wire, target)
+    return width * entries(diagram, wire, target)
 
 
-def _entries(diagram: Diagram, wire: int, target: Target) -> int:
+def entries(diagram: Diagram, wire: int, target: Target) -> int:
+    """The entries of a wire, at lengths that are known or usual."""
     return prod(target.length(size) for size in diagram.types[wire].sizes)
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vesalius.compile.layout import Order
     from vesalius.compile.scope import Here
     from vesalius.compile.text import Term
+    from vesalius.compile.tune import Timings
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Target:
     taken anywhere, `unable` those that failed to run, each with the reason. `model` names the size
     variables of parameters: lengths that do not grow with the input. `usual` are lengths to compare
     costs by where nobody says how long an axis is (`vesalius.compile.nominal`). `machine` is what
-    the device does in a second: as it was measured, if it was, or usual numbers. Raises
-    `FormatError` for the name of no kernel.
+    the device does in a second: as it was measured, if it was, or usual numbers. `timed` is what
+    kernels took where they were timed. Raises `FormatError` for the name of no kernel.
     """
 
     device: str = "cpu"
@@ -60,6 +61,7 @@ class Target:
     model: frozenset[str] = frozenset()
     usual: Mapping[str, int] = field(default_factory=dict)
     unable: Mapping[str, str] = field(default_factory=dict)
+    timed: Timings | None = None
     machine: Machine = None  # type: ignore[assignment]  # __post_init__ looks it up
 
     def __post_init__(self) -> None:

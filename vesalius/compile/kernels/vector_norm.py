@@ -5,6 +5,7 @@ from __future__ import annotations
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
 from vesalius.compile.layout import Order
+from vesalius.compile.roofline import fused
 from vesalius.compile.scope import Here, dim, permuted
 from vesalius.compile.text import Term, apply
 from vesalius.diagrams.box import Box
@@ -43,5 +44,6 @@ NORM = kernel(
         define=define,
         emit=emit,
         layout=(_gives, _asks),
+        work=fused,
     )
 )
