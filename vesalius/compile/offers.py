@@ -94,23 +94,22 @@ class Market:
         return offer.own + self.time(every - offer.gone)
 
     def as_written(self, offer: Offer) -> float | None:
-        """The seconds as it is written, where that is better than an offer.
+        """The seconds as it is written, where those are clearly fewer than an offer takes.
 
-        It is where it makes nothing large and takes less. Where it makes something large it has to
-        take clearly less, at lengths that are all known: what is fast at usual ones may need too
-        much memory at others.
+        Where the text makes something large, all lengths have to be known: what is fast at usual
+        ones may need too much memory at others.
         """
         if offer.own is None or offer.kernel.name in self.target.prefer:
             return None
         if self.target.timed is not None:
             return None  # it is timed
         written = self.time(offer.gone)
-        if not self._makes_more(offer):
-            return written if written < offer.own else None
+        if written >= CLEARLY * offer.own:
+            return None
         types = (self.diagram.types[wire] for wire in self._made(offer))
         lengths = {name for type_ in types for size in type_.sizes for name in size.variables}
         known = lengths <= self.target.sizes.keys()
-        return written if known and written < CLEARLY * offer.own else None
+        return written if known or not self._makes_more(offer) else None
 
     def _made(self, offer: Offer) -> list[int]:
         """The wires that are gone then."""
@@ -150,7 +149,8 @@ class Market:
             else:
                 first = self._fastest(rivals, measured, found)
                 beaten = rivals
-            rest = [one for one in rest if one not in beaten and not one.rivals(first)]
+            lost = set(map(id, beaten))
+            rest = [one for one in rest if id(one) not in lost and not one.rivals(first)]
         return found
 
     def _fastest(

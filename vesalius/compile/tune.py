@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMAT = 1  # of what is kept
 WRITTEN = "as it is written"
 BUDGET = 0.2  # seconds for each rival, after one run to warm up
-LEAST = 3  # runs that are timed at least
+LEAST = 5  # runs that are timed at least
 HOPELESS = 4.0  # a rival that takes so many times the best one's first run is not run again
 LARGEST = 1 << 31  # bytes that a rival may make and be timed
 
