@@ -2,8 +2,8 @@
 
     seconds = max(operations / rate of their kind, bytes / bandwidth) + calls · time of a call
 
-Operations of several kinds follow each other, so their times add up. What fits into the cache moves
-no bytes, and then runs at the rate of its operations. Williams, Waterman, Patterson, Roofline: an
+Operations of several kinds follow each other, so their times add up. Bytes that fit into the cache
+are not moved. Williams, Waterman, Patterson, Roofline: an
 insightful visual performance model, 2009.
 
 `steps` counts what a diagram does as it is written: an operator of PyTorch for each box. A kernel
@@ -94,7 +94,7 @@ def seconds(work: Work, machine: Machine, dtype: str = "float32") -> float:
     """
     entries = work.simple / machine.simple + work.exponentials / machine.exponentials
     computed = work.products / machine.products(dtype) + entries * (1 + (dtype == "float64"))
-    moved = work.moved / machine.bandwidth if work.moved > machine.cache else 0.0
+    moved = max(work.moved - machine.cache, 0.0) / machine.bandwidth
     spent = max(computed, moved) + work.fresh / machine.fresh + work.calls * machine.call
     return work.times * spent
 
