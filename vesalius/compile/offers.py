@@ -97,19 +97,21 @@ class Market:
         """The seconds as it is written, where those are clearly fewer than an offer takes.
 
         Where the text makes something large, all lengths have to be known: what is fast at usual
-        ones may need too much memory at others.
+        ones may need too much memory at others. Where it does not, a kernel that is there to save
+        memory has to be faster.
         """
         if offer.own is None or offer.kernel.name in self.target.prefer:
             return None
         if self.target.timed is not None:
             return None  # it is timed
         written = self.time(offer.gone)
-        if written >= CLEARLY * offer.own:
+        large = self._makes_more(offer)
+        if written >= (CLEARLY if large or not offer.kernel.spares_memory else 1.0) * offer.own:
             return None
         types = (self.diagram.types[wire] for wire in self._made(offer))
         lengths = {name for type_ in types for size in type_.sizes for name in size.variables}
         known = lengths <= self.target.sizes.keys()
-        return written if known or not self._makes_more(offer) else None
+        return written if known or not large else None
 
     def _made(self, offer: Offer) -> list[int]:
         """The wires that are gone then."""

@@ -254,6 +254,7 @@ class Kernel:
     *What it takes.* `work` counts operations, bytes and calls (`vesalius.compile.roofline`:
     `fused`, `stepwise`, or a function of one's own). Kernels that say so compete with each other,
     and with the text as it is written, by the time that is expected; one that does not comes first.
+    One that `spares_memory` is not taken for nothing: where the text makes no large array.
     """
 
     name: str
@@ -268,6 +269,7 @@ class Kernel:
     accepts: Callable[[Diagram], bool] | None = None
     layout: tuple[Gives, Asks] | None = None
     work: Counts | None = None
+    spares_memory: bool = False
 
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):

@@ -159,5 +159,6 @@ TILES = kernel(
         emit=emit,
         accepts=accepts,
         work=work,
+        spares_memory=True,
     )
 )
