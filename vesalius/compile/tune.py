@@ -76,14 +76,14 @@ class Timings:
         return found if found is not None and found.keys() >= set(wanted) else None
 
     def _about(self, digest: str, target: Target) -> dict[str, Any]:
-        from vesalius import __version__
+        from importlib.metadata import version
 
         return {
             "format": FORMAT,
             "part": digest,
             "dtype": target.dtype,
             "gradients": self.gradients,
-            "vesalius": __version__,
+            "vesalius": version("vesalius"),
             **key(target.device),
         }
 
