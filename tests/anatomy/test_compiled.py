@@ -25,6 +25,7 @@ SERVED = (
 LEARNED = "the weights of all pairs are parameters"
 LOOP = "each state is the last one times a matrix, not a number: a loop over positions"
 WITHOUT = {
+    "flash-causal": "its chunks are short here, and their pairs are few",
     "gla": LOOP,
     "delta_net": LOOP,
     "gated_delta_net": LOOP,

@@ -38,14 +38,17 @@ class Chosen(NamedTuple):
     choices: Explanation
 
 
-def choose(diagram: Diagram, target: Target | None = None) -> Chosen:
-    """A normalised diagram with the boxes of kernels in it."""
+def choose(diagram: Diagram, target: Target | None = None, text: bool = True) -> Chosen:
+    """A normalised diagram with the boxes of kernels in it.
+
+    The `text` as it is written competes with them, unless nobody has written it.
+    """
     target = target or Target()
     by_root: dict[str, list[Kernel]] = {}
     for one in KERNELS.values():
         for root in one.roots:
             by_root.setdefault(root, []).append(one)
-    market = Market(diagram, target)
+    market = Market(diagram, target, text)
     choices: list[tuple[int, Choice]] = []  # by the wire that is computed
     reasons: dict[int, dict[str, str]] = {}  # of kernels that do not stand at a box
     matchers: dict[Rule, Matcher] = {}
@@ -166,7 +169,7 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
     steps = [node for node in sums.boxes if kernel_of(node.box) == (RECURRENCE, "")]
     if steps and RECURRENCE.name in target.forbid:
         return None
-    found = choose(normalise(sums), target)
+    found = choose(normalise(sums), target, text=False)
     r = Written(found.diagram)
     for node in found.diagram.boxes:
         for wire in node.src if node.box.kind is CONTRACT else ():

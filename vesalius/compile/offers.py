@@ -56,11 +56,15 @@ class Taken(NamedTuple):
 
 
 class Market:
-    """All offers for a diagram, and what they take there."""
+    """All offers for a diagram, and what they take there.
 
-    def __init__(self, diagram: Diagram, target: Target) -> None:
+    The `text` as it is written competes, unless nobody has written it.
+    """
+
+    def __init__(self, diagram: Diagram, target: Target, text: bool = True) -> None:
         self.diagram = diagram
         self.target = target
+        self.text = text
         self.offers: list[Offer] = []
         self._times: dict[int, float] = {}
 
@@ -102,8 +106,8 @@ class Market:
         """
         if offer.own is None or offer.kernel.name in self.target.prefer:
             return None
-        if self.target.timed is not None:
-            return None  # it is timed
+        if self.target.timed is not None or not self.text:
+            return None  # it is timed, or does not compete
         written = self.time(offer.gone)
         large = self._makes_more(offer)
         if written >= (CLEARLY if large or not offer.kernel.spares_memory else 1.0) * offer.own:
@@ -178,7 +182,7 @@ class Market:
         if times is None:
             return None
         every = frozenset[int]().union(*(one.gone for one in rivals))
-        written = Time(self.time(every), None if preferred else times[WRITTEN])
+        written = Time(self.time(every), times[WRITTEN] if self.text and not preferred else None)
         return written, [
             Time(self.seconds(one, rivals), times[name], times[name] is None)
             for one, name in zip(rivals, names(rivals), strict=True)
