@@ -184,20 +184,23 @@ OPERATIONS = Machine(1e9, 1e9, 1e9, 1e9, 1e9, bandwidth=1e30, fresh=1e30, call=0
 
 @pytest.mark.parametrize("name", vs.anatomy.names())
 def test_no_mechanism_gets_work_that_grows_faster_than_its_own(name) -> None:
-    """Chunks take about twice the operations of a loop, whatever the length."""
+    """Chunks take up to three times the operations of a loop, and as many times at any length."""
     entry = vs.anatomy.CATALOGUE[name]
     for options in ({}, {"causal": True}) if "causal" in entry.options else ({},):
         diagram = entry(**options)
         whole = normalise(diagram.unfold())
         usual = nominal(whole)
         served = chosen(diagram).diagram
+        times = []
         for factor in (1, 1024):
             long = {name: n if n < 1024 else n * factor for name, n in usual.items()}
             target = Target(sizes=long, machine=OPERATIONS)
             written, taken = predicted(whole, target), predicted(served, target)
             assert written is not None
             assert taken is not None
-            assert taken < 2.5 * written
+            times.append(taken / written if written else 0.0)
+        assert times[1] <= 1.05 * times[0]
+        assert times[0] < 3
 
 
 def test_the_choice_follows_the_machine() -> None:
