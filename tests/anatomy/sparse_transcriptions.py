@@ -139,3 +139,112 @@ def stick_breaking(q, k, v, causal=False, keep=None):
             left *= 1 - share
         rows.append(out)
     return rows
+
+
+def argmax(row):
+    return max(range(len(row)), key=lambda k: (row[k], -k))
+
+
+def matrix(x, w):
+    """x[n][d]·w[d][c]"""
+    return [[sum(row[d] * w[d][c] for d in range(len(w))) for c in range(len(w[0]))] for row in x]
+
+
+def joined(heads, wo):
+    """Σ over heads of what each made, times its output projection."""
+    total = None
+    for out, w in zip(heads, wo, strict=True):
+        moved = matrix(out, w)
+        total = (
+            moved
+            if total is None
+            else [
+                [a + b for a, b in zip(x, y, strict=True)]
+                for x, y in zip(total, moved, strict=True)
+            ]
+        )
+    return total
+
+
+def of_head(w, h):
+    return [row[h] for row in w]
+
+
+def reformer(x, wq, wv, rotations, wo, causal=False, keep=None):
+    """Kitaev et al. 2020, section 2: equation 2 with the hash of section 2.1, in all rounds.
+
+    k_j = q_j / |q_j|; a position attends to itself only where there is nothing else.
+    """
+    n, outs = len(x), []
+    rounds = len(rotations[0])
+    for h in range(len(wo)):
+        q, v = matrix(x, of_head(wq, h)), matrix(x, of_head(wv, h))
+        hashes = []
+        for row in q:
+            own = []
+            for u in range(rounds):
+                turned = matrix([row], [channel[u] for channel in rotations])[0]
+                own.append(argmax([*turned, *(-y for y in turned)]))
+            hashes.append(own)
+        scores = []
+        for i in range(n):
+            row = []
+            for j in range(n):
+                length = sum(y * y for y in q[j]) ** 0.5
+                dot = sum(a * b for a, b in zip(q[i], q[j], strict=True))
+                shared = any(a == b for a, b in zip(hashes[i], hashes[j], strict=True))
+                row.append(dot / length / len(q[i]) ** 0.5 if shared else -inf)
+            others = [j for j in range(n) if j != i and row[j] > -inf and sees(i, j, causal, keep)]
+            if others:
+                row[i] = -inf
+            scores.append(row)
+        outs.append(attend(scores, v, causal, keep))
+    return joined(outs, wo)
+
+
+def routing(q, k, v, centroids, causal=False, keep=None):
+    """Roy et al. 2020, equations 6 and 7: Q and K on the unit ball, clusters by the nearest μ."""
+
+    def standard(row):
+        mean = sum(row) / len(row)
+        deviation = (sum((y - mean) ** 2 for y in row) / len(row) + 1e-5) ** 0.5
+        return [(y - mean) / deviation for y in row]
+
+    q, k = [standard(row) for row in q], [standard(row) for row in k]
+    of_q, of_k = ([argmax(row) for row in matrix(y, centroids)] for y in (q, k))
+    return patterned(lambda i, j: of_q[i] == of_k[j], q, k, v, causal, keep)
+
+
+def sinkhorn(x, wq, wk, wv, up, down, wo, length, turns):
+    """Tay et al. 2020, sections 3.1 and 3.2, without noise: blocks, sorted by SortNet."""
+    blocks, outs = len(x) // length, []
+    for h in range(len(wo)):
+        q, k, v = (matrix(x, of_head(w, h)) for w in (wq, wk, wv))
+        pooled = [
+            [sum(x[b * length + p][d] for p in range(length)) for d in range(len(x[0]))]
+            for b in range(blocks)
+        ]
+        hidden = [[max(y, 0.0) for y in row] for row in matrix(pooled, of_head(up, h))]
+        order = [[exp(y) for y in row] for row in matrix(hidden, down)]
+        for _ in range(turns):
+            order = [[y / sum(row) for y in row] for row in order]
+            columns = [sum(row[j] for row in order) for j in range(blocks)]
+            order = [[y / columns[j] for j, y in enumerate(row)] for row in order]
+
+        def both(y, i, order=order):
+            own = y[i * length : (i + 1) * length]
+            moved = [
+                [
+                    sum(order[i][j] * y[j * length + p][c] for j in range(blocks))
+                    for c in range(len(y[0]))
+                ]
+                for p in range(length)
+            ]
+            return own + moved
+
+        out = []
+        for i in range(blocks):
+            queries = q[i * length : (i + 1) * length]
+            out += attend(scaled_scores(queries, both(k, i)), both(v, i))
+        outs.append(out)
+    return joined(outs, wo)

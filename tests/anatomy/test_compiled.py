@@ -11,6 +11,7 @@ LENGTH = {
     "nystromformer": 9,
     "synthesizer_factorised_dense": 8,
     "synthesizer_dense": 24,
+    "sinkhorn": 8,
 }
 """The length at which a mechanism is trained, where it cannot be any."""
 

@@ -101,3 +101,62 @@ def test_a_projection_sums_to_one_and_shifts_do_not_matter(name, scale):
     torch.testing.assert_close(weights.sum(1), torch.ones(4).double(), rtol=1e-9, atol=1e-9)
     shifted = diagram.evaluate(q, k, eye, zero + 7)
     torch.testing.assert_close(weights, shifted, rtol=1e-9, atol=1e-8 * scale)
+
+
+def with_weights(name, inputs, words=(), options=None, sizes=None, seed=0, **masks):
+    """A mechanism on x with weights of its own is its transcription."""
+    diagram = vs.anatomy[name](**(options or {}), **(sizes or {}))
+    weights = dict(
+        zip(
+            diagram.parameters,
+            arrays(
+                seed, *([s.constant for s in t.axes.values()] for t in diagram.parameters.values())
+            ),
+            strict=True,
+        )
+    )
+    ours = diagram.evaluate(*inputs, parameters=weights)
+    theirs = getattr(paper, name)(
+        inputs[0].tolist(), *(w.tolist() for w in weights.values()), *words, **masks
+    )
+    torch.testing.assert_close(
+        ours, torch.tensor(theirs, dtype=torch.float64), rtol=1e-9, atol=1e-9
+    )
+
+
+@given(lengths, st.integers(1, 3), st.integers(1, 3), masks, seeds)
+def test_reformer(n, rounds, half, mask, seed):
+    (x,) = arrays(seed, (n, 4))
+    keep = arrays(seed + 1, (n,))[0] > -1 if mask["padding"] else None
+    sizes = {"heads": 2, "d": 4, "c": 3, "e": 2, "u": rounds, "s": half}
+    kept = None if keep is None else keep.tolist()
+    with_weights(
+        "reformer",
+        [x] if keep is None else [x, keep],
+        options=mask,
+        sizes=sizes,
+        seed=seed,
+        causal=mask["causal"],
+        keep=kept,
+    )
+
+
+@given(lengths, lengths, st.integers(1, 3), masks, seeds)
+def test_routing(n, m, clusters, mask, seed):
+    (centroids,) = arrays(seed + 2, (3, clusters))
+    agrees("routing", mask, n, m, seed, None, {"centroids": centroids})
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), seeds)
+def test_sinkhorn(blocks, length, turns, seed):
+    (x,) = arrays(seed, (blocks * length, 4))
+    x = x / 4
+    sizes = {"heads": 2, "d": 4, "c": 3, "e": 2, "f": 3, "n": len(x), "block": length}
+    with_weights(
+        "sinkhorn", [x], words=[length, turns], options={"turns": turns}, sizes=sizes, seed=seed
+    )
+
+
+def test_sinkhorn_refuses_a_length_that_no_blocks_fill():
+    with pytest.raises(vs.SizeError):
+        vs.anatomy["sinkhorn"](n=5, block=2)

@@ -17,6 +17,7 @@ from vesalius.anatomy.dissection import part
 # All that these files define is here: `parts.softmax`.
 from vesalius.anatomy.parts.attention_free import *
 from vesalius.anatomy.parts.axes import *
+from vesalius.anatomy.parts.blocks import *
 from vesalius.anatomy.parts.convolutions import *
 from vesalius.anatomy.parts.gated import *
 from vesalius.anatomy.parts.gates import *
@@ -32,6 +33,7 @@ from vesalius.anatomy.parts.patterns import *
 from vesalius.anatomy.parts.positions import *
 from vesalius.anatomy.parts.preparation import *
 from vesalius.anatomy.parts.recurrences import *
+from vesalius.anatomy.parts.selection import *
 from vesalius.anatomy.parts.similarity import *
 from vesalius.anatomy.parts.simplex import *
 from vesalius.anatomy.parts.synthesis import *

@@ -52,3 +52,8 @@ def difference(o: Wire, depth: int = 1) -> Wire:
     scale = vs.contract(powers, vs.constant([1.0, -1.0], "s"), over="s") + start
     first, second = (vs.sum(vs.slice(o, "s", k, length=1), "s") for k in (0, 1))
     return (1 - start) * rms_norm(first - scale * second, over="e", eps=1e-5, gain=None)
+
+
+def sigmoid_gate(x: Wire, name: str) -> Wire:
+    """σ(x·W), one number for each head of each group"""
+    return vs.sigmoid(vs.linear(x, "d", "g h", name=f"gate_{name}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
@@ -21,14 +22,14 @@ def two_maps(x: Wire) -> tuple[Wire, Wire, Wire]:
 
 def leaky_sum(q: Wire, k: Wire) -> Wire:
     """leaky_relu(Σ_c a·q + Σ_c b·k), slope 0.2, a and b for each head"""
-    axes = " ".join(f"{axis}:{q.axes[axis]}".replace(" ", "") for axis in ("h", "c"))
+    axes = axes_of(q, "h c")
     a, b = (vs.parameter(name, axes, fan="c") for name in ("a", "b"))
     return vs.leaky_relu(vs.contract(a, q, over="c") + vs.contract(b, k, over="c"), 0.2)
 
 
 def sum_of_leaky(q: Wire, k: Wire) -> Wire:
     """Σ_c a·leaky_relu(q + k), slope 0.2, a for each head"""
-    axes = " ".join(f"{axis}:{q.axes[axis]}".replace(" ", "") for axis in ("h", "c"))
+    axes = axes_of(q, "h c")
     return vs.contract(vs.parameter("a", axes, fan="c"), vs.leaky_relu(q + k, 0.2), over="c")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from vesalius.anatomy.parts.axes import axes_of
 from vesalius.anatomy.parts.norms import layer_norm, rms_norm
 from vesalius.anatomy.parts.positions import rotary
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 
@@ -47,7 +47,7 @@ def glu(x: Wire) -> Wire:
 
 def drawn(noise: Wire) -> Wire:
     """mean + exp(log_deviation)·noise, both learned, one for all"""
-    axis = ArrayType({"d": noise.axes["d"]}).words()[0]
+    axis = axes_of(noise, "d")
     deviation = vs.exp(vs.parameter("log_deviation", axis, init="zeros"))
     return vs.parameter("mean", axis, init="normal") + deviation * noise
 
@@ -124,3 +124,12 @@ def jointly_normed(x: Wire) -> tuple[Wire, Wire, Wire]:
     """q / rms(q) · gain_q and k / rms(k) · gain_k, over all channels of all heads"""
     q, k, v = self_projections(x)
     return rms_norm(q, over="h c", gain="q_gain"), rms_norm(k, over="h c", gain="k_gain"), v
+
+
+def global_projections(x: Wire, y: Wire, bias: bool = False) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = y·W_k, v = y·W_v, for each head; weights of their own for global positions"""
+    return (
+        vs.linear(x, "d", "h c", name="wq_global", bias=bias),
+        vs.linear(y, "d", "h c", name="wk_global", bias=bias),
+        vs.linear(y, "d", "h e", name="wv_global", bias=bias),
+    )

@@ -7,21 +7,25 @@ region, computes each tile again. It serves whatever no kernel of PyTorch's own 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import argument_orders
+from vesalius.compile.lengths import solved
 from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
-from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
+from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of, free_lengths
 from vesalius.compile.tiles.expected import share, work
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.compile.tiles.traces import Traces
 from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.sizes import Size
 
 NAME = "tiles"
 
@@ -81,8 +85,22 @@ def _refusal(body: Diagram) -> str:
         smooth = any(body.types[wire].dtype == "float" for wire in node.wires)
         if node.src and smooth and (kind.pullback or getattr(function, "pullback", None)) is None:
             return f"{getattr(function, 'name', kind.name)} has no derivative"
-    missing = set(body.size_variables) - told
+    try:
+        free = free_lengths(body)
+    except SizeError:
+        return "an array inside is as long as its columns are when they are not cut"
+    given = [size for port in free.inputs for size in free.types[port.wire].sizes]
+    told = {solution.variable for size in given if (solution := solved(size)) is not None}
+    missing = {name for size in _sizes(free) for name in size.variables} - told
     return f"no array inside tells the size {min(missing)!r}" if missing else ""
+
+
+def _sizes(body: Diagram) -> Iterator[Size]:
+    """The sizes of arrays, and those that boxes hold; a body inside is told its own."""
+    for type_ in body.types:
+        yield from type_.sizes
+    for node in body.boxes:
+        yield from (value for value in node.box.attrs if isinstance(value, Size))
 
 
 def _found(diagram: Diagram, body: Body) -> Found:

@@ -1,0 +1,71 @@
+"""Masks that follow from what queries and keys hold: hashes, clusters, the best blocks."""
+
+from __future__ import annotations
+
+from vesalius.anatomy.parts.axes import axes_of, index
+from vesalius.anatomy.parts.masks import visible
+from vesalius.anatomy.parts.norms import unit
+from vesalius.anatomy.parts.patterns import among
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.wire import Wire
+
+
+def first_largest(x: Wire, axis: str) -> Wire:
+    """where x is largest along an axis; the first such place"""
+    _, place = vs.topk(x, axis, "one:1")
+    return vs.max(place, "one")
+
+
+# -- hashes -----------------------------------------------------------------------------------
+
+
+def tied(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = q / |q|, v = x·W_v, for each head"""
+    q = vs.linear(x, "d", "h c", name="wq")
+    v = vs.linear(x, "d", "h e", name="wv")
+    return q, unit(q).rename(n="m"), v.rename(n="m")
+
+
+def hashes(x: Wire) -> Wire:
+    """argmax_s [x·R, −x·R] for each of u normal R, drawn once and kept"""
+    axes = f"{axes_of(x, 'c')} u s"
+    rotations = vs.parameter("rotations", axes, init="normal", trainable=False)
+    turned = vs.contract(x, rotations, over="c")
+    return first_largest(vs.concat(turned, -turned, over="s"), "s")
+
+
+def same_hash(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
+    """any of the hashes of n and m agree, and m ≤ n if causal; k is q, but for its length"""
+    of_queries = hashes(q)
+    shared = vs.any(vs.equal(of_queries, of_queries.rename(n="m")), "u")
+    return among(shared, visible(q, k, causal=causal, keep=keep))
+
+
+def but_itself(q: Wire, k: Wire) -> Wire:
+    """−10⁵ where n = m: a position looks at itself where it sees no other"""
+    return vs.where(vs.equal(index(q, "n"), index(k, "m")), -1e5, 0.0)
+
+
+# -- clusters ---------------------------------------------------------------------------------
+
+
+def standardised(x: Wire, eps: float = 1e-5) -> Wire:
+    """(x − mean_c x) / √(var_c x + eps)"""
+    centred = x - vs.mean(x, "c")
+    return centred / vs.sqrt(vs.mean(centred * centred, "c") + eps)
+
+
+def standardised_dot(q: Wire, k: Wire) -> Wire:
+    """Σ_c q̂·k̂ / √c, x̂ = (x − mean_c x) / √(var_c x + 10⁻⁵)"""
+    return vs.contract(standardised(q), standardised(k), over="c") / vs.sqrt(q.axes["c"])
+
+
+def same_cluster(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
+    """q̂ and k̂ have the nearest of s centroids in common, and m ≤ n if causal"""
+    axes = f"{axes_of(q, 'c')} s"
+    centroids = vs.parameter("centroids", axes, init="normal", trainable=False)
+
+    def nearest(x: Wire) -> Wire:
+        return first_largest(vs.contract(standardised(x), centroids, over="c"), "s")
+
+    return among(vs.equal(nearest(q), nearest(k)), visible(q, k, causal=causal, keep=keep))
