@@ -71,7 +71,7 @@ def test_an_entry_says_what_it_is_checked_against(mechanism):
 @every
 def test_an_entry_says_how_its_parameters_start(mechanism):
     diagram = shallow(mechanism)
-    module = vs.to_torch(diagram, sizes=sizes_at(diagram, 6))
+    module = vs.to_torch(diagram, sizes=sizes_at(diagram, 12))
     state = {name: x.double() for name, x in module.state_dict().items()}
     said = initial(diagram)
     assert said.items() <= mechanism.initial.items()
