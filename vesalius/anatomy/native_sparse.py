@@ -22,7 +22,7 @@ STANDS: dict[str, Part] = {
     "mask": parts.sliding_window,
     "normaliser": parts.softmax,
     "mixing": parts.weighted_sum,
-    "gate": parts.sigmoid_gate,
+    "gate": parts.gate_of_heads,
     "output": parts.join_groups,
 }
 

@@ -54,6 +54,6 @@ def difference(o: Wire, depth: int = 1) -> Wire:
     return (1 - start) * rms_norm(first - scale * second, over="e", eps=1e-5, gain=None)
 
 
-def sigmoid_gate(x: Wire, name: str) -> Wire:
+def gate_of_heads(x: Wire, name: str) -> Wire:
     """σ(x·W), one number for each head of each group"""
     return vs.sigmoid(vs.linear(x, "d", "g h", name=f"gate_{name}"))
