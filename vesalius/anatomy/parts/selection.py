@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vesalius.anatomy.parts.axes import axes_of, index
 from vesalius.anatomy.parts.masks import visible
-from vesalius.anatomy.parts.norms import unit
+from vesalius.anatomy.parts.norms import standardised, unit
 from vesalius.anatomy.parts.patterns import among
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
@@ -49,15 +49,11 @@ def but_itself(q: Wire, k: Wire) -> Wire:
 # -- clusters ---------------------------------------------------------------------------------
 
 
-def standardised(x: Wire, eps: float = 1e-5) -> Wire:
-    """(x − mean_c x) / √(var_c x + eps)"""
-    centred = x - vs.mean(x, "c")
-    return centred / vs.sqrt(vs.mean(centred * centred, "c") + eps)
-
-
 def standardised_dot(q: Wire, k: Wire) -> Wire:
     """Σ_c q̂·k̂ / √c, x̂ = (x − mean_c x) / √(var_c x + 10⁻⁵)"""
-    return vs.contract(standardised(q), standardised(k), over="c") / vs.sqrt(q.axes["c"])
+    return vs.contract(standardised(q, "c", 1e-5), standardised(k, "c", 1e-5), over="c") / vs.sqrt(
+        q.axes["c"]
+    )
 
 
 def same_cluster(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
@@ -66,6 +62,6 @@ def same_cluster(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
     centroids = vs.parameter("centroids", axes, init="normal", trainable=False)
 
     def nearest(x: Wire) -> Wire:
-        return first_largest(vs.contract(standardised(x), centroids, over="c"), "s")
+        return first_largest(vs.contract(standardised(x, "c", 1e-5), centroids, over="c"), "s")
 
     return among(vs.equal(nearest(q), nearest(k)), visible(q, k, causal=causal, keep=keep))
