@@ -42,7 +42,7 @@ WITHOUT = {
 }
 """Mechanisms that no kernel serves, and why: their name, or name-causal as it is requested."""
 
-BIASED = {"alibi", "mega", "mega-causal"} | {
+BIASED = {"alibi", "mega", "mega-causal", "reformer", "reformer-causal"} | {
     f"{name}{causal}" for name in ("shaw", "transformer_xl", "t5") for causal in ("", "-causal")
 }
 """Those whose scores get a bias that no channel can stand for.
