@@ -33,9 +33,7 @@ def windows(
 ) -> torch.Tensor:
     """`count` sliding windows along a dimension: positions stand there, offsets come last."""
     if count == 0:
-        shape = [*x.shape, width]
-        shape[dim] = 0
-        return x.new_empty(shape)
+        return x.narrow(dim, 0, 0)[..., None].expand(*(-1 for _ in x.shape), width)
     views = x.unfold(dim, dilation * (width - 1) + 1, stride)
     return views.narrow(dim, 0, count)[..., ::dilation]
 
