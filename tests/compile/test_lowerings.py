@@ -133,3 +133,17 @@ def test_a_quotient_by_a_sum_is_repeated_whole():
     y, total = (torch.rand(shape, dtype=torch.float64) for shape in ((2, 3, 4), (2, 3)))
     module = vs.to_torch(shares, torch.float64)
     torch.testing.assert_close(module(y, total), shares.evaluate(y, total))
+
+
+def test_windows_of_which_there_are_none_keep_the_graph() -> None:
+    """What is empty has a gradient, of zeros, like anything else."""
+
+    @vs.diagram
+    def windowed(x: "n c") -> "i:n-1 w:2 c":
+        return vs.negate(vs.window(x, "n", "i w:2"))
+
+    x = torch.randn(1, 3, requires_grad=True)
+    made = vs.to_torch(windowed)(x)
+    assert made.shape == (0, 2, 3)
+    made.sum().backward()
+    assert torch.equal(x.grad, torch.zeros(1, 3))
