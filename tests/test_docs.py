@@ -297,7 +297,7 @@ def test_every_kind_has_an_example_that_makes_it(reference: Any) -> None:
 
 
 def test_the_reference_is_put_into_its_page(reference: Any) -> None:
-    mark = "<!-- the primitives -->"
+    mark = "<!-- the table -->"
     assert (ROOT / "docs" / "primitives.md").read_text().count(mark) == 1
     assert (ROOT / "docs" / "conf.py").read_text().count(f'"{mark}"') == 1
 
