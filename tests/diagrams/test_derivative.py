@@ -290,3 +290,21 @@ def test_own_functions_bring_their_pullback():
         else:
             with pytest.raises(vs.TypeClash, match="declare it with a pullback"):
                 vs.grad(f)
+
+
+def test_a_state_that_lacks_a_tube_of_what_is_read_is_counted_once():
+    """s′ = sin s reads no x, so it lacks the tube b of x; y = s·x has it, and pulls back to s."""
+
+    @vs.diagram
+    def cell(s: "", x: "") -> {"s": "", "y": ""}:
+        return {"s": vs.sin(s), "y": s * x}
+
+    @vs.diagram
+    def whole(s: "", x: "b n") -> {"last": "", "y": "b n"}:
+        last, y = vs.scan(cell, over="n", states=[s], sequences=[x])
+        return {"last": last, "y": y}
+
+    rng = np.random.default_rng(0)
+    for b in (1, 3):
+        s, x = torch.tensor(0.7).double(), torch.tensor(rng.normal(size=(b, 4))).double()
+        check(whole, [s, x], {}, {"b": b, "n": 4})

@@ -15,6 +15,7 @@ from vesalius.diagrams.boxes.nested import port_tubes
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
 if TYPE_CHECKING:
@@ -111,15 +112,25 @@ class _Back:
             reverse=reverse,
         )
         begun = traced[len(self.body.outputs) :]
-        back = verbs.scan(
-            self._backward_body(),
-            over=time,
-            states=[*map(self._begin, self.carried), *map(self._zero, self.summed)],
-            sequences=[*begun, *sequences, *(self._present(j) for j in self.read)],
-            captured=captured,
-            length=length,
-            reverse=not reverse,
-        )
+        body, starts = self._backward_body(), [self._begin(k) for k in self.carried]
+
+        def backwards() -> tuple[Wire, ...]:
+            made: tuple[Wire, ...] = verbs.scan(
+                body,
+                over=time,
+                states=[*starts, *map(self._zero, self.summed)],
+                sequences=[*begun, *sequences, *(self._present(j) for j in self.read)],
+                captured=captured,
+                length=length,
+                reverse=not reverse,
+            )
+            return made
+
+        back = backwards()
+        once = [_once(wire, ended) for wire, ended in zip(starts, back, strict=False)]
+        if once != starts:
+            starts = once
+            back = backwards()
         found: list[Wire | None] = [None] * len(self.inner)
         for port, wire in zip([*self.carried, *self.summed, *self.mapped], back, strict=True):
             found[port] = self._outward(port, wire)
@@ -170,6 +181,21 @@ class _Back:
                 for k, wire in zip(wrt, found, strict=True)
             ]
         )
+
+
+def _once(start: Wire, ended: Wire) -> Wire:
+    """A start that is one for all of a tube, so that its sum over the tube is itself.
+
+    Cotangents that are read on the way may have tubes that a state lacks. What comes of the state
+    is summed over them, and the start must not be counted once for each place.
+    """
+    from vesalius.diagrams import verbs
+
+    for axis in [axis for axis in ended.names if axis not in start.names]:
+        with start.builder:
+            place = verbs.iota(*ArrayType({axis: ended.axes[axis]}).words())
+            start = verbs.where(verbs.equal(place, 0), start, 0.0)
+    return start
 
 
 def _keeping_states(body: Diagram, states: int) -> Diagram:
