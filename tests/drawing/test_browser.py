@@ -105,16 +105,17 @@ def test_the_width_table_is_right_to_three_percent(show) -> None:
         "[...document.querySelectorAll('svg text')].map(t => [t.textContent, "
         "parseFloat(getComputedStyle(t).fontSize), t.getComputedTextLength(), t.getBBox().width])"
     )
-    believed = {}
+    believed = {}  # a text can stand in several faces
     for diagram in [*OWN, *SHIPPED]:
         for text in diagram.draw(labels="all", legend=True).scene.texts():
             words = "".join(run.text for run in text.label)
-            believed[words, text.size] = label_width(text.label, text.size)
+            believed.setdefault((words, text.size), []).append(label_width(text.label, text.size))
     assert len(measured) >= len(believed) > 50
     for text, size, advance, box in measured:
-        assert advance == pytest.approx(believed[text, size], rel=0.03), text
+        width = min(believed[text, size], key=lambda width: abs(width - advance))
+        assert advance == pytest.approx(width, rel=0.03), text
         # Chromium's box is whole pixels, with what leans out of an italic at either end.
-        assert believed[text, size] * 0.97 <= box <= believed[text, size] * 1.03 + 3, text
+        assert width * 0.97 <= box <= width * 1.03 + 3, text
 
 
 @pytest.mark.parametrize("options", [{}, {"depth": 2, "direction": "down"}], ids=str)

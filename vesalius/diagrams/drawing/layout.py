@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vesalius.diagrams.drawing import tubes as tubes_
 from vesalius.diagrams.drawing.formula import size_text
@@ -285,6 +285,7 @@ class Layout:
             if item.glyph >= 0:
                 made.shapes.append(self.shape(k, item))
         made.shapes.sort(key=lambda shape: _number(shape.key))
+        made.regions = [_named_in_the_clear(region, made.shapes) for region in made.regions]
         drawn = Strings(self)
         for s in range(len(self.sketch.strings)):
             made.wires.append(drawn.wire(s))
@@ -402,6 +403,19 @@ class Layout:
             Text((x, y), "start", label, TICK, "tube"),
             tuple(slabs),
         )
+
+
+def _named_in_the_clear(region: Region, shapes: Sequence[Shape]) -> Region:
+    """The region with its name behind whatever shape would cover it."""
+    text = region.text
+    for shape in shapes:
+        if text is None or shape.inner is not None:
+            continue
+        left, top, right, bottom = text.box
+        over = min(right, shape.box[2]) > max(left, shape.box[0])
+        if over and min(bottom, shape.box[3]) > max(top, shape.box[1]):
+            text = replace(text, at=(rounded(shape.box[2] + 4), text.at[1]))
+    return replace(region, text=text)
 
 
 def _number(key: str) -> tuple[int, int]:
