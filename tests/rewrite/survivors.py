@@ -12,12 +12,19 @@ MORE = "there are more channels of ones than are read"
 START = "differences of prefix sums do not see where they start"
 BEHIND = "what is padded behind is not read"
 FORGOTTEN = "what there is before the first key is brought to 0"
+HAS = "an operand with the axis is as any other that has it"
+FEWER = "at least two are a special case of at least one"
 
 EQUAL: dict[str, dict[str, str]] = {
     "negative_out_of_sum": {
         'x: ""': LACKS,
         'ys: ""': LACKS,
         "many('j'), over \"\"": LACKS,
+    },
+    "cancel_in_a_sum": {
+        'zs: "j"': HAS,
+        "many(''), over \"j\"": HAS,
+        "1 + 1": FEWER,
     },
     "difference_with_itself": {
         "−right": ZERO,
