@@ -266,3 +266,26 @@ def test_a_malformed_entry_cannot_be_made(changes, message):
 def test_a_part_that_leaves_an_axis_is_refused():
     with pytest.raises(vs.AxisError, match=r"output is declared .n. float and is .n, c. float"):
         diagram_of("mine", {"x": "n c"}, "n", lambda x: x + 1)
+
+
+@pytest.mark.parametrize("name", ["linformer", "scaled_dot_product", "sigmoid", "nystromformer"])
+def test_heads_of_a_mechanism_on_queries_keys_and_values_are_a_tube(name):
+    mechanism = vs.anatomy[name]
+    inside, alone = mechanism(heads=3, c=4), mechanism(c=4)
+    assert inside.input_types["q"].axes["h"] == 3
+    sizes = {**sizes_at(alone, 9), "h": 3}
+    q, k, v = (torch.randn(3, 9, n, dtype=torch.float64) for n in (4, 4, sizes["e"]))
+    shapes = {p: [s.at(sizes) for s in t.axes.values()] for p, t in inside.parameters.items()}
+    weights = {p: torch.randn(shape, dtype=torch.float64) for p, shape in shapes.items()}
+    found = inside.evaluate(q, k, v, parameters=weights, sizes=sizes)
+    of_heads = {p for p, t in inside.parameters.items() if "h" in t.axes}
+    assert of_heads == {p for p in weights if p in mechanism.of_heads}
+    rows = [{p: w[i] if p in of_heads else w for p, w in weights.items()} for i in range(3)]
+    each = [alone.evaluate(q[i], k[i], v[i], parameters=rows[i], sizes=sizes) for i in range(3)]
+    assert next(iter(inside.output_types["out"].axes)) == "h"
+    torch.testing.assert_close(found, torch.stack(each), rtol=1e-12, atol=1e-12)
+
+
+def test_what_has_no_queries_has_no_heads():
+    with pytest.raises(vs.FormatError, match="no option and no size 'heads'"):
+        vs.anatomy["fnet"](heads=2)

@@ -186,7 +186,7 @@ def with_heads(
             raise FormatError(f"{name}: the attention {attention!r} has no option {option!r}")
     inner = core(**wanted)
     if core.of_heads:
-        inner = inner.over("h", inputs=[*QKV], parameters=[*core.of_heads])
+        inner = core.in_heads(inner)
 
     def body(x: Wire, y: Wire | None = None, **masks: Any) -> Wire:
         q, k, v = parts.projections(x, x if y is None else y, bias)

@@ -124,6 +124,8 @@ class Mechanism:
     def __call__(self, **options: Any) -> Diagram:
         """The diagram. Sizes stay symbolic unless given: `multihead(causal=True, heads=8, d=512)`.
 
+        `heads` of a mechanism on queries, keys and values puts these into a tube of heads.
+
         Raises `FormatError` for an option or a size that this mechanism does not have, and for a
         value that an option does not take.
         """
@@ -133,7 +135,19 @@ class Mechanism:
             if isinstance(known[name], bool) and not isinstance(value, bool):
                 raise FormatError(f"{self.name}: {name} is true or false, not {value!r}")
         diagram = self.build(**chosen)
+        wanted = {SIZES.get(name, name) for name in options}
+        on_qkv = {"q", "k", "v"} <= set(diagram.input_types)
+        if on_qkv and "h" in wanted and "h" not in diagram.size_variables:
+            diagram = self.in_heads(diagram)
         return self._sized(diagram, options) if options else diagram
+
+    def in_heads(self, diagram: Diagram) -> Diagram:
+        """A diagram of this mechanism on queries, keys and values in a tube `h` of heads.
+
+        Masks are shared by the heads, and so are parameters but those of `of_heads`.
+        """
+        inputs = [port.name for port in diagram.inputs if port.name in ("q", "k", "v")]
+        return diagram.over("h", inputs=inputs, parameters=self.of_heads)
 
     def dissected(self, **options: Any) -> Diagram:
         """The diagram with what stands in each slot as one named box, called by the slot.
