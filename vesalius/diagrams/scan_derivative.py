@@ -7,7 +7,7 @@ the sum so far of its cotangents; at each position it pulls back through the bod
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from vesalius.diagrams.boxes.nested import port_tubes
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 
@@ -127,7 +128,10 @@ class _Back:
             return made
 
         back = backwards()
-        once = [_once(wire, ended) for wire, ended in zip(starts, back, strict=False)]
+        tubes = {
+            n: wire.axes[n] for wire in back for n in wire.names if n in self.names.tubes.values()
+        }
+        once = [_once(wire, tubes) for wire in starts]
         if once != starts:
             starts = once
             back = backwards()
@@ -183,17 +187,19 @@ class _Back:
         )
 
 
-def _once(start: Wire, ended: Wire) -> Wire:
+def _once(start: Wire, tubes: Mapping[str, Size]) -> Wire:
     """A start that is one for all of a tube, so that its sum over the tube is itself.
 
-    Cotangents that are read on the way may have tubes that a state lacks. What comes of the state
+    Cotangents of other outputs may have tubes that a state lacks. What comes of the state
     is summed over them, and the start must not be counted once for each place.
     """
     from vesalius.diagrams import verbs
 
-    for axis in [axis for axis in ended.names if axis not in start.names]:
+    for axis, length in tubes.items():
+        if axis in start.names:
+            continue
         with start.builder:
-            place = verbs.iota(*ArrayType({axis: ended.axes[axis]}).words())
+            place = verbs.iota(*ArrayType({axis: length}).words())
             start = verbs.where(verbs.equal(place, 0), start, 0.0)
     return start
 
