@@ -320,7 +320,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def self_ratio(samples: Sequence[float]) -> float | None:
-    """How much two interleaved halves of the same samples differ: 1 on a silent machine.
+    """How much two interleaved halves of the same samples differ: 1 where nothing else runs.
 
     None for fewer than two samples or for counts of 0.
     """
