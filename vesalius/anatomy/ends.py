@@ -22,9 +22,6 @@ ENDS: dict[str, tuple[Place, Place]] = {
     **OWN,
 }
 
-GATED = "Queries gate the mean of the values: equal values do not come out as they are."
-STATE = "What is kept of the past is a state of fixed size; softmax attention tells all keys apart."
-
 RANK = (
     "Its weights before the normaliser are a product of features, of a rank that is fixed by their "
     "number; twice the query does not double the logarithms of their ratios, as in a softmax."
@@ -95,4 +92,4 @@ OBSTRUCTIONS: dict[str, str] = {
     "delta_net": STATE,
     "gated_delta_net": STATE,
 }
-"""Why a mechanism reaches softmax attention by no grade but `variant`."""
+"""Why neither a mechanism nor softmax attention promises anything of the other."""

@@ -5,7 +5,16 @@ values of them it is softmax attention, and the rules of the library prove it.
 """
 
 # Importing a file of edges enters them.
-from vesalius.anatomy.edges import choices, families, limits, masks, prepared, scores, values  # noqa: F401
+from vesalius.anatomy.edges import (  # noqa: F401
+    limits,
+    masks,
+    normalisers,
+    prepared,
+    scores,
+    similarities,
+    smoothers,
+    values,
+)
 from vesalius.anatomy.edges.registry import EDGES, ENDS, at, edge
 
 __all__ = ["EDGES", "ENDS", "at", "edge"]

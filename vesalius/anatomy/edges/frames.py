@@ -1,0 +1,260 @@
+"""Attention as a frame with slots; slots are opened, and filled with what another mechanism has.
+
+    HEADS.siblings("alibi", "−m·|j − i| in the score", similarity=sloped)
+
+An open slot is a learner: a hole for any function of what the slot reads, and of nothing else. The
+frame with some slots open is a family, which holds whatever fills them. The derivation goes up from
+a mechanism to the family, whose open slots are those in which it differs from softmax attention,
+and down to softmax attention: both are among the functions of the family, so they are siblings.
+Neither promises anything of the other.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vesalius.anatomy import parts
+from vesalius.anatomy.edges.registry import Place, at, lemma
+from vesalius.anatomy.forms import QKV
+from vesalius.anatomy.mechanism import CATALOGUE, Part, diagram_of
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.compose import finish_as, start
+from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.derivation import Derivation, derive
+from vesalius.rewrite.interfaces import Prepare
+from vesalius.rewrite.moves import Fill
+from vesalius.rewrite.rules import softmaxes
+
+PLACES = {"i": " int", "j": " int"}
+"""Where a query and a key stand."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a slot reads, the axes of what it makes, and what softmax attention has there.
+
+    Axes that what it reads has beyond these are tubes: the slot does the same along them.
+    """
+
+    reads: Mapping[str, str]
+    makes: str
+    usual: Part
+
+    def opened(self, name: str) -> Part:
+        """A learner in its place."""
+        types = map(ArrayType.parse, self.reads.values())
+        bound = " ".join(dict.fromkeys(axis for type_ in types for axis in type_))
+
+        def hole(*given: Wire) -> Wire:
+            return vs.learner(name, *given, binds=bound, into=self.makes)
+
+        return hole
+
+    def filled(self, name: str, part: Part) -> Diagram:
+        """A part as what fills it."""
+        return diagram_of(name, self.reads, self.makes, part)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Softmax attention with its slots: `body(slots, **inputs)` puts it together.
+
+    With nothing opened it is what `softmax` ends with, a derivation from the mechanism `of`.
+    """
+
+    of: str
+    inputs: Mapping[str, str]
+    output: str
+    slots: Mapping[str, Slot]
+    body: Callable[..., Wire]
+    softmax: Callable[[Diagram], Derivation] = field(default=derive)
+
+    def opened(self, *names: str, **sizes: Any) -> Diagram:
+        """The family: the frame with learners in these slots. Raises `StructureError`."""
+        for name in names:
+            if name not in self.slots:
+                known = ", ".join(self.slots)
+                raise StructureError(f"a frame of {self.of} has the slots {known}, not {name!r}")
+        held = {
+            name: slot.opened(name) if name in names else slot.usual
+            for name, slot in self.slots.items()
+        }
+
+        def body(**given: Wire) -> Wire:
+            return self.body(held, **given)
+
+        found = diagram_of(f"{self.of} of any {', '.join(names)}", self.inputs, self.output, body)
+        return found.substitute(**sizes) if sizes else found
+
+    def fill(self, **with_: Part) -> Fill:
+        """The move that fills slots with parts."""
+        bodies = {name: self.slots[name].filled(name, part) for name, part in with_.items()}
+        return Fill(bodies, "; ".join(f"{n}: {_summary(part)}" for n, part in with_.items()))
+
+    def siblings(
+        self,
+        mechanism: str | Place,
+        why: str,
+        prepared: Prepare | None = None,
+        sizes: Mapping[str, Any] | None = None,
+        **opened: Part,
+    ) -> Derivation:
+        """From a mechanism up to the family with these slots open, and down to softmax attention.
+
+        `opened` are the parts with which the slots are filled to be the mechanism; `why` says in
+        symbols that it is that. `prepared` is what is done to inputs and parameters of the frame
+        besides: some inputs of it are prepared, some parameters are one. `sizes` are those of the
+        frame, where they are chosen.
+        """
+        name, options = mechanism if isinstance(mechanism, tuple) else at(mechanism)
+        family = self.opened(*opened, **(sizes or {}))
+        up, down = self.fill(**opened), self.fill(**{n: self.slots[n].usual for n in opened})
+        filled = _plain(up.apply(family), f"{self.of} with the {', '.join(opened)} of {name}")
+        own = filled if prepared is None else prepared.apply(filled)
+        found = Derivation(CATALOGUE[name](**options))
+        found = found if found.end == own else lemma(found, own, why)
+        if prepared is not None:
+            found = found.back(prepared, filled)
+        found = found.back(up, family).then(down)
+        return found >> self.softmax(CATALOGUE[self.of](**(sizes or {}))).inverse()
+
+
+def _summary(part: Part) -> str:
+    return (inspect.getdoc(part) or "").partition("\n")[0]
+
+
+def _plain(filled: Diagram, name: str) -> Diagram:
+    """The diagram by this name, whose parameters are called as they are in the slots.
+
+    Where several slots have a parameter of one name, the slot stands in front: `output_gain`.
+    """
+    names = [own.rpartition(".")[2] for own in filled.parameters]
+    plain = {
+        own: own.replace(".", "_") if names.count(name) > 1 else name
+        for own, name in zip(filled.parameters, names, strict=True)
+    }
+    return renamed(filled, plain, name)
+
+
+def renamed(found: Diagram, names: Mapping[str, str], name: str) -> Diagram:
+    """The diagram by this name, with other names for its parameters."""
+    builder, wires = start(name, found.doc, found.input_types.items())
+    uses = [(wire.id, tuple(range(len(wire.names)))) for wire in wires]
+    tokens = {token: token.fresh(names[token.name], {}) for token, _ in found.tokens}
+    return finish_as(builder, found, builder.graft(found, uses, replace=tokens), ())
+
+
+def places(q: Wire, k: Wire) -> tuple[Wire, Wire]:
+    """Where the tokens along n and along m stand."""
+    return parts.index(q, "n"), parts.index(k, "m")
+
+
+def row(part: Part) -> Part:
+    """A normaliser of the catalogue as a function of one row of scores."""
+
+    def of_row(scores: Wire) -> Wire:
+        return part(scores, None)
+
+    of_row.__doc__ = part.__doc__
+    return of_row
+
+
+# -- attention to given queries, keys and values --------------------------------------------------
+
+
+def scaled(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
+    """(Σ_c q·k)/√c"""
+    return parts.scaled_dot(q, k)
+
+
+def _attention(slots: Mapping[str, Part], q: Wire, k: Wire, v: Wire) -> Wire:
+    scores = slots["similarity"](q, k, *places(q, k))
+    return parts.weighted_sum(slots["normaliser"](scores), v)
+
+
+ATTENTION = Frame(
+    "scaled_dot_product",
+    QKV,
+    "n e",
+    {
+        "similarity": Slot({"q": "c", "k": "c", **PLACES}, "", scaled),
+        "normaliser": Slot({"scores": "m"}, "m", row(parts.softmax)),
+    },
+    _attention,
+)
+"""Σ_m N(s)[m]·v[m], s = S(q, k, n, m)."""
+
+
+def exponential(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
+    """exp((Σ_c q·k)/√c)"""
+    return vs.exp(parts.scaled_dot(q, k))
+
+
+def _smoother(slots: Mapping[str, Part], q: Wire, k: Wire, v: Wire) -> Wire:
+    return parts.weighted_sum(parts.row_sum(slots["kernel"](q, k, *places(q, k)), None), v)
+
+
+def _unfolded(softmax: Diagram) -> Derivation:
+    return derive(softmax, softmaxes.unfold_softmax)
+
+
+SMOOTHER = Frame(
+    "scaled_dot_product",
+    QKV,
+    "n e",
+    {"kernel": Slot({"q": "c", "k": "c", **PLACES}, "", exponential)},
+    _smoother,
+    _unfolded,
+)
+"""Σ_m κ·v[m] / Σ_m κ, κ = κ(q, k, n, m): a kernel smoother. Tsai et al. 2019, arXiv 1908.11775."""
+
+
+# -- attention with heads, of one sequence --------------------------------------------------------
+
+
+def products(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
+    """(x·W_q)·(y·W_k)/√c"""
+    return parts.scaled_dot(*queries_and_keys(x, y))
+
+
+def queries_and_keys(x: Wire, y: Wire) -> tuple[Wire, Wire]:
+    """x·W_q and y·W_k for each head."""
+    return vs.linear(x, "d", "h c", name="wq"), vs.linear(y, "d", "h c", name="wk")
+
+
+def values(x: Wire) -> Wire:
+    """x·W_v"""
+    return vs.linear(x, "d", "h e", name="wv")
+
+
+def joined(o: Wire, x: Wire) -> Wire:
+    """Σ_he o·W_o"""
+    return parts.join_heads(o)
+
+
+def _heads(slots: Mapping[str, Part], x: Wire) -> Wire:
+    y = x.rename(n="m")
+    scores = slots["similarity"](x, y, *places(x, y))
+    mixed = parts.weighted_sum(slots["normaliser"](scores), slots["values"](y))
+    return slots["output"](mixed, x)
+
+
+HEADS = Frame(
+    "multihead",
+    {"x": "n d"},
+    "n d",
+    {
+        "similarity": Slot({"x": "d", "y": "d", **PLACES}, "h", products),
+        "normaliser": Slot({"scores": "m:n"}, "m:n", row(parts.softmax)),
+        "values": Slot({"x": "d"}, "h e", values),
+        "output": Slot({"o": "h e", "x": "d"}, "d", joined),
+    },
+    _heads,
+)
+"""G(Σ_m N(s)[h,m]·V(x[m])[h], x), s = S(x[n], x[m], n, m)[h]: G is of each token alone."""
