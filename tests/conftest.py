@@ -1,7 +1,7 @@
 """Hypothesis profiles for the whole suite, and one thread for its small tensors.
 
-`ci`, the default, draws the same examples every time. `soak` draws many, at random, and prints
-how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFILE`.
+`ci`, the default, draws the same examples every time, whatever else is tested. `soak` draws many,
+at random, and prints how to repeat a failure. Choose with the environment variable `HYPOTHESIS_PROFILE`.
 """
 
 import os
@@ -10,6 +10,7 @@ import tempfile
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 SOAKED = 40  # how many times as many examples as it asks for a test gets in a soak run
@@ -23,6 +24,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(PROFILE)
+if PROFILE == "ci":
+    # Hypothesis also draws constants that it reads in the modules that are loaded, so examples
+    # would change with each module that another test imports. It has no setting against that.
+    providers._get_local_constants = providers.Constants
 
 # What somebody has measured on this machine changes no choice here, nor do tests leave anything.
 _cache = tempfile.TemporaryDirectory(prefix="vesalius-cache-")

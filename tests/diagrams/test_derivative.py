@@ -325,3 +325,20 @@ def test_states_meet_in_what_they_read():
     rng = np.random.default_rng(0)
     u, s, x = (torch.tensor(rng.normal(size=shape)).double() for shape in ((3,), (), (4,)))
     check(whole, [u, s, x], {}, {"b": 3, "n": 4})
+
+
+def test_what_is_collected_may_lack_a_tube_too():
+    """y lacks the tube b that z has of v; both pull back to x, which has none either."""
+
+    @vs.diagram
+    def cell(x: "", v: "") -> {"y": "", "z": ""}:
+        return {"y": vs.sin(x), "z": x * v}
+
+    @vs.diagram
+    def whole(x: "n", v: "b n") -> {"y": "n", "z": "b n"}:
+        y, z = vs.scan(cell, over="n", states=[], sequences=[x, v])
+        return {"y": y, "z": z}
+
+    rng = np.random.default_rng(0)
+    x, v = (torch.tensor(rng.normal(size=shape)).double() for shape in ((4,), (3, 4)))
+    check(whole, [x, v], {}, {"b": 3, "n": 4})

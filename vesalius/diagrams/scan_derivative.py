@@ -113,14 +113,15 @@ class _Back:
             reverse=reverse,
         )
         begun = traced[len(self.body.outputs) :]
-        body, starts = self._backward_body(), [self._begin(k) for k in self.carried]
+        body, count = self._backward_body(), len(self.carried)
+        cotangents = [*map(self._begin, self.carried), *map(self._present, self.read)]
 
         def backwards() -> tuple[Wire, ...]:
             made: tuple[Wire, ...] = verbs.scan(
                 body,
                 over=time,
-                states=[*starts, *map(self._zero, self.summed)],
-                sequences=[*begun, *sequences, *(self._present(j) for j in self.read)],
+                states=[*cotangents[:count], *map(self._zero, self.summed)],
+                sequences=[*begun, *sequences, *cotangents[count:]],
                 captured=captured,
                 length=length,
                 reverse=not reverse,
@@ -131,9 +132,9 @@ class _Back:
         tubes = {
             n: wire.axes[n] for wire in back for n in wire.names if n in self.names.tubes.values()
         }
-        once = [_once(wire, tubes) for wire in starts]
-        if once != starts:
-            starts = once
+        once = [_once(wire, tubes) for wire in cotangents]
+        if once != cotangents:
+            cotangents = once
             back = backwards()
         found: list[Wire | None] = [None] * len(self.inner)
         for port, wire in zip([*self.carried, *self.summed, *self.mapped], back, strict=True):
@@ -187,21 +188,21 @@ class _Back:
         )
 
 
-def _once(start: Wire, tubes: Mapping[str, Size]) -> Wire:
-    """A start that is one for all of a tube, so that its sum over the tube is itself.
+def _once(cotangent: Wire, tubes: Mapping[str, Size]) -> Wire:
+    """A cotangent that is one for all of a tube, so that its sum over the tube is itself.
 
-    Cotangents of other outputs may have tubes that a state lacks. What comes of the state
-    is summed over them, and the start must not be counted once for each place.
+    Cotangents of other outputs may have tubes that one output lacks. What the scan pulls back
+    is summed over them, and the one must not be counted once for each place.
     """
     from vesalius.diagrams import verbs
 
     for axis, length in tubes.items():
-        if axis in start.names:
+        if axis in cotangent.names:
             continue
-        with start.builder:
+        with cotangent.builder:
             place = verbs.iota(*ArrayType({axis: length}).words())
-            start = verbs.where(verbs.equal(place, 0), start, 0.0)
-    return start
+            cotangent = verbs.where(verbs.equal(place, 0), cotangent, 0.0)
+    return cotangent
 
 
 def _keeping_states(body: Diagram, states: int) -> Diagram:
