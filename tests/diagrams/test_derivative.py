@@ -60,9 +60,10 @@ def check(diagram, inputs, parameters, sizes, seed=0):
     used = {name: value for name, value in parameters.items() if name in back.parameters}
     ours = back.evaluate(*inputs, *extra, parameters=used, sizes=sizes)
     ours = ours if isinstance(ours, tuple) else (ours,)
-    theirs = autograd(diagram, inputs, parameters, cotangents, sizes)
+    left = {name: parameters[name] for name in diagram.unfold().parameters}
+    theirs = autograd(diagram.unfold(), inputs, left, cotangents, sizes)
     assert [port.name for port in back.outputs] == [
-        f"d_{name}" for name in (*float_names(diagram.input_types), *diagram.parameters)
+        f"d_{name}" for name in (*float_names(diagram.input_types), *diagram.unfold().parameters)
     ]
     for name, one, other in zip(back.output_types, ours, theirs, strict=True):
         assert one.shape == other.shape, name

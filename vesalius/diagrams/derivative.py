@@ -126,7 +126,7 @@ def grad(diagram: Diagram, wrt: Names = None, of: Names = None, *, values: bool 
     cotangent is 1. Its outputs are `d_x` for each input or parameter x in `wrt`, of the type of x;
     with `values`, the outputs of `diagram` come first. `of` is all outputs of floats unless said,
     `wrt` all inputs of floats and all trainable parameters, which stay the same parameters. Named
-    boxes are opened.
+    boxes are opened first: a parameter of theirs that no output needs is gone then.
 
     At a kink the derivative is torch's: `relu` and `abs` have 0 at 0, ties share.
 
