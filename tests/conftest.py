@@ -1,7 +1,7 @@
 """Hypothesis profiles for the whole suite, and one thread for its small tensors.
 
 `ci`, the default, draws the same examples every time, whatever else is tested. `soak` draws many,
-at random, and prints how to repeat a failure. The environment variable `HYPOTHESIS_PROFILE` chooses.
+at random, and prints how to repeat a failure. `HYPOTHESIS_PROFILE` in the environment chooses.
 """
 
 import os
