@@ -110,6 +110,7 @@ _PUBLIC = {
     "Unfold": "vesalius.rewrite.moves",
     "Rename": "vesalius.rewrite.interfaces",
     "Prepare": "vesalius.rewrite.interfaces",
+    "Tie": "vesalius.rewrite.interfaces",
     "Lemma": "vesalius.rewrite.lemma",
     "to_torch": "vesalius.compile",
     "VesaliusError": "vesalius.diagrams.errors",

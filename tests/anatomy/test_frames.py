@@ -7,12 +7,13 @@ from itertools import combinations
 import pytest
 
 import vesalius as vs
+from vesalius.anatomy.edges.channels import SHIFTED
 from vesalius.anatomy.edges.frames import ATTENTION, HEADS, SMOOTHER, Frame, Slot
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation
 
-FRAMES = [ATTENTION, SMOOTHER, HEADS]
+FRAMES = [ATTENTION, SMOOTHER, HEADS, SHIFTED]
 OPENED = [
     (frame, names)
     for frame in FRAMES
@@ -22,7 +23,7 @@ OPENED = [
 
 
 @pytest.mark.parametrize(
-    ("frame", "names"), OPENED, ids=[f"{f.of}-{'-'.join(names)}" for f, names in OPENED]
+    ("frame", "names"), OPENED, ids=[f"{FRAMES.index(f)}-{'-'.join(names)}" for f, names in OPENED]
 )
 def test_open_slots_that_are_filled_as_usual_are_softmax_attention(
     frame: Frame, names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Moves on the interface: other names for what is read, other arrays in its place."""
+"""Moves on the interface: other names for what is read, other arrays in its place, fewer."""
 
 from __future__ import annotations
 
@@ -164,4 +164,50 @@ class Prepare(Move):
 
     def grade(self, before: Diagram) -> Grade:
         """`reduces`, on the inputs that remain."""
+        return GRADES["reduces"]
+
+
+@dataclass(frozen=True)
+class Tie(Move):
+    """Let parameters be others: `Tie({"keys_gain": "gain"})` makes both gains one, called `gain`.
+
+    The functions after are those before at equal parameters, so the step reduces. Read backwards
+    it lets one parameter become several.
+    """
+
+    names: Mapping[str, str]
+    doc: str = ""
+    source: str = field(default_factory=written_at, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise FormatError("tie: no parameter is given")
+
+    @property
+    def name(self) -> str:
+        """`tie` and the parameters."""
+        return f"tie {', '.join(f'{one} to {kept}' for one, kept in self.names.items())}"
+
+    def apply(self, before: Diagram) -> Diagram:
+        """The diagram with fewer parameters."""
+        known = before.parameters
+        for one, kept in self.names.items():
+            for name in (one, kept):
+                if name not in known:
+                    raise StructureError(
+                        f"{before.name} has no parameter {name!r}, it has {list(known)}"
+                    )
+            if kept in self.names:
+                raise StructureError(f"{self.name}: {kept!r} is tied to another itself")
+            if known[one] != known[kept]:
+                raise TypeClash(f"{self.name}: {one!r} is {known[one]}, {kept!r} is {known[kept]}")
+        tokens = {token.name: token for token, _ in before.tokens}
+        stands = {tokens[one]: tokens[kept] for one, kept in self.names.items()}
+        builder, inputs = start(before.name, before.doc, before.input_types.items())
+        uses = [(wire.id, tuple(range(len(wire.names)))) for wire in inputs]
+        found = builder.graft(before, uses, replace={**same_tokens(before), **stands})
+        return finish_as(builder, before, found, ())
+
+    def grade(self, before: Diagram) -> Grade:
+        """`reduces`: parameters that were free are equal."""
         return GRADES["reduces"]

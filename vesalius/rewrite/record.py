@@ -13,6 +13,10 @@ A DIAGRAM is what `Diagram.to_json` writes. A MOVE is one of
     {"kind": "restrict", "input": "y", "by": "x", "axes": {"m": "n"}, "doc": "", "source": ""}
     {"kind": "choose", "sizes": {"r": "2*c"}, "doc": "", "source": ""}
     {"kind": "unfold", "box": "norm", "doc": "", "source": ""}
+    {"kind": "rename", "inputs": {"s": "q"}, "axes": {"e": "c"}, "doc": "", "source": ""}
+    {"kind": "prepare", "bodies": {"q": DIAGRAM}, "doc": "", "source": ""}
+    {"kind": "tie", "names": {"keys_gain": "gain"}, "doc": "", "source": ""}
+    {"kind": "lemma", "left": DIAGRAM, "right": DIAGRAM, "doc": "", "source": ""}
 
 with `sizes` and `lipschitz` where they were given. Rules are named, not written: they are those
 of the library, and those that the reader hands in. Every step is applied again, and must give
@@ -47,7 +51,7 @@ from vesalius.diagrams.sizes import Size, SizeLike
 from vesalius.diagrams.types import is_axis_name
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import GRADES
-from vesalius.rewrite.interfaces import Prepare, Rename
+from vesalius.rewrite.interfaces import Prepare, Rename, Tie
 from vesalius.rewrite.lemma import Lemma
 from vesalius.rewrite.moves import Choose, Fill, Move, Restrict, Rewrite, Unfold
 from vesalius.rewrite.rule import Rule
@@ -134,6 +138,8 @@ def _move(move: Move) -> dict[str, Any]:
     if isinstance(move, Prepare):
         bodies = {name: _diagram(body) for name, body in move.bodies.items()}
         return {"kind": "prepare", "bodies": bodies, **said_of}
+    if isinstance(move, Tie):
+        return {"kind": "tie", "names": dict(move.names), **said_of}
     if isinstance(move, Lemma):
         sides = {"left": _diagram(move.left), "right": _diagram(move.right)}
         return {"kind": "lemma", **sides, **said_of}
@@ -277,6 +283,18 @@ def _read_prepare(written: dict[str, Any], doc: str) -> Move:
     return Prepare(field(written, "bodies", _read_bodies), doc)
 
 
+def _read_tie(written: dict[str, Any], doc: str) -> Move:
+    return Tie(field(written, "names", _read_tied), doc)
+
+
+def _read_tied(value: Any) -> dict[str, str]:
+    names = list(value) if type(value) is dict else []
+    fields = as_object(value, frozenset(), frozenset(names))
+    if not names:
+        raise Bad("a parameter, at least, is another")
+    return {as_name(name): field(fields, name, as_name) for name in names}
+
+
 def _read_lemma(written: dict[str, Any], doc: str) -> Move:
     left, right = (field(written, side, _read_diagram) for side in ("left", "right"))
     return Lemma(left, right, doc)
@@ -295,5 +313,6 @@ _READ: dict[str, tuple[frozenset[str], _Reader]] = {
     "unfold": (frozenset({"box"}), _read_unfold),
     "rename": (frozenset({"inputs", "axes"}), _read_rename),
     "prepare": (frozenset({"bodies"}), _read_prepare),
+    "tie": (frozenset({"names"}), _read_tie),
     "lemma": (frozenset({"left", "right"}), _read_lemma),
 }

@@ -23,7 +23,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.evaluate import infer_sizes
 from vesalius.rewrite.apply import Image
 from vesalius.rewrite.derivation import Derivation, Step
-from vesalius.rewrite.interfaces import Prepare
+from vesalius.rewrite.interfaces import Prepare, Tie
 from vesalius.rewrite.moves import Fill, Rewrite
 
 if TYPE_CHECKING:
@@ -109,6 +109,11 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
         types = (step.after if step.backwards else step.before).parameters
         for name, body in fixed.items():
             known[name] = _value(body, list(types[name]), known, lengths)
+    if isinstance(step.move, Tie):
+        if not step.backwards:
+            names = ", ".join(f"{one!r} and {kept!r}" for one, kept in step.move.names.items())
+            raise NoWitness(f"nothing says that {names} are equal")
+        known |= {one: known[kept] for one, kept in step.move.names.items()}
     missing = [name for name in step.after.parameters if name not in known]
     if missing and isinstance(step.move, Fill) and not step.backwards:
         names = ", ".join(repr(name) for name in missing)

@@ -27,8 +27,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation, derive
-from vesalius.rewrite.interfaces import Prepare
-from vesalius.rewrite.moves import Fill
+from vesalius.rewrite.moves import Fill, Move
 from vesalius.rewrite.rules import softmaxes
 
 PLACES = {"i": " int", "j": " int"}
@@ -101,27 +100,24 @@ class Frame:
         self,
         mechanism: str | Place,
         why: str,
-        prepared: Prepare | None = None,
+        *special: Move,
         sizes: Mapping[str, Any] | None = None,
         **opened: Part,
     ) -> Derivation:
         """From a mechanism up to the family with these slots open, and down to softmax attention.
 
         `opened` are the parts with which the slots are filled to be the mechanism; `why` says in
-        symbols that it is that. `prepared` is what is done to inputs and parameters of the frame
-        besides: some inputs of it are prepared, some parameters are one. `sizes` are those of the
-        frame, where they are chosen.
+        symbols that it is that. `special` are moves that reduce besides: parameters of the slots
+        are tied, inputs are prepared. `sizes` are those of the frame, where they are chosen.
         """
         name, options = mechanism if isinstance(mechanism, tuple) else at(mechanism)
         family = self.opened(*opened, **(sizes or {}))
         up, down = self.fill(**opened), self.fill(**{n: self.slots[n].usual for n in opened})
         filled = _plain(up.apply(family), f"{self.of} with the {', '.join(opened)} of {name}")
-        own = filled if prepared is None else prepared.apply(filled)
+        own = derive(filled, *special)
         found = Derivation(CATALOGUE[name](**options))
-        found = found if found.end == own else lemma(found, own, why)
-        if prepared is not None:
-            found = found.back(prepared, filled)
-        found = found.back(up, family).then(down)
+        found = found if found.end == own.end else lemma(found, own.end, why)
+        found = (found >> own.inverse()).back(up, family).then(down)
         return found >> self.softmax(CATALOGUE[self.of](**(sizes or {}))).inverse()
 
 
@@ -132,14 +128,14 @@ def _summary(part: Part) -> str:
 def _plain(filled: Diagram, name: str) -> Diagram:
     """The diagram by this name, whose parameters are called as they are in the slots.
 
-    Where several slots have a parameter of one name, the slot stands in front: `output_gain`.
+    Where several slots have one of one name, in all but the first the slot stands in front:
+    `output.gain`.
     """
-    names = [own.rpartition(".")[2] for own in filled.parameters]
-    plain = {
-        own: own.replace(".", "_") if names.count(name) > 1 else name
-        for own, name in zip(filled.parameters, names, strict=True)
-    }
-    return renamed(filled, plain, name)
+    names: dict[str, str] = {}
+    for own in filled.parameters:
+        plain = own.partition(".")[2] or own
+        names[own] = own if plain in names.values() else plain
+    return renamed(filled, names, name)
 
 
 def renamed(found: Diagram, names: Mapping[str, str], name: str) -> Diagram:

@@ -76,15 +76,16 @@ def gaussian_estimate(q: Wire, k: Wire) -> Wire:
 # -- others ---------------------------------------------------------------------------------------
 
 
+def reweighted_at(x: Wire, place: Wire) -> Wire:
+    """[relu(x)·cos(π·i/2p), relu(x)·sin(π·i/2p)], i the place"""
+    angle = place * (math.pi / 2) / vs.size("p")
+    x = vs.relu(x)
+    return vs.concat(x * vs.cos(angle), x * vs.sin(angle), over="c")
+
+
 def reweighted(q: Wire, k: Wire) -> tuple[Wire, Wire]:
     """[relu(x)·cos(π·i/2p), relu(x)·sin(π·i/2p)] of q at i = n and of k at i = m"""
-
-    def features(x: Wire, axis: str) -> Wire:
-        angle = index(x, axis) * (math.pi / 2) / vs.size("p")
-        x = vs.relu(x)
-        return vs.concat(x * vs.cos(angle), x * vs.sin(angle), over="c")
-
-    return features(q, "n"), features(k, "m")
+    return reweighted_at(q, index(q, "n")), reweighted_at(k, index(k, "m"))
 
 
 def near_relu(q: Wire, k: Wire) -> Wire:

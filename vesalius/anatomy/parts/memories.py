@@ -63,8 +63,12 @@ def seen(x: Wire) -> tuple[Wire, Wire]:
 
 def fading_dot(q: Wire, k: Wire, gate: Wire) -> Wire:
     """(Σ_c q·k)·exp((n − m)·gate), 0 where m > n"""
-    n, m = seen(q)
-    return dot(q, k) * vs.exp(vs.where(m <= n, gate * (n - m), float("-inf")))
+    return fading_dot_at(q, k, gate, *seen(q))
+
+
+def fading_dot_at(q: Wire, k: Wire, gate: Wire, i: Wire, j: Wire) -> Wire:
+    """(Σ_c q·k)·exp((i − j)·gate), 0 where j > i"""
+    return dot(q, k) * vs.exp(vs.where(j <= i, gate * (i - j), float("-inf")))
 
 
 def gated_dot(q: Wire, k: Wire, gate: Wire) -> Wire:

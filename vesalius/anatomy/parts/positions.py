@@ -24,9 +24,21 @@ def frequencies(x: Wire, channels: Size, base: float = 10000.0) -> Wire:
 
 def rotary(x: Wire, pairing: Pairing = "half") -> Wire:
     """each pair of channels turned by position · 10000^(−2f/c)"""
-    along = "n" if "n" in x.axes else "m"
-    pairs = vs.split(x, "c", "p:2 f" if pairing == "half" else "f p:2")
-    angle = index(x, along) * frequencies(pairs, x.axes["c"])
+    pairs = _pairs(x, pairing)
+    return _turned(pairs, index(x, "n" if "n" in x.axes else "m"), x.axes["c"], pairing)
+
+
+def rotary_at(x: Wire, place: Wire, pairing: Pairing = "half") -> Wire:
+    """each pair of channels turned by place · 10000^(−2f/c)"""
+    return _turned(_pairs(x, pairing), place, x.axes["c"], pairing)
+
+
+def _pairs(x: Wire, pairing: Pairing) -> Wire:
+    return vs.split(x, "c", "p:2 f" if pairing == "half" else "f p:2")
+
+
+def _turned(pairs: Wire, place: Wire, channels: Size, pairing: Pairing) -> Wire:
+    angle = place * frequencies(pairs, channels)
     quarter = vs.constant([[0.0, -1.0], [1.0, 0.0]], "p k")
     turned = vs.contract(pairs.rename(p="k"), quarter, over="k")
     both = pairs * vs.cos(angle) + turned * vs.sin(angle)
@@ -105,23 +117,33 @@ def bucket(far: Wire, exact: int, buckets: int, longest: int = 128) -> Wire:
     return vs.minimum(far, exact) + passed
 
 
+def signed_bucket(far: Wire) -> Wire:
+    """the bucket of m − n, 16 for each sign"""
+    return bucket(vs.abs(far), 8, 16) + vs.to_int(far > 0) * 16
+
+
 def bucketed(q: Wire, k: Wire, heads: str = "h") -> Wire:
     """B[bucket(m − n), h], with buckets for both signs"""
     far, on = diagonals(q, k)
-    signed = bucket(vs.abs(far), 8, 16) + vs.to_int(far > 0) * 16
-    return _from_buckets(q, signed, on, heads)
+    return vs.gather(bucketed_at(q, far, heads), on, over="o")
 
 
 def bucketed_past(q: Wire, k: Wire, heads: str = "h") -> Wire:
     """B[bucket(n − m), h]"""
     far, on = diagonals(q, k)
-    return _from_buckets(q, bucket(vs.maximum(-1 * far, 0), 16, 32), on, heads)
+    buckets = bucket(vs.maximum(-1 * far, 0), 16, 32)
+    return vs.gather(_from_buckets(q, buckets, heads), on, over="o")
 
 
-def _from_buckets(q: Wire, buckets: Wire, on: Wire, heads: str) -> Wire:
+def bucketed_at(q: Wire, far: Wire, heads: str = "h") -> Wire:
+    """B[bucket(far), h], with buckets for both signs"""
+    return _from_buckets(q, signed_bucket(far), heads)
+
+
+def _from_buckets(q: Wire, buckets: Wire, heads: str) -> Wire:
     # as wide as 1/√d in the paper's smallest models
     table = vs.parameter("bias", f"k:32 {axes_of(q, heads)}", init="normal", scale=0.04)
-    return vs.gather(vs.gather(table, buckets, over="k"), on, over="o")
+    return vs.gather(table, buckets, over="k")
 
 
 def relative_table(q: Wire, k: Wire) -> Wire:

@@ -33,12 +33,13 @@ def previous(x: Wire) -> Wire:
 def token_shift(x: Wire) -> tuple[Wire, Wire, Wire]:
     """r, k, v = (x + x[n−1] + μ·(x − x[n−1]))·W / 2, μ and W of its own for each"""
     before = previous(x)
+    return shifted(x, before, "r"), shifted(x, before, "k"), shifted(x, before, "v")
 
-    def mixed(name: str) -> Wire:
-        mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init="uniform")
-        return vs.linear((x + before + mix * (x - before)) / 2, "d", "e", name=f"w{name}")
 
-    return mixed("r"), mixed("k"), mixed("v")
+def shifted(x: Wire, before: Wire, name: str, channels: str = "e") -> Wire:
+    """(x + before + μ·(x − before))·W / 2"""
+    mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init="uniform")
+    return vs.linear((x + before + mix * (x - before)) / 2, "d", channels, name=f"w{name}")
 
 
 def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
@@ -50,10 +51,14 @@ def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
 
 def fading_keys(k: Wire, w: Wire, u: Wire) -> Wire:
     """k − (n − 1 − m)·w where m < n, k + u where m = n, −∞ where m > n; for each channel"""
-    n, m = counted("n", k.axes["m"]), index(k, "m")
-    ago = vs.to_float(n - 1 - m)
-    hidden = vs.where(vs.equal(m, n), u, float("-inf"))
-    return vs.where(m < n, -(w * ago), hidden) + k
+    return fading_keys_at(k, w, u, counted("n", k.axes["m"]), index(k, "m"))
+
+
+def fading_keys_at(k: Wire, w: Wire, u: Wire, i: Wire, j: Wire) -> Wire:
+    """k − (i − 1 − j)·w where j < i, k + u where j = i, −∞ where j > i; for each channel"""
+    ago = vs.to_float(i - 1 - j)
+    hidden = vs.where(vs.equal(j, i), u, float("-inf"))
+    return vs.where(j < i, -(w * ago), hidden) + k
 
 
 def fading_mean(k: Wire, v: Wire, w: Wire, u: Wire) -> Wire:

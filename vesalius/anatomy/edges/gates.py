@@ -1,0 +1,147 @@
+"""Mechanisms that make more of what was mixed: the output is opened, beside what else differs.
+
+What is made of the mixed values may read the token itself, and no other.
+"""
+
+from __future__ import annotations
+
+from vesalius.anatomy import parts
+from vesalius.anatomy.edges.frames import HEADS, queries_and_keys, row
+from vesalius.anatomy.edges.registry import at, edge
+from vesalius.anatomy.edges.smoothers import as_it_is
+from vesalius.anatomy.mechanism import diagram_of
+from vesalius.anatomy.transformer import norm_diagram
+from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.interfaces import Prepare, Tie
+
+
+def retained(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
+    """(T[i]·q)·(T[j]·k)/√c·γ_h^(i − j), 0 where j > i"""
+    q, k = queries_and_keys(x, y)
+    q, k = (parts.rotary_at(z, place, "interleaved") for z, place in ((q, i), (k, j)))
+    return parts.fading_dot_at(parts.asked(q), k, parts.retention_decay(q), i, j)
+
+
+def normed_and_gated(o: Wire, x: Wire) -> Wire:
+    """(silu(x·W_g)·norm_e(o))·W_o"""
+    return parts.join_heads(parts.retention_gate(o, x))
+
+
+@edge("retnet", "multihead")
+def retnet_and_multihead() -> Derivation:
+    """Scores that fade are weights as they are; a norm and a gate stand behind."""
+    return HEADS.siblings(
+        "retnet",
+        "Σ_{m≤n} γ^(n−m)·(q·k)·v = q·S, S[n] = γ·S[n−1] + k·v",
+        similarity=retained,
+        normaliser=as_it_is,
+        output=normed_and_gated,
+    )
+
+
+# -- the difference of two heads ------------------------------------------------------------------
+
+
+def subtracted(o: Wire, x: Wire) -> Wire:
+    """((1 − λ₁)·rms_e(o[0] − λ·o[1]))·W_o, of two heads each"""
+    return parts.join_heads(parts.difference(vs.split(o, "h", "s:2 h:h/2")))
+
+
+def _pairs(name: str, channels: str, shared: bool = False) -> Diagram:
+    """A parameter of 2·h heads as two of h, or as one of h twice."""
+
+    def body() -> Wire:
+        own = vs.parameter(name, f"d {'' if shared else 's:2 '}h {channels}", fan="d")
+        return vs.merge(vs.expand(own, "s:2") if shared else own, "s h", "h")
+
+    return diagram_of("pairs", {}, f"d h:2*h {channels}", body)
+
+
+@edge("differential", at("multihead", h="2*h"))
+def differential_and_multihead() -> Derivation:
+    """Heads in pairs, which share their values: one is subtracted from the other, with a norm."""
+    pairs = {"wq": _pairs("wq", "c"), "wk": _pairs("wk", "c"), "wv": _pairs("wv", "e", True)}
+    prepared = Prepare(pairs, "heads in pairs, W_v[0, h] = W_v[1, h]")
+    why = "2·h heads as two of h"
+    return HEADS.siblings("differential", why, prepared, sizes={"h": "2*h"}, output=subtracted)
+
+
+# -- gated units: one head, a norm before and a residual after -------------------------------------
+
+ONE_NORM = Tie(
+    {
+        f"{slot}.norm.{own}": f"norm.{own}"
+        for slot in ("values", "output")
+        for own in ("gain", "shift")
+    },
+    "one norm for all",
+)
+
+
+def _bases(x: Wire, y: Wire, count: int) -> tuple[list[Wire], list[Wire]]:
+    """Each z·γ + β of both tokens, z = silu(norm(·)·W + b)."""
+    both = vs.concat(vs.expand(x, "t:1"), vs.expand(y, "t:1"), over="t")
+    made = parts.shared_base(norm_diagram()(both), count)
+    first, second = ([vs.sum(vs.slice(z, "t", k, length=1), "t") for z in made] for k in (0, 1))
+    return first, second
+
+
+def squared_later(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
+    """(z·γ_q + β_q)·(z'·γ_k + β_k) + B[j − i], z and z' = silu(norm(·)·W + b) of x and of y"""
+    (q, _), (_, k) = _bases(x, y, 2)
+    return vs.expand(parts.dot(q, k) + parts.bucketed_at(q, j - i, heads=""), "h")
+
+
+def silu_values(x: Wire) -> Wire:
+    """silu(norm(x)·W_v + b)"""
+    return vs.expand(parts.silu_of(norm_diagram()(x), "e", "v"), "h")
+
+
+def gated_residual(o: Wire, x: Wire) -> Wire:
+    """x + (silu(norm(x)·W_u + b)·o)·W_o + b"""
+    gate = parts.silu_of(norm_diagram()(x), "e", "u")
+    mixed = parts.times(vs.sum(o, "h"), gate)
+    return x + vs.linear(mixed, "e", "d", name="wo", bias=True)
+
+
+@edge("gau", at("multihead", h=1))
+def gated_unit_and_multihead() -> Derivation:
+    """One head, whose weights are squares by the length; a gate and a residual stand behind."""
+    return HEADS.siblings(
+        "gau",
+        "one head, one norm",
+        ONE_NORM,
+        sizes={"h": 1},
+        similarity=squared_later,
+        normaliser=row(parts.relu_squares_of_mean),
+        values=silu_values,
+        output=gated_residual,
+    )
+
+
+def near_and_far(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
+    """relu(q·k/|w| + B[j − i])² within a chunk of w, and q'·k'/|n|"""
+    (q, far_q, _, _), (_, _, k, far_k) = _bases(x, y, 4)
+    width = vs.constant(vs.size("w"))
+    scores = parts.dot(q, k) / vs.size("w") + parts.bucketed_at(q, j - i, heads="")
+    together = vs.equal(vs.floor_divide(i, width), vs.floor_divide(j, width))
+    near = parts.relu_squares(scores, together)
+    return vs.expand(near + parts.dot(far_q, far_k) / vs.size("n"), "h")
+
+
+@edge("flash", at("multihead", h=1))
+def flash_and_multihead() -> Derivation:
+    """As the gated unit; a weight is a square in a chunk, and a product everywhere."""
+    return HEADS.siblings(
+        "flash",
+        "one head, one norm; weights in chunks and across",
+        ONE_NORM,
+        sizes={"h": 1},
+        similarity=near_and_far,
+        normaliser=as_it_is,
+        values=silu_values,
+        output=gated_residual,
+    )
