@@ -91,7 +91,7 @@ def page(mechanism: Any, diagram: Any, one_layer: bool) -> Iterator[str]:
 def relations(name: str) -> Iterator[str]:
     """The edges of the taxonomy at a mechanism, and how it reaches softmax attention, or not."""
     import vesalius as vs
-    from vesalius.anatomy.ends import SOFTMAX
+    from vesalius.anatomy.ends import OBSTRUCTIONS, SOFTMAX
 
     if name not in vs.taxonomy.mechanisms():
         return
@@ -105,7 +105,11 @@ def relations(name: str) -> Iterator[str]:
         grade = found.promised[name].grade
         yield f"\nIt reaches [softmax attention](../taxonomy.md): **{grade}**."
     elif name in found.siblings:
-        yield "\nIt is a sibling of [softmax attention](../taxonomy.md): both relate to a third."
+        by = escaped(vs.taxonomy.told(found.siblings[name]))
+        yield (
+            f"\nIt is a sibling of [softmax attention](../taxonomy.md) ({by}), and neither promises "
+            f"anything of the other. {escaped(OBSTRUCTIONS.get(name, ''))}"
+        )
     elif name in found.obstructions:
         yield (
             "\nIt does not reach [softmax attention](../taxonomy.md) but as a variant. "

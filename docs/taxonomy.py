@@ -18,12 +18,23 @@ def _lines() -> Iterator[str]:
     found = vs.taxonomy.reached()
     yield f"```{{raw}} html\n{vs.taxonomy.draw().svg()}\n```\n"
     yield f"{found}.\n"
-    yield "| mechanism | grade | by |\n|---|---|---|"
+    yield "| family | it leads down to | beside, in it |\n|---|---|---|"
+    for (name, end), members in vs.taxonomy.families().items():
+        links = ", ".join(linked(edge.start.mechanism) for edge in members)
+        yield f"| {name} | {linked(end)} | {links} |"
+    yield "\n| mechanism | grade | steps | by |\n|---|---|---|---|"
     for chains in (found.promised, found.siblings):
         for name, chain in chains.items():
-            grade = "siblings" if chain.grade.name == "variant" else str(chain.grade)
-            steps = ", ".join(f"`{escaped(step.name)}`" for step in chain) or "it is one"
-            yield f"| [{name}](mechanisms/{name}.md) | {grade} | {steps} |"
-    yield "\n| mechanism | what stands in the way |\n|---|---|"
+            grade = "siblings" if name in found.siblings else str(chain.grade)
+            start, _, end = chain.name.partition(" → ")
+            between = f"{linked(name)}{escaped(start.removeprefix(name))}"
+            by = escaped(vs.taxonomy.told(chain))
+            yield f"| {between} | {grade} | {len(chain)}, to `{end}` | {by} |"
+    yield "\n| mechanism | what stands in the way of both |\n|---|---|"
     for name, why in found.obstructions.items():
-        yield f"| [{name}](mechanisms/{name}.md) | {escaped(why)} |"
+        yield f"| {linked(name)} | {escaped(why)} |"
+
+
+def linked(name: str) -> str:
+    """The page of a mechanism."""
+    return f"[{name}](mechanisms/{name}.md)"

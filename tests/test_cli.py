@@ -184,7 +184,9 @@ def test_derive_lists(run):
 
 def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
     out = succeeds(run("taxonomy", "-o", tmp_path / "map.html"))
-    assert "mechanisms reach softmax attention by a grade other than variant" in out
+    assert "mechanisms reach softmax attention by a promise" in out
+    assert max(map(len, out.splitlines())) <= 110
+    assert "normaliser opened" in next(x for x in out.splitlines() if x.startswith("sparsemax "))
     assert (tmp_path / "map.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     found = json.loads(succeeds(run("taxonomy", "--json")))
     assert found["promised"]["shaw"]["grade"] == "reduces"

@@ -228,7 +228,8 @@ def taxonomy_(
     """Show how mechanisms follow from one another.
 
     With FROM and TO, the shortest chain of derivations between them; without, which mechanisms
-    reach softmax attention, and what stands in the way of the others. Into a file, draws it.
+    reach softmax attention, which slots are opened on the way, and what stands in the way of the
+    others. Into a file, draws it.
     """
     from vesalius.anatomy import taxonomy
 
@@ -245,15 +246,23 @@ def taxonomy_(
         return
     from rich.table import Table
 
-    table = Table("mechanism", "grade", "by, or why not", box=None, pad_edge=False)
-    for name, chain in found.promised.items():
-        table.add_row(name, str(chain.grade), ", ".join(step.name for step in chain))
-    for name, chain in found.siblings.items():
-        table.add_row(name, "siblings", ", ".join(step.name for step in chain))
-    for name, why in found.obstructions.items():
-        table.add_row(name, "", why)
+    # Narrow enough to be read as text: the whole chain is what FROM and TO print.
+    table = Table("mechanism", "grade", "steps", box=None, pad_edge=False)
+    table.add_column("by", max_width=36)
+    for chain in found.promised.values():
+        mechanism = chain.name.partition(" → ")[0]
+        table.add_row(mechanism, str(chain.grade), str(len(chain)), taxonomy.told(chain))
+    for chain in found.siblings.values():
+        mechanism = chain.name.partition(" → ")[0]
+        table.add_row(mechanism, "siblings", str(len(chain)), taxonomy.told(chain))
     _print_table(table)
-    print(found)
+    table = Table("mechanism", box=None, pad_edge=False)
+    table.add_column("why neither", max_width=78)
+    for name, why in found.obstructions.items():
+        table.add_row(name, why)
+    print()
+    _print_table(table)
+    print(f"\n{found}")
 
 
 @app.command("recombine")

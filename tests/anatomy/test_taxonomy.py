@@ -15,11 +15,11 @@ from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, RANK, SOFTMAX, SUM, ZERO
 from vesalius.anatomy.taxonomy import Edge, Node, NoPath
 from vesalius.diagrams.errors import StructureError
 from vesalius.inspect.perturb import arrays_at
-from vesalius.rewrite.derivation import Derivation, derive
+from vesalius.rewrite.derivation import Derivation, Step, derive
 from vesalius.rewrite.grade import Relation
 from vesalius.rewrite.interfaces import Prepare
 from vesalius.rewrite.lemma import Lemma
-from vesalius.rewrite.moves import NoMatch
+from vesalius.rewrite.moves import Fill, NoMatch
 from vesalius.rewrite.transport import NoWitness
 
 taxonomy = vs.taxonomy
@@ -144,6 +144,51 @@ def test_an_obstruction_has_an_input_that_shows_it() -> None:
         assert ("ratios double" in broken[name]) >= (RANK in why), name
 
 
+# -- families -------------------------------------------------------------------------------------
+
+RISEN = [edge for members in taxonomy.families().values() for edge in members]
+
+
+@pytest.mark.parametrize("edge", RISEN, ids=lambda edge: edge.name)
+def test_each_slot_that_is_opened_is_one_in_which_they_differ(edge: Edge) -> None:
+    up, down = (
+        next(step.move for step in edge.derivation if step.backwards == way and _fills(step))
+        for way in (True, False)
+    )
+    assert isinstance(up, Fill)
+    assert isinstance(down, Fill)
+    assert up.bodies.keys() == down.bodies.keys()
+    for name, body in up.bodies.items():
+        assert body != down.bodies[name]
+        assert name in taxonomy.told(edge.derivation)
+    assert edge.family is not None
+    assert set(edge.family.learners) == set(up.bodies)
+    assert (edge.grade.name, edge.varies) == ("variant", False)
+
+
+def _fills(step: Step) -> bool:
+    return isinstance(step.move, Fill)
+
+
+def test_a_chain_is_told_in_a_few_words() -> None:
+    found = taxonomy.reached()
+    words = {name: taxonomy.told(chain) for name, chain in found.siblings.items()}
+    assert words["sparsemax"] == "normaliser opened"
+    assert words["differential"] == "wq, wk, wv fixed; output opened"
+    assert words["latent"] == "wqr, wkr, wq fixed; y prepared"
+    assert all(words.values())
+    assert taxonomy.told(found.promised["hopfield"]) == "v := k"
+    assert taxonomy.told(found.promised["sink"]) == "sink_that_is_never_looked_at"
+    assert taxonomy.told(found.promised["multihead"]) == ""
+
+
+def test_a_chain_says_between_which_nodes_it_is() -> None:
+    found = taxonomy.reached()
+    assert found.promised["linformer"].name == "linformer(rank=m) → scaled_dot_product"
+    assert found.siblings["gau"].name == "gau → multihead(h=1)"
+    assert found.to_dict()["siblings"]["gau"]["chain"] == found.siblings["gau"].name
+
+
 # -- the map --------------------------------------------------------------------------------------
 
 
@@ -155,6 +200,10 @@ def test_the_map_shows_every_mechanism_and_every_edge() -> None:
     assert sorted(set(taxonomy.mechanisms())) == sorted(set(taxonomy.mechanisms()) & set(texts))
     for edge in found.edges:
         assert edge.name in picture
+    for name, end in taxonomy.families():
+        assert name in texts
+        assert f"{name}: {end} is one of them" in picture
+    assert picture.count("holds ") == len(taxonomy.families())
     assert picture.count('class="wire goes"') == sum(edge.varies for edge in found.edges)
     boxes = [shape.box for shape in found.scene.shapes]
     for k, (left, top, right, bottom) in enumerate(boxes):

@@ -2,7 +2,9 @@
 
 Graphviz places boxes and strings, from sizes that our width table gives; the ink is that of the
 diagrams. An arrow points where its derivation leads. A derivation with a `variant` step is dashed.
-Mechanisms to which no derivation leads stand in rows below.
+Where a derivation goes up to a family with open slots and down again, the family stands between its
+ends, as a box for all the mechanisms that it holds. Mechanisms to which no derivation leads stand
+in rows below.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ from math import hypot
 from pathlib import Path as File
 
 from vesalius.anatomy.mechanism import CATALOGUE
-from vesalius.anatomy.taxonomy import Edge, Reached, edges, mechanisms, reached
+from vesalius.anatomy.taxonomy import Edge, Reached, edges, families, mechanisms, reached
 from vesalius.diagrams.drawing.picture import Options, written
 from vesalius.diagrams.drawing.scene import Box, Path, Piece, Point, Scene, Shape, Text, Wire
 from vesalius.diagrams.drawing.svg import Panel, panels, style
 from vesalius.diagrams.drawing.text import SIZE, Run, label_width, width
 from vesalius.rewrite.film import sign
+from vesalius.rewrite.grade import GRADES
 
 HIGH, PAD, SMALL = 30.0, 12.0, 10.5
 MARGIN, GAP = 16.0, 14.0
@@ -104,13 +107,57 @@ def draw(file: str | File | None = None, *, theme: str = "light") -> Map:
 
 
 def _wide(name: str) -> float:
-    return width(name, "sans", SIZE) + 2 * PAD
+    return width(_shown(name), "sans", SIZE) + 2 * PAD
+
+
+@dataclass(frozen=True)
+class Link:
+    """A string of the map: between two mechanisms, or between one and a family."""
+
+    start: str
+    end: str
+    text: str
+    title: str
+
+
+def _links(drawn: Sequence[Edge]) -> tuple[list[Link], dict[str, str]]:
+    """The strings, one for each edge and then one from each family; the families' descriptions.
+
+    A family is known by its slots and by the mechanism that it leads to.
+    """
+    links: list[Link] = []
+    downs: dict[str, Link] = {}
+    for edge in drawn:
+        a, b = edge.start.mechanism, edge.end.mechanism
+        title = (
+            f"{edge.name}: {edge.start} → {edge.end}, {edge.grade}\n{len(edge.derivation)} steps"
+        )
+        if edge.family is None:
+            name = "siblings" if edge.grade.name == "variant" and not edge.varies else ""
+            text = f"{name or edge.grade.name} {sign(edge.grade)}"
+            links.append(Link(a, b, text, title))
+            continue
+        family = f"{edge.family.name} → {b}"
+        links.append(Link(a, family, _graded("generalises"), title))
+        downs[family] = Link(
+            family, b, _graded("reduces"), f"{edge.family.name}: {b} is one of them"
+        )
+    held = {
+        f"{name} → {end}": f"holds {', '.join(edge.start.mechanism for edge in members)}"
+        for (name, end), members in families().items()
+    }
+    return [*links, *downs.values()], held
+
+
+def _graded(name: str) -> str:
+    return f"{name} {sign(GRADES[name])}"
 
 
 def _scene(drawn: Sequence[Edge]) -> Scene:
-    linked = dict.fromkeys(n for e in drawn for n in (e.start.mechanism, e.end.mechanism))
-    boxes, strings, (wide, high) = _laid(list(linked), drawn)
-    wires = [_string(k, edge, *strings[k]) for k, edge in enumerate(drawn)]
+    links, held = _links(drawn)
+    linked = dict.fromkeys(name for link in links for name in (link.start, link.end))
+    boxes, strings, (wide, high) = _laid(list(linked), links)
+    wires = [_string(k, link, *strings[k]) for k, link in enumerate(links)]
     alone = [name for name in mechanisms() if name not in linked]
     wide = max([wide, 800.0, *(_wide(name) + 2 * MARGIN for name in alone)])
     lines: list[Text] = []
@@ -125,29 +172,28 @@ def _scene(drawn: Sequence[Edge]) -> Scene:
         x += _wide(name) + GAP
     if alone:
         high = y + HIGH + MARGIN
-    shapes = [_shape(k, name, box) for k, (name, box) in enumerate(boxes.items())]
+    shapes = [_shape(k, name, box, held.get(name)) for k, (name, box) in enumerate(boxes.items())]
     return Scene("taxonomy", (wide, high), shapes, wires, lines=lines)
 
 
-def _shape(k: int, name: str, box: Box) -> Shape:
+def _shape(k: int, name: str, box: Box, family: str | None) -> Shape:
     left, top, right, bottom = box
     at = ((left + right) / 2, (top + bottom) / 2 + 4.5)
-    text = Text(at, "middle", (Run(name),), SIZE, "label")
+    text = Text(at, "middle", (Run(_shown(name)),), SIZE, "label")
+    if family is not None:
+        return Shape(f"f{k}", "box", box, (text,), f"{name}\n{family}", -1, frozenset(), True)
     mechanism = CATALOGUE[name]
     title = f"{mechanism.title}\n{mechanism.formula}"
     return Shape(f"m{k}", "folded", box, (text,), title, -1, frozenset())
 
 
-def _string(k: int, edge: Edge, path: Path, at: Point) -> Wire:
-    label = (Run(_said(edge)),)
-    text = Text(at, "middle", label, SMALL, "tick")
-    title = f"{edge.name}: {edge.start} → {edge.end}, {edge.grade}\n{len(edge.derivation)} steps"
-    return Wire(f"e{k}", path, (), title, (text,), (), _head(path), (), k, ())
+def _shown(name: str) -> str:
+    return name.partition(" → ")[0]
 
 
-def _said(edge: Edge) -> str:
-    name = "siblings" if edge.grade.name == "variant" and not edge.varies else edge.grade.name
-    return f"{name} {sign(edge.grade)}"
+def _string(k: int, link: Link, path: Path, at: Point) -> Wire:
+    text = Text(at, "middle", (Run(link.text),), SMALL, "tick")
+    return Wire(f"e{k}", path, (), link.title, (text,), (), _head(path), (), k, ())
 
 
 def _head(path: Path) -> tuple[tuple[Point, Point], ...]:
@@ -162,7 +208,7 @@ def _head(path: Path) -> tuple[tuple[Point, Point], ...]:
 
 
 def _laid(
-    names: Sequence[str], drawn: Sequence[Edge]
+    names: Sequence[str], drawn: Sequence[Link]
 ) -> tuple[dict[str, Box], list[tuple[Path, Point]], Point]:
     """The boxes, the path and the place of the text of each edge, and the size of all."""
     import pygraphviz
@@ -181,8 +227,8 @@ def _laid(
         half = _wide(name) / 2
         boxes[name] = (x - half, y - HIGH / 2, x + half, y + HIGH / 2)
     strings: list[tuple[Path, Point]] = []
-    for k, edge in enumerate(drawn):
-        a, b = names.index(edge.start.mechanism), names.index(edge.end.mechanism)
+    for k, link in enumerate(drawn):
+        a, b = names.index(link.start), names.index(link.end)
         attributes = graph.get_edge(f"n{a}", f"n{b}", f"e{k}").attr
         points = [point(text) for text in attributes["pos"].split()]
         pieces: list[Piece] = [("M", points[0])]
@@ -194,7 +240,7 @@ def _laid(
     return boxes, strings, (wide + 2 * MARGIN, high + 2 * MARGIN)
 
 
-def _dot(names: Sequence[str], drawn: Sequence[Edge]) -> str:
+def _dot(names: Sequence[str], drawn: Sequence[Link]) -> str:
     lines = [
         "digraph {",
         "graph [rankdir=LR, nodesep=0.22, ranksep=0.35, splines=true];",
@@ -203,9 +249,9 @@ def _dot(names: Sequence[str], drawn: Sequence[Edge]) -> str:
     ]
     for k, name in enumerate(names):
         lines.append(f"n{k} [width={_wide(name) / 72:.4f}, height={HIGH / 72:.4f}];")
-    for k, edge in enumerate(drawn):
-        a, b = names.index(edge.start.mechanism), names.index(edge.end.mechanism)
-        room = round(label_width((Run(_said(edge)),), SMALL)) + 6
+    for k, link in enumerate(drawn):
+        a, b = names.index(link.start), names.index(link.end)
+        room = round(label_width((Run(link.text),), SMALL)) + 6
         cell = f'<TD FIXEDSIZE="TRUE" WIDTH="{room}" HEIGHT="14"></TD>'
         table = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0"><TR>{cell}</TR></TABLE>'
         lines.append(f"n{a} -> n{b} [key=e{k}, label=<{table}>];")

@@ -26,11 +26,24 @@ from vesalius.anatomy.ends import ENDS, OBSTRUCTIONS, SOFTMAX
 from vesalius.anatomy.mechanism import CATALOGUE, SIZES
 from vesalius.diagrams.errors import VesaliusError
 from vesalius.diagrams.graph import Diagram
-from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.derivation import Derivation, Step
 from vesalius.rewrite.grade import EQUAL, Grade, Relation
-from vesalius.rewrite.moves import Choose
+from vesalius.rewrite.interfaces import Prepare, Tie
+from vesalius.rewrite.moves import Choose, Fill, Restrict, Rewrite
 
-__all__ = ["Edge", "NoPath", "Node", "Reached", "draw", "edges", "mechanisms", "path", "reached"]
+__all__ = [
+    "Edge",
+    "NoPath",
+    "Node",
+    "Reached",
+    "draw",
+    "edges",
+    "families",
+    "mechanisms",
+    "path",
+    "reached",
+    "told",
+]
 
 
 class NoPath(VesaliusError, LookupError):
@@ -95,6 +108,12 @@ class Edge:
         """Whether some step of it is a `variant`. Going up, then down, makes none."""
         return any(step.grade.relation is Relation.UNKNOWN for step in self.derivation)
 
+    @property
+    def family(self) -> Diagram | None:
+        """The diagram with open slots between its ends, if it goes up to one and down again."""
+        ups = (step for step in self.derivation if step.backwards and isinstance(step.move, Fill))
+        return next((step.after for step in ups), None)
+
     def inverse(self) -> Edge:
         """The same edge, read backwards."""
         back = self.derivation.inverse().named(f"{self.name}, backwards")
@@ -116,6 +135,15 @@ def edges() -> tuple[Edge, ...]:
             if derivation.end == node.diagram:
                 found.append(Edge(derivation.steps[0].name, node.general, node, derivation))
     return tuple(found)
+
+
+def families() -> dict[tuple[str, str], list[Edge]]:
+    """The edges that go up to a family with open slots, by its name and where they lead down to."""
+    found: dict[tuple[str, str], list[Edge]] = {}
+    for edge in edges():
+        if edge.family is not None:
+            found.setdefault((edge.family.name, edge.end.mechanism), []).append(edge)
+    return found
 
 
 @cache
@@ -196,11 +224,34 @@ def _shortest(
 # -- what reaches softmax attention ---------------------------------------------------------------
 
 
+def told(chain: Derivation) -> str:
+    """What a chain does, in a few words: the slots that it opens, what is prepared, tied, fixed.
+
+    Steps that are `equal` go without saying; the derivation itself has them all.
+    """
+    words = dict.fromkeys(map(_word, chain))
+    return "; ".join(word for word in words if word)
+
+
+def _word(step: Step) -> str:
+    move = step.move
+    if isinstance(move, Fill):
+        return f"{', '.join(move.bodies)} opened" if step.backwards else ""
+    if isinstance(move, Prepare):
+        prepared = any(body.inputs for body in move.bodies.values())
+        return f"{', '.join(move.bodies)} {'prepared' if prepared else 'fixed'}"
+    if isinstance(move, Tie):
+        return f"{', '.join(dict.fromkeys(move.names.values()))} tied"
+    if isinstance(move, Restrict):
+        return move.name
+    return move.name if isinstance(move, Rewrite) and step.grade != EQUAL else ""
+
+
 @dataclass(frozen=True)
 class Reached:
-    """What reaches a mechanism: by a promise, as a sibling, or not, and then why not.
+    """What reaches a mechanism: by a promise, as a sibling, or neither, and then why.
 
-    `promised` has a chain whose composite grade is no `variant`. `siblings` have a chain without
+    A promise is a chain whose composite grade is no `variant`. `siblings` have a chain without
     a `variant` edge, which goes up and down: both ends relate to something between them, and to
     each other the chain promises nothing. `obstructions` says of each other one what stands in
     the way. Chains lead from the mechanism to the target.
@@ -219,25 +270,29 @@ class Reached:
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
 
-        def told(chains: Mapping[str, Derivation]) -> dict[str, Any]:
+        def written(chains: Mapping[str, Derivation]) -> dict[str, Any]:
             return {
-                name: {"grade": str(chain.grade), "steps": [step.name for step in chain]}
+                name: {
+                    "chain": chain.name,
+                    "grade": str(chain.grade),
+                    "by": told(chain),
+                    "steps": [step.name for step in chain],
+                }
                 for name, chain in chains.items()
             }
 
         return {
             "target": self.target,
             "mechanisms": self.total,
-            "promised": told(self.promised),
-            "siblings": told(self.siblings),
+            "promised": written(self.promised),
+            "siblings": written(self.siblings),
             "obstructions": dict(self.obstructions),
         }
 
     def __str__(self) -> str:
         return (
-            f"{len(self.promised)} of {self.total} mechanisms reach {self.target} by a grade other "
-            f"than variant, {len(self.siblings)} more as siblings without a variant step, "
-            f"{len(self.obstructions)} do not"
+            f"{len(self.promised)} of {self.total} mechanisms reach {self.target} by a promise; "
+            f"{len(self.siblings)} more are siblings of it; {len(self.obstructions)} are neither"
         )
 
 
@@ -259,7 +314,8 @@ def reached(target: str | Sequence[str] = SOFTMAX, title: str = "softmax attenti
             continue
         _, chain = min(found, key=lambda way: (_weakness(way[0]), len(way[1])))
         start = chain[0].start if chain else Node.at(name)
-        derivation = _chained(start, chain)
+        end = chain[-1].end if chain else start
+        derivation = _chained(start, chain).named(f"{start} → {end}")
         known = siblings if derivation.grade.relation is Relation.UNKNOWN else promised
         known[name] = derivation
     return Reached(title, promised, siblings, obstructions)

@@ -59,6 +59,7 @@ SHIFTED = Frame(
         "output": Slot({"o": "h e", **TOKEN}, "d", _joined),
     },
     _shifted,
+    name="of two neighbours",
 )
 """Attention with heads, whose slots read a token and the one before it, p of x and r of y."""
 

@@ -65,6 +65,7 @@ class Frame:
     """Softmax attention with its slots: `body(slots, **inputs)` puts it together.
 
     With nothing opened it is what `softmax` ends with, a derivation from the mechanism `of`.
+    `name` tells frames apart, where two have slots of the same names.
     """
 
     of: str
@@ -73,6 +74,7 @@ class Frame:
     slots: Mapping[str, Slot]
     body: Callable[..., Wire]
     softmax: Callable[[Diagram], Derivation] = field(default=derive)
+    name: str = ""
 
     def opened(self, *names: str, **sizes: Any) -> Diagram:
         """The family: the frame with learners in these slots. Raises `StructureError`."""
@@ -88,7 +90,8 @@ class Frame:
         def body(**given: Wire) -> Wire:
             return self.body(held, **given)
 
-        found = diagram_of(f"{self.of} of any {', '.join(names)}", self.inputs, self.output, body)
+        name = f"any {', '.join(names)}{self.name and f' {self.name}'}"
+        found = diagram_of(name, self.inputs, self.output, body)
         return found.substitute(**sizes) if sizes else found
 
     def fill(self, **with_: Part) -> Fill:
@@ -117,8 +120,9 @@ class Frame:
         own = derive(filled, *special)
         found = Derivation(CATALOGUE[name](**options))
         found = found if found.end == own.end else lemma(found, own.end, why)
-        found = (found >> own.inverse()).back(up, family).then(down)
-        return found >> self.softmax(CATALOGUE[self.of](**(sizes or {}))).inverse()
+        softmax = self.softmax(CATALOGUE[self.of](**(sizes or {})))
+        found = (found >> own.inverse()).back(up, family).reach(down, softmax.end)
+        return found >> softmax.inverse()
 
 
 def _summary(part: Part) -> str:

@@ -16,11 +16,13 @@ from vesalius.rewrite.moves import Fill, Restrict
 from vesalius.rewrite.rules import mechanisms, weights
 
 
-@diagram
-def any_score(s: "n d", y: "m e") -> "n e":
-    """Attention to a memory by whatever score of a state and a token."""
-    score = vs.learner("score", s, y, binds="d e")
+def _memory(s: Wire, y: Wire) -> Wire:
+    score = vs.learner("similarity", s, y, binds="d e")
     return parts.weighted_sum(parts.softmax(score, None), y)
+
+
+ANY_SCORE = diagram_of("any similarity", {"s": "n d", "y": "m e"}, "n e", _memory)
+"""Attention to a memory by whatever score of a state and a token."""
 
 
 @diagram
@@ -41,18 +43,18 @@ def additive_to_bilinear() -> Derivation:
 
     An additive score without biases is odd, s(−x, −y) = −s(x, y); a bilinear one is even.
     """
-    up = Fill({"score": additive}, "Σ_a v·tanh(s·W + y·U) → a(s, y): any score")
-    found = Derivation(CATALOGUE["bahdanau"]()).back(up, any_score)
-    found = found.then(Fill({"score": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
+    up = Fill({"similarity": additive}, "Σ_a v·tanh(s·W + y·U) → a(s, y): any score")
+    found = Derivation(CATALOGUE["bahdanau"]()).back(up, ANY_SCORE)
+    found = found.then(Fill({"similarity": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
     return found.then(Rename(axes={"d": "c"}))
 
 
 @edge("luong_concat", "luong_general")
 def concat_to_bilinear() -> Derivation:
     """As from additive attention: one map of both is two maps."""
-    up = Fill({"score": CONCATENATED}, "Σ_a v·tanh([s ; y]·W) → a(s, y): any score")
-    found = derive(CATALOGUE["luong_concat"](), Rename(axes={"c": "d"})).back(up, any_score)
-    found = found.then(Fill({"score": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
+    up = Fill({"similarity": CONCATENATED}, "Σ_a v·tanh([s ; y]·W) → a(s, y): any score")
+    found = derive(CATALOGUE["luong_concat"](), Rename(axes={"c": "d"})).back(up, ANY_SCORE)
+    found = found.then(Fill({"similarity": bilinear}, "a(s, y) → s·W·y: a bilinear score"))
     return found.then(Rename(axes={"d": "c"}))
 
 
