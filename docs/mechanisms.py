@@ -107,8 +107,8 @@ def relations(name: str) -> Iterator[str]:
     elif name in found.siblings:
         by = escaped(vs.taxonomy.told(found.siblings[name]))
         yield (
-            f"\nIt is a sibling of [softmax attention](../taxonomy.md) ({by}), and neither promises "
-            f"anything of the other. {escaped(OBSTRUCTIONS.get(name, ''))}"
+            f"\nIt is a sibling of [softmax attention](../taxonomy.md) ({by}), and neither "
+            f"promises anything of the other. {escaped(OBSTRUCTIONS.get(name, ''))}"
         )
     elif name in found.obstructions:
         yield (
