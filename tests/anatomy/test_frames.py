@@ -7,18 +7,26 @@ from itertools import combinations
 import pytest
 
 import vesalius as vs
-from vesalius.anatomy.edges.channels import SHIFTED
-from vesalius.anatomy.edges.frames import ATTENTION, HEADS, SMOOTHER, Frame, Slot
+from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, Frame, Slot
+from vesalius.anatomy.edges.heads import HEADS, heads
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation
 
-FRAMES = [ATTENTION, SMOOTHER, HEADS, SHIFTED]
+FRAMES = [
+    ATTENTION,
+    SMOOTHER,
+    HEADS,
+    heads(window=True),
+    heads(fades="h"),
+    heads(averaged=True),
+]
 OPENED = [
     (frame, names)
     for frame in FRAMES
     for count in range(1, len(frame.slots) + 1)
     for names in combinations(frame.slots, count)
+    if "similarity" in names or "position" not in names
 ]
 
 
@@ -37,6 +45,8 @@ def test_open_slots_that_are_filled_as_usual_are_softmax_attention(
 def test_a_slot_that_is_not_there_is_refused() -> None:
     with pytest.raises(StructureError, match="has the slots similarity, normaliser, not 'output'"):
         ATTENTION.opened("output")
+    with pytest.raises(StructureError, match="nothing reads 'position' but slots"):
+        heads(fades="h").opened("position", "normaliser")
 
 
 def test_what_fills_a_slot_reads_what_the_slot_reads() -> None:
@@ -68,5 +78,5 @@ def _capped(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
 def test_a_slot_maps_over_what_it_does_not_read() -> None:
     slot = Slot({"z": "c"}, "", lambda z: vs.sum(z, "c"))
     with vs.Builder("mapped") as builder:
-        made = slot.opened("hole")(builder.input("x", "n c"))
+        made = slot.opened("hole")(z=builder.input("x", "n c"))
     assert made.names == ("n",)

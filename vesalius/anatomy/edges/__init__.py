@@ -10,6 +10,7 @@ from vesalius.anatomy.edges import (  # noqa: F401
     gates,
     limits,
     masks,
+    mixers,
     normalisers,
     prepared,
     scores,

@@ -24,6 +24,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.compose import finish_as, start
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.sizes import size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation, derive
@@ -50,14 +51,26 @@ class Slot:
         types = map(ArrayType.parse, self.reads.values())
         bound = " ".join(dict.fromkeys(axis for type_ in types for axis in type_))
 
-        def hole(*given: Wire) -> Wire:
-            return vs.learner(name, *given, binds=bound, into=self.makes)
+        def hole(**given: Wire) -> Wire:
+            wires = (given[port] for port in self.reads)
+            return vs.learner(name, *wires, binds=bound, into=self.makes)
 
         return hole
 
-    def filled(self, name: str, part: Part) -> Diagram:
-        """A part as what fills it."""
-        return diagram_of(name, self.reads, self.makes, part)
+    def filled(self, name: str, part: Part, sizes: Mapping[str, Any]) -> Diagram:
+        """A part as what fills it, at these sizes."""
+        reads = {port: _at(axes, sizes) for port, axes in self.reads.items()}
+        return diagram_of(name, reads, _at(self.makes, sizes), part)
+
+
+def _at(axes: str, sizes: Mapping[str, Any]) -> str:
+    """Axes as they are written, at sizes."""
+    type_ = ArrayType.parse(axes)
+    known = {name: size(value) for name, value in sizes.items()}
+    found = {axis: length.substitute(known) for axis, length in type_.axes.items()}
+    return " ".join(
+        [*parts.written(**found).split(), *([] if type_.dtype == "float" else [type_.dtype])]
+    )
 
 
 @dataclass(frozen=True)
@@ -92,11 +105,15 @@ class Frame:
 
         name = f"any {', '.join(names)}{self.name and f' {self.name}'}"
         found = diagram_of(name, self.inputs, self.output, body)
+        for unread in (slot for slot in names if slot not in found.learners):
+            raise StructureError(f"{name}: nothing reads {unread!r} but slots that are not open")
         return found.substitute(**sizes) if sizes else found
 
-    def fill(self, **with_: Part) -> Fill:
-        """The move that fills slots with parts."""
-        bodies = {name: self.slots[name].filled(name, part) for name, part in with_.items()}
+    def fill(self, sizes: Mapping[str, Any] | None = None, **with_: Part) -> Fill:
+        """The move that fills slots with parts, of these sizes where they are chosen."""
+        bodies = {
+            name: self.slots[name].filled(name, part, sizes or {}) for name, part in with_.items()
+        }
         return Fill(bodies, "; ".join(f"{n}: {_summary(part)}" for n, part in with_.items()))
 
     def siblings(
@@ -115,14 +132,23 @@ class Frame:
         """
         name, options = mechanism if isinstance(mechanism, tuple) else at(mechanism)
         family = self.opened(*opened, **(sizes or {}))
-        up, down = self.fill(**opened), self.fill(**{n: self.slots[n].usual for n in opened})
+        up, down = (
+            self.fill(sizes, **opened),
+            self.fill(None, **{n: self.slots[n].usual for n in opened}),
+        )
         filled = _plain(up.apply(family), f"{self.of} with the {', '.join(opened)} of {name}")
         own = derive(filled, *special)
         found = Derivation(CATALOGUE[name](**options))
         found = found if found.end == own.end else lemma(found, own.end, why)
-        softmax = self.softmax(CATALOGUE[self.of](**(sizes or {})))
+        whole = CATALOGUE[self.of]()
+        softmax = self.softmax(whole.substitute(**_known(whole, sizes or {})))
         found = (found >> own.inverse()).back(up, family).reach(down, softmax.end)
         return found >> softmax.inverse()
+
+
+def _known(diagram: Diagram, sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """The sizes that it has; a frame may have more."""
+    return {name: value for name, value in sizes.items() if name in diagram.size_variables}
 
 
 def _summary(part: Part) -> str:
@@ -158,24 +184,30 @@ def places(q: Wire, k: Wire) -> tuple[Wire, Wire]:
 def row(part: Part) -> Part:
     """A normaliser of the catalogue as a function of one row of scores."""
 
-    def of_row(scores: Wire) -> Wire:
+    def of_row(scores: Wire, **_: Wire) -> Wire:
         return part(scores, None)
 
     of_row.__doc__ = part.__doc__
     return of_row
 
 
+def as_it_is(scores: Wire) -> Wire:
+    """s: scores are weights"""
+    return scores
+
+
 # -- attention to given queries, keys and values --------------------------------------------------
 
 
-def scaled(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
+def scaled(q: Wire, k: Wire, **_: Wire) -> Wire:
     """(Σ_c q·k)/√c"""
     return parts.scaled_dot(q, k)
 
 
 def _attention(slots: Mapping[str, Part], q: Wire, k: Wire, v: Wire) -> Wire:
-    scores = slots["similarity"](q, k, *places(q, k))
-    return parts.weighted_sum(slots["normaliser"](scores), v)
+    i, j = places(q, k)
+    scores = slots["similarity"](q=q, k=k, i=i, j=j)
+    return parts.weighted_sum(slots["normaliser"](scores=scores), v)
 
 
 ATTENTION = Frame(
@@ -191,13 +223,14 @@ ATTENTION = Frame(
 """Σ_m N(s)[m]·v[m], s = S(q, k, n, m)."""
 
 
-def exponential(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
+def exponential(q: Wire, k: Wire, **_: Wire) -> Wire:
     """exp((Σ_c q·k)/√c)"""
     return vs.exp(parts.scaled_dot(q, k))
 
 
 def _smoother(slots: Mapping[str, Part], q: Wire, k: Wire, v: Wire) -> Wire:
-    return parts.weighted_sum(parts.row_sum(slots["kernel"](q, k, *places(q, k)), None), v)
+    i, j = places(q, k)
+    return parts.weighted_sum(parts.row_sum(slots["kernel"](q=q, k=k, i=i, j=j), None), v)
 
 
 def _unfolded(softmax: Diagram) -> Derivation:
@@ -213,48 +246,3 @@ SMOOTHER = Frame(
     _unfolded,
 )
 """Σ_m κ·v[m] / Σ_m κ, κ = κ(q, k, n, m): a kernel smoother. Tsai et al. 2019, arXiv 1908.11775."""
-
-
-# -- attention with heads, of one sequence --------------------------------------------------------
-
-
-def products(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
-    """(x·W_q)·(y·W_k)/√c"""
-    return parts.scaled_dot(*queries_and_keys(x, y))
-
-
-def queries_and_keys(x: Wire, y: Wire) -> tuple[Wire, Wire]:
-    """x·W_q and y·W_k for each head."""
-    return vs.linear(x, "d", "h c", name="wq"), vs.linear(y, "d", "h c", name="wk")
-
-
-def values(x: Wire) -> Wire:
-    """x·W_v"""
-    return vs.linear(x, "d", "h e", name="wv")
-
-
-def joined(o: Wire, x: Wire) -> Wire:
-    """Σ_he o·W_o"""
-    return parts.join_heads(o)
-
-
-def _heads(slots: Mapping[str, Part], x: Wire) -> Wire:
-    y = x.rename(n="m")
-    scores = slots["similarity"](x, y, *places(x, y))
-    mixed = parts.weighted_sum(slots["normaliser"](scores), slots["values"](y))
-    return slots["output"](mixed, x)
-
-
-HEADS = Frame(
-    "multihead",
-    {"x": "n d"},
-    "n d",
-    {
-        "similarity": Slot({"x": "d", "y": "d", **PLACES}, "h", products),
-        "normaliser": Slot({"scores": "m:n"}, "m:n", row(parts.softmax)),
-        "values": Slot({"x": "d"}, "h e", values),
-        "output": Slot({"o": "h e", "x": "d"}, "d", joined),
-    },
-    _heads,
-)
-"""G(Σ_m N(s)[h,m]·V(x[m])[h], x), s = S(x[n], x[m], n, m)[h]: G is of each token alone."""

@@ -6,9 +6,9 @@ What is made of the mixed values may read the token itself, and no other.
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.edges.frames import HEADS, queries_and_keys, row
+from vesalius.anatomy.edges.frames import as_it_is, row
+from vesalius.anatomy.edges.heads import HEADS, queries_and_keys
 from vesalius.anatomy.edges.registry import at, edge
-from vesalius.anatomy.edges.smoothers import as_it_is
 from vesalius.anatomy.mechanism import diagram_of
 from vesalius.anatomy.transformer import norm_diagram
 from vesalius.diagrams import verbs as vs
@@ -25,7 +25,7 @@ def retained(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
     return parts.fading_dot_at(parts.asked(q), k, parts.retention_decay(q), i, j)
 
 
-def normed_and_gated(o: Wire, x: Wire) -> Wire:
+def normed_and_gated(o: Wire, x: Wire, i: Wire) -> Wire:
     """(silu(x·W_g)·norm_e(o))·W_o"""
     return parts.join_heads(parts.retention_gate(o, x))
 
@@ -45,9 +45,9 @@ def retnet_and_multihead() -> Derivation:
 # -- the difference of two heads ------------------------------------------------------------------
 
 
-def subtracted(o: Wire, x: Wire) -> Wire:
+def subtracted(o: Wire, x: Wire, i: Wire) -> Wire:
     """((1 − λ₁)·rms_e(o[0] − λ·o[1]))·W_o, of two heads each"""
-    return parts.join_heads(parts.difference(vs.split(o, "h", "s:2 h:h/2")))
+    return parts.join_heads(parts.difference(vs.split(o, "h", "s:2 h")))
 
 
 def _pairs(name: str, channels: str, shared: bool = False) -> Diagram:
@@ -92,15 +92,15 @@ def _bases(x: Wire, y: Wire, count: int) -> tuple[list[Wire], list[Wire]]:
 def squared_later(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
     """(z·γ_q + β_q)·(z'·γ_k + β_k) + B[j − i], z and z' = silu(norm(·)·W + b) of x and of y"""
     (q, _), (_, k) = _bases(x, y, 2)
-    return vs.expand(parts.dot(q, k) + parts.bucketed_at(q, j - i, heads=""), "h")
+    return vs.expand(parts.dot(q, k) + parts.bucketed_at(q, j - i, heads=""), "h:1")
 
 
-def silu_values(x: Wire) -> Wire:
-    """silu(norm(x)·W_v + b)"""
-    return vs.expand(parts.silu_of(norm_diagram()(x), "e", "v"), "h")
+def silu_values(y: Wire) -> Wire:
+    """silu(norm(y)·W_v + b)"""
+    return vs.expand(parts.silu_of(norm_diagram()(y), "e", "v"), "h:1")
 
 
-def gated_residual(o: Wire, x: Wire) -> Wire:
+def gated_residual(o: Wire, x: Wire, i: Wire) -> Wire:
     """x + (silu(norm(x)·W_u + b)·o)·W_o + b"""
     gate = parts.silu_of(norm_diagram()(x), "e", "u")
     mixed = parts.times(vs.sum(o, "h"), gate)
@@ -129,7 +129,7 @@ def near_and_far(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
     scores = parts.dot(q, k) / vs.size("w") + parts.bucketed_at(q, j - i, heads="")
     together = vs.equal(vs.floor_divide(i, width), vs.floor_divide(j, width))
     near = parts.relu_squares(scores, together)
-    return vs.expand(near + parts.dot(far_q, far_k) / vs.size("n"), "h")
+    return vs.expand(near + parts.dot(far_q, far_k) / vs.size("n"), "h:1")
 
 
 @edge("flash", at("multihead", h=1))

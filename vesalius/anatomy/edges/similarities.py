@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.edges.frames import HEADS, queries_and_keys
+from vesalius.anatomy.edges.heads import HEADS, queries_and_keys
 from vesalius.anatomy.edges.registry import edge
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire

@@ -7,7 +7,7 @@ two tokens. Tsai et al. 2019, *Transformer Dissection*, arXiv 1908.11775.
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, row
+from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, as_it_is, row
 from vesalius.anatomy.edges.registry import edge
 from vesalius.anatomy.mechanism import diagram_of
 from vesalius.diagrams import verbs as vs
@@ -52,11 +52,6 @@ def cosformer_and_softmax() -> Derivation:
         similarity=waves_of_places,
         normaliser=row(parts.clamped_row_sum),
     )
-
-
-def as_it_is(scores: Wire) -> Wire:
-    """s: scores are weights"""
-    return scores
 
 
 def choices(q: Wire) -> Wire:

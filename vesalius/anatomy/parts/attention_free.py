@@ -15,8 +15,17 @@ def channels(x: Wire) -> tuple[Wire, Wire, Wire]:
 
 def table(q: Wire, k: Wire) -> Wire:
     """W[n,m], of a learned table for p positions"""
-    whole = vs.parameter("w", "p b:p", init="normal", scale=0.01)
-    return vs.gather(vs.gather(whole, index(q, "n"), over="p"), index(k, "m"), over="b")
+    row = vs.gather(_whole_table(), index(q, "n"), over="p")
+    return vs.gather(row, index(k, "m"), over="b")
+
+
+def table_at(i: Wire, j: Wire) -> Wire:
+    """W[i,j], of a learned table for p positions"""
+    return vs.gather(vs.gather(_whole_table(), i, over="p"), j, over="b")
+
+
+def _whole_table() -> Wire:
+    return vs.parameter("w", "p b:p", init="normal", scale=0.01)
 
 
 def table_and_keys(q: Wire, k: Wire) -> Wire:

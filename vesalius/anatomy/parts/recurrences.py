@@ -36,10 +36,10 @@ def token_shift(x: Wire) -> tuple[Wire, Wire, Wire]:
     return shifted(x, before, "r"), shifted(x, before, "k"), shifted(x, before, "v")
 
 
-def shifted(x: Wire, before: Wire, name: str, channels: str = "e") -> Wire:
+def shifted(x: Wire, before: Wire, name: str) -> Wire:
     """(x + before + μ·(x − before))·W / 2"""
     mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init="uniform")
-    return vs.linear((x + before + mix * (x - before)) / 2, "d", channels, name=f"w{name}")
+    return vs.linear((x + before + mix * (x - before)) / 2, "d", "e", name=f"w{name}")
 
 
 def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
