@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from vesalius.compile.explain import Choice, Explanation, Time, told
 from vesalius.compile.kernels import KERNELS, Kernel, Place, Target, kernel_of
+from vesalius.compile.kernels.fast_weights import FAST_WEIGHTS
 from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
@@ -29,6 +30,12 @@ from vesalius.diagrams.graft import Opening, Replacement
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.rewrite.match import Matcher
 from vesalius.rewrite.rule import Rule
+
+
+NOTES = {  # of kernels that stand for a scan
+    RECURRENCE.name: "in steps that double",
+    FAST_WEIGHTS.name: "a chunk of positions at a time, the state between chunks",
+}
 
 
 class Chosen(NamedTuple):
@@ -166,8 +173,8 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
     sums = unrolled(whole)
     if sums is None:
         return None
-    steps = [node for node in sums.boxes if kernel_of(node.box) == (RECURRENCE, "")]
-    if steps and RECURRENCE.name in target.forbid:
+    stands = [(node, found[0]) for node in sums.boxes if (found := kernel_of(node.box))]
+    if any(kernel.name in target.forbid for _, kernel in stands):
         return None
     found = choose(normalise(sums), target, text=False)
     r = Written(found.diagram)
@@ -176,13 +183,11 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
             inside = r.applied((wire, tuple(range(len(r.types[wire].sizes)))), "to_float")
             if inside is not None and at_least_zero(r, Condition(inside[0], True)) is not None:
                 return None  # a triangle is left: a loop costs less
-    doubling = [
-        Choice(
-            f"scan {sums.wire_type(node.first)}", (), RECURRENCE.name, "in steps that double", ()
-        )
-        for node in steps
+    instead = [
+        Choice(f"scan {sums.wire_type(node.first)}", (), kernel.name, NOTES[kernel.name], ())
+        for node, kernel in stands
     ]
-    return Chosen(found.diagram, Explanation((*doubling, *found.choices)))
+    return Chosen(found.diagram, Explanation((*instead, *found.choices)))
 
 
 def _with_loops(found: Chosen, whole: Diagram) -> Chosen:

@@ -111,3 +111,78 @@ def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         a = torch.cat([a[..., :step], a[..., step:] * a[..., :-step]], -1)
         step *= 2
     return x
+
+
+def decayed_products(
+    x: torch.Tensor, y: torch.Tensor, until: torch.Tensor, since: torch.Tensor, diagonal: int
+) -> torch.Tensor:
+    """Σ_c x[t, c]·y[s, c]·exp(until[t, c] − since[s, c]) where s ≤ t + diagonal, else 0.
+
+    Levels without channels decay whole products. Others are put into the factors, from the start of
+    each block of 16 positions on, so that no exponential grows where levels fall; within a block
+    entries are multiplied one by one.
+    """
+    length = x.shape[-2]
+    seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril(diagonal)
+    if until.shape[-1] == 1:
+        return x @ y.mT * torch.where(seen, until - since.mT, -torch.inf).exp()
+    start = F.pad(since[..., 15:-1:16, :], (0, 0, 1, 0))[..., None, :]
+    place = torch.arange(length, device=x.device)
+    earlier = place < place[::16, None]
+    shrunk = torch.where(earlier[..., None], start - since[..., None, :, :], -torch.inf).exp()
+    rows, level = x.unflatten(-2, (-1, 16)), until.unflatten(-2, (-1, 16))
+    far = (rows * (level - start).exp()) @ (y[..., None, :, :] * shrunk).mT
+    columns = y.unflatten(-2, (-1, 16))[..., None, :, :]
+    gap = level[..., None, :] - since.unflatten(-2, (-1, 16))[..., None, :, :]
+    gap = torch.where(seen[:16, :16, None], gap, -torch.inf)
+    near = (rows[..., None, :] * gap.exp() * columns).sum(-1)
+    own = torch.eye(length // 16, dtype=x.dtype, device=x.device)[:, None, :, None]
+    return (far.unflatten(-1, (-1, 16)) + near[..., None, :] * own).flatten(-2).flatten(-3, -2)
+
+
+def fast_weights(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    erase: torch.Tensor | None = None,
+    decay: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """o[n] = q[n]·S[n], S[n] = exp(decay[n])·S[n−1] + k[n]⊗(v[n] − erase[n]·S[n−1]), S[−1] = 0.
+
+    A chunk of positions at a time: inside, what is written follows from a triangular system, and
+    the state goes from one to the next. Shapes: q, k, erase (…, n, c), v (…, n, e), decay
+    (…, n, c) or (…, n, 1). Yang et al., arXiv 2312.06635 and 2406.06484.
+    """
+    dtype, length = v.dtype, v.shape[-2]
+    size = min(64, 16 * max(1, -(-length // 16)))
+    count = max(1, -(-length // size))
+
+    def cut(x: torch.Tensor) -> torch.Tensor:
+        x = F.pad(x.to(torch.promote_types(dtype, torch.float32)), (0, 0, 0, count * size - length))
+        return x.unflatten(-2, (count, size))
+
+    q, k, v = cut(q), cut(k), cut(v)
+    level = gate = torch.zeros_like(v[..., :1])
+    if decay is not None:
+        gate = cut(decay).clamp(min=-100.0)  # nothing is left then; no difference of infinities
+        level = gate.cumsum(-2)
+    last = level[..., -1:, :]
+    inner = decayed_products(q, k, level, level, 0)
+    kept, forgets = (k * (last - level).exp()).mT, last.exp().mT
+    asked, erased = q * level.exp(), None
+    if erase is not None:
+        before, erase = level - gate, cut(erase)
+        system = decayed_products(erase, k, before, level, -1)
+        v, erased = (
+            torch.linalg.solve_triangular(system, x, upper=False, unitriangular=True)
+            for x in (v, erase * before.exp())
+        )
+    changes, moved = (kept @ v).unbind(-3), None if erased is None else (kept @ erased).unbind(-3)
+    states = [torch.zeros_like(changes[0])]
+    for i, fades in enumerate(forgets.unbind(-3)[:-1]):
+        after = torch.addcmul(changes[i], fades, states[-1])
+        states.append(after if moved is None else after - moved[i] @ states[-1])
+    state = torch.stack(states, -3)
+    if erased is not None:
+        v = v - erased @ state
+    return (asked @ state + inner @ v).flatten(-3, -2)[..., :length, :].to(dtype)

@@ -17,12 +17,12 @@ from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS, POINTWISE
 from vesalius.diagrams.boxes.reductions import SOFTMAX
-from vesalius.diagrams.boxes.shape import CONCAT, EXPAND
+from vesalius.diagrams.boxes.shape import CONCAT, EXPAND, MERGE, SPLIT
 from vesalius.diagrams.boxes.sources import CONSTANT, IOTA
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import ONE, Size, product
 from vesalius.diagrams.verbs.common import element_type
 
 
@@ -234,6 +234,26 @@ class Writing(Reading):
             total = total + self.size(use, own)
         bound = [own for _, own in parts]
         return self.box(CONCAT, (), [use for use, _ in parts], bound, [(label, total)])[0]
+
+    def as_one(
+        self, use: Use, labels: Sequence[Label]
+    ) -> tuple[Use, Label, list[tuple[Label, Size]] | None]:
+        """A use with some axes merged into one, that one, and what `apart` needs to undo it.
+
+        Of no axis, an axis of length 1 is made.
+        """
+        if len(labels) == 1:
+            return use, labels[0], None
+        label = Axis("a")
+        parts = [(x, self.size(use, x)) for x in labels]
+        if not labels:
+            return self.expand(use, {label: ONE}), label, parts
+        whole = [(label, product(length for _, length in parts))]
+        return self.box(MERGE, (), [use], labels, whole)[0], label, parts
+
+    def apart(self, use: Use, label: Label, parts: list[tuple[Label, Size]] | None) -> Use:
+        """A use with an axis that `as_one` has made read as what it was made from."""
+        return use if parts is None else self.box(SPLIT, (), [use], [label], parts)[0]
 
     def named(
         self,

@@ -7,17 +7,20 @@ positions. Where a is 1, or an exponential without axes of its own, so that its 
 its sums run in chunks (`vesalius.compile.kernels.chunked`). Any other factor is taken in steps that
 double (`vesalius.compile.kernels.recurrence`), if the state is no larger than what is read or
 collected at a position: a larger one for all positions at once would take more memory than a loop.
-Blelloch, Prefix sums and their applications, 1990.
+A matrix that is only read by sums over it, whose channels fade one by one or which is corrected, is
+written as one box (`vesalius.compile.kernels.fast_weights`). Blelloch, Prefix sums and their applications, 1990.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from vesalius.compile.kernels.fast_weights import BY_CHANNELS, CORRECTED, FADING, FAST_WEIGHTS
 from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.rebuild import Rebuild
+from vesalius.compile.states import MatrixState, matrix_state
 from vesalius.compile.terms import Axis, Use, Writing, Written
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
@@ -104,16 +107,11 @@ def why_loop(diagram: Diagram, node: Node) -> str:
         return "it runs backward"
     if any(inner.box.kind.name in ("scan", "named", "random") for inner in body.nodes):
         return "a step holds boxes that hold diagrams, or draws"
+    why = _why_no_sum(diagram, node)
+    if why and isinstance(_as_matrix(node), str):
+        return why
     outputs = {port.wire for port in diagram.outputs}
     for j in range(states):
-        found = recurrence(body, j, states)
-        if isinstance(found, str):
-            return found
-        if found.gates and _is_wide(diagram, node, j):
-            return (
-                "the factor of the last state is no exponential without axes of its own, and the "
-                "state is larger than what is read or collected at a position"
-            )
         wire = node.first + j
         if diagram.consumers[wire] or wire in outputs:
             return "its last state is read"
@@ -129,6 +127,28 @@ def why_loop(diagram: Diagram, node: Node) -> str:
     if any(masks[port.wire] for port in body.outputs[states:]):
         return "what it returns depends on the state before the step"
     return ""
+
+
+def _why_no_sum(diagram: Diagram, node: Node) -> str:
+    """Why a state is no sum, or none that is taken in steps; nothing where all are."""
+    for j in range(node.box["states"]):
+        found = recurrence(node.box["body"], j, node.box["states"])
+        if isinstance(found, str):
+            return found
+        if found.gates and _is_wide(diagram, node, j):
+            return (
+                "the factor of the last state is no exponential without axes of its own, and the "
+                "state is larger than what is read or collected at a position"
+            )
+    return ""
+
+
+def _as_matrix(node: Node) -> MatrixState | str:
+    """The state of a scan as a matrix that is written and read, or why it is none."""
+    if node.box["states"] != 1:
+        return "there are several states"
+    body = node.box["body"]
+    return matrix_state(body, _dependence(body, 1))
 
 
 def _is_wide(diagram: Diagram, node: Node, state: int) -> bool:
@@ -155,14 +175,15 @@ def _is_zero(diagram: Diagram, wire: int) -> bool:
 def unrolled(diagram: Diagram) -> Diagram | None:
     """The diagram with its scans as causal sums where they can be; None if none can."""
     sums = {
-        node.first for node in diagram.boxes
+        node.first: _as_matrix(node) if _why_no_sum(diagram, node) else ""
+        for node in diagram.boxes
         if node.box.kind is SCAN and not why_loop(diagram, node)
-    }  # fmt: skip
+    }
     return _Unrolling(diagram, sums).run() if sums else None
 
 
 class _Unrolling(Rebuild):
-    def __init__(self, old: Diagram, sums: set[int]) -> None:
+    def __init__(self, old: Diagram, sums: Mapping[int, MatrixState | str]) -> None:
         super().__init__(old)
         self.sums = sums
 
@@ -170,7 +191,8 @@ class _Unrolling(Rebuild):
         if node.first not in self.sums:
             return super().place(node, uses, labels)
         here = [self.here(use) for use in uses]
-        return _Scan(self.writing, node, here, labels).results()
+        scan, matrix = _Scan(self.writing, node, here, labels), self.sums[node.first]
+        return scan.sums() if isinstance(matrix, str) else scan.read(matrix)
 
 
 class _Scan:
@@ -196,10 +218,23 @@ class _Scan:
             place: dict[Label, Label] = {x: slots[i] for i, x in enumerate(own)}
             self.arguments.append((wire, tuple(place.get(x, x) for x in names)))
 
-    def results(self) -> list[Use]:
-        """A use for each output; those of the last states are not read by anything."""
+    def sums(self) -> list[Use]:
+        """A use for each output, from the states after each step as sums."""
         after = [self._state(j) for j in range(self.states)]
-        ends = self._ends(after)
+        return self._results(after, [self.body.outputs[j].wire for j in range(self.states)])
+
+    def read(self, matrix: MatrixState) -> list[Use]:
+        """A use for each output, from what is read of a state that is a matrix."""
+        return self._results([(self._read(matrix), matrix.read[1])], [matrix.read[0]])
+
+    def _results(
+        self, known: Sequence[tuple[Use, tuple[Label, ...]]], wires: Sequence[int]
+    ) -> list[Use]:
+        """A use for each output; those of the last states are not read by anything.
+
+        `known` are wires of the body at each step, with the labels of their axes.
+        """
+        ends = self._ends(known, wires)
         zero = self.w.number(0.0)
         found: list[Use] = []
         for o, row in enumerate(self.box.outs):
@@ -273,15 +308,68 @@ class _Scan:
             factors.append(w.apply("exp", gap))
         return w.contract(factors, [self.past]), found.axes
 
+    def _read(self, matrix: MatrixState) -> Use:
+        """What each step reads of the state, along all times."""
+        w = self.w
+        erases = matrix.erases or ()
+        every = (matrix.queries, matrix.keys, matrix.values, erases, matrix.decays)
+        parts = iter(self._graft([use for uses in every for use in uses]))
+        taken = [[next(parts) for _ in uses] for uses in every]
+        sizes = dict(zip(matrix.axes, self.body.types[self.body.outputs[0].wire].sizes, strict=True))
+        along = {self.time: self.box["length"]}
+        wide = {**along, **{x: sizes[x] for x in matrix.channels}}
+        sign = [w.number(-1.0)]
+        q, k, v, erase = (
+            w.expand(self._float(w.contract(uses)), axes)
+            for uses, axes in (
+                (taken[0], wide),
+                (taken[1], wide),
+                ([*taken[2], *sign] if matrix.subtracted else taken[2], along),
+                ([*taken[3], *sign] if matrix.added else taken[3], wide),
+            )
+        )
+        given = [(q, "c"), (k, "c"), (v, "e")]
+        words = []
+        if matrix.erases is not None:
+            words.append(CORRECTED)
+            given.append((erase, "c"))
+        if matrix.decays:
+            words.append(FADING)
+            decay = self._float(w.add(taken[4]))
+            by_channels = not set(matrix.channels).isdisjoint(decay[1])
+            if by_channels:
+                words.append(BY_CHANNELS)
+            given.append((w.expand(decay, wide if by_channels else along), "c"))
+        others = {x for use, axis in given if axis == "c" for x in use[1]}
+        own = [x for x in v[1] if x not in others]
+        arguments, made = [], Axis("e")
+        whole: list[tuple[Label, Size]] | None = None
+        for use, axis in given:
+            merged = own if axis == "e" else matrix.channels
+            if axis == "c" and set(merged).isdisjoint(use[1]):
+                arguments.append((use, {"n": self.time}))
+                continue
+            use, label, undone = w.as_one(use, merged)
+            arguments.append((use, {"n": self.time, axis: label}))
+            if axis == "e":
+                made, whole = label, undone
+        here = {"n": self.time, "e": made}
+        return w.apart(FAST_WEIGHTS.box(w, arguments, here, " ".join(words)), made, whole)
+
+    def _float(self, use: Use) -> Use:
+        return self.w.apply("to_float", use) if self.w.dtype(use) == "int" else use
+
     def _past(self, use: Use) -> Use:
         use = self.w.expand(use, {self.time: self.box["length"]})
         return use[0], tuple(self.past if x is self.time else x for x in use[1])
 
-    def _ends(self, after: Sequence[tuple[Use, tuple[Label, ...]]]) -> list[Use]:
-        """What the body returns at each step, from its states after the step."""
-        body = _Cut(self.body, [self.body.outputs[j].wire for j in range(self.states)]).run()
+    def _ends(
+        self, known: Sequence[tuple[Use, tuple[Label, ...]]], wires: Sequence[int]
+    ) -> list[Use]:
+        """What the body returns at each step, from wires of it that are known there."""
+        body = _Cut(self.body, wires).run()
         arguments = list(self.arguments)
-        for (wire, names), axes in after:
+        for (wire, names), axes in known:
             place: dict[Label, Label] = {x: slot for slot, x in enumerate(axes)}
             arguments.append((wire, tuple(place.get(x, x) for x in names)))
         part = Builder.resume(body).finish(list(body.outputs[self.states :]))

@@ -26,6 +26,7 @@ SHIPPED = (  # in the order in which they are preferred
     "cumulative_sum",
     "chunked",
     "recurrence",
+    "fast_weights",
     "factored_exponentials",
     "convolution",
     "fourier_matrix",

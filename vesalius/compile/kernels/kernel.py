@@ -202,28 +202,6 @@ class Right(Writing):
             found.append((wire, Replacement(body, uses, axes, j)))
         return found
 
-    # -- several axes as one --------------------------------------------------------------------
-
-    def as_one(
-        self, use: Use, labels: Sequence[Label]
-    ) -> tuple[Use, Label, list[tuple[Label, Size]] | None]:
-        """A use with some axes merged into one, that one, and what `apart` needs to undo it.
-
-        Of no axis, an axis of length 1 is made.
-        """
-        if len(labels) == 1:
-            return use, labels[0], None
-        label = Axis("a")
-        parts = [(x, self.size(use, x)) for x in labels]
-        if not labels:
-            return self.expand(use, {label: ONE}), label, parts
-        whole = [(label, product(length for _, length in parts))]
-        return self.box(MERGE, (), [use], labels, whole)[0], label, parts
-
-    def apart(self, use: Use, label: Label, parts: list[tuple[Label, Size]] | None) -> Use:
-        """A use with an axis that `as_one` has made read as what it was made from."""
-        return use if parts is None else self.box(SPLIT, (), [use], [label], parts)[0]
-
 
 Find = Callable[[Place], "Found | str"]
 Emit = Callable[["Here", str], "list[Term]"]
