@@ -119,25 +119,25 @@ def decayed_products(
     """Σ_c x[t, c]·y[s, c]·exp(until[t, c] − since[s, c]) where s ≤ t + diagonal, else 0.
 
     Levels without channels decay whole products. Others are put into the factors, from the start of
-    each block of 16 positions on, so that no exponential grows where levels fall; within a block
+    each block of 8 positions on, so that no exponential grows where levels fall; within a block
     entries are multiplied one by one.
     """
     length = x.shape[-2]
     seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril(diagonal)
     if until.shape[-1] == 1:
         return x @ y.mT * torch.where(seen, until - since.mT, -torch.inf).exp()
-    start = F.pad(since[..., 15:-1:16, :], (0, 0, 1, 0))[..., None, :]
+    start = F.pad(since[..., 7:-1:8, :], (0, 0, 1, 0))[..., None, :]
     place = torch.arange(length, device=x.device)
-    earlier = place < place[::16, None]
+    earlier = place < place[::8, None]
     shrunk = torch.where(earlier[..., None], start - since[..., None, :, :], -torch.inf).exp()
-    rows, level = x.unflatten(-2, (-1, 16)), until.unflatten(-2, (-1, 16))
+    rows, level = x.unflatten(-2, (-1, 8)), until.unflatten(-2, (-1, 8))
     far = (rows * (level - start).exp()) @ (y[..., None, :, :] * shrunk).mT
-    columns = y.unflatten(-2, (-1, 16))[..., None, :, :]
-    gap = level[..., None, :] - since.unflatten(-2, (-1, 16))[..., None, :, :]
-    gap = torch.where(seen[:16, :16, None], gap, -torch.inf)
+    columns = y.unflatten(-2, (-1, 8))[..., None, :, :]
+    gap = level[..., None, :] - since.unflatten(-2, (-1, 8))[..., None, :, :]
+    gap = torch.where(seen[:8, :8, None], gap, -torch.inf)
     near = (rows[..., None, :] * gap.exp() * columns).sum(-1)
-    own = torch.eye(length // 16, dtype=x.dtype, device=x.device)[:, None, :, None]
-    return (far.unflatten(-1, (-1, 16)) + near[..., None, :] * own).flatten(-2).flatten(-3, -2)
+    own = torch.eye(length // 8, dtype=x.dtype, device=x.device)[:, None, :, None]
+    return (far.unflatten(-1, (-1, 8)) + near[..., None, :] * own).flatten(-2).flatten(-3, -2)
 
 
 def fast_weights(
@@ -154,7 +154,7 @@ def fast_weights(
     (…, n, c) or (…, n, 1). Yang et al., arXiv 2312.06635 and 2406.06484.
     """
     dtype, length = v.dtype, v.shape[-2]
-    size = min(64, 16 * max(1, -(-length // 16)))
+    size = min(64, 16 * max(1, -(-length // 8)))
     count = max(1, -(-length // size))
 
     def cut(x: torch.Tensor) -> torch.Tensor:

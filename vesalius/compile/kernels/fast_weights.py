@@ -21,7 +21,7 @@ from vesalius.diagrams.graph import Diagram
 
 NAME = "fast_weights"
 CORRECTED, FADING, BY_CHANNELS = "corrected", "fading", "by channels"
-CHUNK = 64  # positions, as in `helpers.fast_weights`
+CHUNK, BY_CHANNELS_CHUNK = 64, 32  # positions, as in `helpers.fast_weights`
 
 
 def define(variant: str) -> Diagram:
@@ -78,11 +78,12 @@ def work(call: Call) -> list[Work]:
     length, channels = call.lengths(0)
     _, width = call.lengths(2)
     corrected, fading = CORRECTED in call.variant, FADING in call.variant
-    pairs = call.tubes * length * min(CHUNK, length)
+    chunk = min(BY_CHANNELS_CHUNK if BY_CHANNELS in call.variant else CHUNK, length)
+    pairs = call.tubes * length * chunk
     products = pairs * (channels + width) + 2 * call.tubes * length * channels * width
     exponentials = pairs / 2 if fading else 0
     if BY_CHANNELS in call.variant:
-        exponentials = call.tubes * length * channels * 20
+        exponentials = call.tubes * length * channels * 12
     if corrected:
         products += pairs * (2 * channels + width) + call.tubes * length * channels * channels
         exponentials *= 2
@@ -94,7 +95,7 @@ def work(call: Call) -> list[Work]:
         calls=40 + 20 * corrected,
     )
     state = call.tubes * channels * width * (1 + channels * corrected)
-    return [inside, Work(simple=float(state), calls=1 + 2 * corrected, times=length / CHUNK)]
+    return [inside, Work(simple=float(state), calls=1 + 2 * corrected, times=length / chunk)]
 
 
 FAST_WEIGHTS = kernel(
