@@ -63,8 +63,21 @@ def recurrent(q, k, v):
     return vs.sum(every, "c") * v.rename(m="n")
 
 
+@vs.diagram
+def correct(s: "c e", q: "c", k: "c", v: "e") -> {"s": "c e", "each": "e"}:
+    s = vs.exp(-q * q) * s + k * (v - dot(k, s) / vs.size("c"))
+    return {"s": s, "each": dot(q, s)}
+
+
+def corrected(q, k, v):
+    """A state that fades by channels and is corrected at keys."""
+    k, v, start = vs.tanh(k.rename(m="n")), v.rename(m="n"), vs.expand(0.0, "c e")
+    return vs.scan(correct, over="n", states=[start], sequences=[q, k, v])[1]
+
+
 MECHANISMS = {
     "recurrence": recurrent,
+    "fast_weights": corrected,
     "convolution": by_distance,
     "fourier_matrix": cosines,
     "scaled_dot_product_attention": lambda q, k, v: mixed(causal(dot(q, k)), v),
@@ -112,7 +125,11 @@ def test_many_modules_are_compiled_in_one_process() -> None:
 def test_export_at_other_lengths(kernel) -> None:
     _, module, inputs = made(kernel)
     length = torch.export.Dim("length", min=2, max=512)
-    if kernel in ("chunked", "recurrence"):  # loops are written out: lengths are fixed
+    if kernel in (
+        "chunked",
+        "recurrence",
+        "fast_weights",
+    ):  # loops are written out: lengths are fixed
         exported = torch.export.export(module, tuple(inputs)).module()
     else:
         shapes = tuple({2: length} for _ in inputs)

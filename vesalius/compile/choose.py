@@ -31,7 +31,6 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.rewrite.match import Matcher
 from vesalius.rewrite.rule import Rule
 
-
 NOTES = {  # of kernels that stand for a scan
     RECURRENCE.name: "in steps that double",
     FAST_WEIGHTS.name: "a chunk of positions at a time, the state between chunks",
@@ -173,7 +172,7 @@ def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
     sums = unrolled(whole)
     if sums is None:
         return None
-    stands = [(node, found[0]) for node in sums.boxes if (found := kernel_of(node.box))]
+    stands = [(node, made[0]) for node in sums.boxes if (made := kernel_of(node.box))]
     if any(kernel.name in target.forbid for _, kernel in stands):
         return None
     found = choose(normalise(sums), target, text=False)

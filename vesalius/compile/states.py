@@ -9,8 +9,8 @@ but c are tubes of this.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from vesalius.compile.terms import Axis, Use, Written
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
@@ -95,10 +95,9 @@ class _Reader:
         erases = self._erases(erased[0], channels, keys) if erased else None
         if isinstance(erases, str):
             return erases
-        negative = written[0].negative
         return MatrixState(
             self.axes, tuple(x for x in self.axes if x in channels), tuple(exponents), keys, values,
-            erases, queries, read, negative, bool(erased) and erased[0].negative == negative,
+            erases, queries, read, written[0].negative, bool(erased) and not erased[0].negative,
         )  # fmt: skip
 
     def _asked(self) -> tuple[set[Label], tuple[Use, ...], Use] | str:
@@ -114,7 +113,7 @@ class _Reader:
         mine = [use for use in opened.uses if use[0] == self.after.wire]
         if node.box.kind is not CONTRACT or len(mine) != 1 or not opened.bound:
             return "the state is not read by a sum over some of its axes"
-        labels = dict(zip(mine[0][1], self.axes, strict=True))
+        labels: dict[Label, Label] = dict(zip(mine[0][1], self.axes, strict=True))
         if not set(opened.bound) <= labels.keys():
             return "the state is not read by a sum over some of its axes"
         queries = tuple(_renamed(use, labels) for use in opened.uses if use is not mine[0])
@@ -168,11 +167,12 @@ class _Reader:
             return terms
         others = tuple(one for one in opened.uses if one is not within[0])
         if not opened.bound:
-            return [self._times(one, others) for one in terms]
+            return [self._times(term, others) for term in terms]
         if len(terms) != 1 or not terms[0].linear or terms[0].bound:
             return "the state is corrected by more than a sum over it"
-        (one,) = terms
-        return [_Term((), one.negative, one.whole, opened.bound, (*one.factors, *others), True)]
+        (term,) = terms
+        inner = (*term.factors, *others)
+        return [_Term((), term.negative, term.whole, opened.bound, inner, True)]
 
     def _times(self, term: _Term, others: tuple[Use, ...]) -> _Term:
         """A term times further factors; −1 changes its sign, and products are taken apart."""
@@ -187,5 +187,5 @@ class _Reader:
         return term
 
 
-def _renamed(use: Use, labels: dict[Label, Label]) -> Use:
+def _renamed(use: Use, labels: Mapping[Any, Label]) -> Use:
     return use[0], tuple([labels.get(x, x) for x in use[1]])

@@ -8,7 +8,9 @@ its sums run in chunks (`vesalius.compile.kernels.chunked`). Any other factor is
 double (`vesalius.compile.kernels.recurrence`), if the state is no larger than what is read or
 collected at a position: a larger one for all positions at once would take more memory than a loop.
 A matrix that is only read by sums over it, whose channels fade one by one or which is corrected, is
-written as one box (`vesalius.compile.kernels.fast_weights`). Blelloch, Prefix sums and their applications, 1990.
+written as one box (`vesalius.compile.kernels.fast_weights`).
+
+Blelloch, Prefix sums and their applications, 1990.
 """
 
 from __future__ import annotations
@@ -310,51 +312,45 @@ class _Scan:
 
     def _read(self, matrix: MatrixState) -> Use:
         """What each step reads of the state, along all times."""
-        w = self.w
+        w, channels = self.w, matrix.channels
         erases = matrix.erases or ()
         every = (matrix.queries, matrix.keys, matrix.values, erases, matrix.decays)
         parts = iter(self._graft([use for uses in every for use in uses]))
-        taken = [[next(parts) for _ in uses] for uses in every]
-        sizes = dict(zip(matrix.axes, self.body.types[self.body.outputs[0].wire].sizes, strict=True))
-        along = {self.time: self.box["length"]}
-        wide = {**along, **{x: sizes[x] for x in matrix.channels}}
-        sign = [w.number(-1.0)]
-        q, k, v, erase = (
-            w.expand(self._float(w.contract(uses)), axes)
-            for uses, axes in (
-                (taken[0], wide),
-                (taken[1], wide),
-                ([*taken[2], *sign] if matrix.subtracted else taken[2], along),
-                ([*taken[3], *sign] if matrix.added else taken[3], wide),
-            )
-        )
-        given = [(q, "c"), (k, "c"), (v, "e")]
-        words = []
+        queries, keys, values, erased, decays = ([next(parts) for _ in uses] for uses in every)
+        state = self.body.types[self.body.outputs[0].wire].sizes
+        sizes: dict[Label, Size] = dict(zip(matrix.axes, state, strict=True))
+        along: dict[Label, Size] = {self.time: self.box["length"]}
+        wide = {**along, **{x: sizes[x] for x in channels}}
+        minus = [w.number(-1.0)]
+        q, k = (w.expand(self._product(uses), wide) for uses in (queries, keys))
+        v = w.expand(self._product([*values, *minus] if matrix.subtracted else values), along)
+        words, others = [], [q, k]
         if matrix.erases is not None:
             words.append(CORRECTED)
-            given.append((erase, "c"))
-        if matrix.decays:
+            erase = self._product([*erased, *minus] if matrix.added else erased)
+            others.append(w.expand(erase, wide))
+        if decays:
             words.append(FADING)
-            decay = self._float(w.add(taken[4]))
-            by_channels = not set(matrix.channels).isdisjoint(decay[1])
-            if by_channels:
-                words.append(BY_CHANNELS)
-            given.append((w.expand(decay, wide if by_channels else along), "c"))
-        others = {x for use, axis in given if axis == "c" for x in use[1]}
-        own = [x for x in v[1] if x not in others]
-        arguments, made = [], Axis("e")
-        whole: list[tuple[Label, Size]] | None = None
-        for use, axis in given:
-            merged = own if axis == "e" else matrix.channels
-            if axis == "c" and set(merged).isdisjoint(use[1]):
-                arguments.append((use, {"n": self.time}))
-                continue
-            use, label, undone = w.as_one(use, merged)
-            arguments.append((use, {"n": self.time, axis: label}))
-            if axis == "e":
-                made, whole = label, undone
-        here = {"n": self.time, "e": made}
-        return w.apart(FAST_WEIGHTS.box(w, arguments, here, " ".join(words)), made, whole)
+            decay = self._float(w.add(decays))
+            by_channels = not set(channels).isdisjoint(decay[1])
+            words += [BY_CHANNELS] if by_channels else []
+            others.append(w.expand(decay, wide if by_channels else along))
+        arguments = [self._along(use, channels) for use in others]
+        tubes = {x for use in others for x in use[1]}
+        v, width, whole = w.as_one(v, [x for x in v[1] if x not in tubes])
+        arguments.insert(2, (v, {"n": self.time, "e": width}))
+        made = {"n": self.time, "e": width}
+        return w.apart(FAST_WEIGHTS.box(w, arguments, made, " ".join(words)), width, whole)
+
+    def _along(self, use: Use, channels: Sequence[Label]) -> tuple[Use, dict[str, Label]]:
+        """A use with its channels as one axis, if it has any, as an argument of the kernel."""
+        if set(channels).isdisjoint(use[1]):
+            return use, {"n": self.time}
+        use, channel, _ = self.w.as_one(use, channels)
+        return use, {"n": self.time, "c": channel}
+
+    def _product(self, uses: Sequence[Use]) -> Use:
+        return self._float(self.w.contract(uses))
 
     def _float(self, use: Use) -> Use:
         return self.w.apply("to_float", use) if self.w.dtype(use) == "int" else use

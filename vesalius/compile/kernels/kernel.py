@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vesalius.compile.machine import machine_of
 from vesalius.compile.nominal import POSITIONS
 from vesalius.compile.roofline import Counts, Machine
-from vesalius.compile.terms import Axis, Writing, Written, instance
+from vesalius.compile.terms import Writing, Written, instance
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.nested import NAMED
-from vesalius.diagrams.boxes.shape import MERGE, SPLIT
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import ONE, Size, product
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.rewrite.apply import replacements
 from vesalius.rewrite.grade import grade
