@@ -24,12 +24,8 @@ SERVED = (
     "factored_exponentials",
 )
 LEARNED = "the weights of all pairs are parameters"
-LOOP = "each state is the last one times a matrix, not a number: a loop over positions"
 WITHOUT = {
     "flash-causal": "its chunks are short here, and their pairs are few",
-    "gla": LOOP,
-    "delta_net": LOOP,
-    "gated_delta_net": LOOP,
     "slot_attention": "slots compete: a softmax over the queries, which are few",
     "synthesizer_random": LEARNED,
     "synthesizer_random-causal": LEARNED,
