@@ -138,7 +138,7 @@ def _of_pair(
         return None
     sizes = place.sizes(wide)
     lengths = sizes[query], sizes[key]
-    planner = _Planner(place, query, key, lengths)
+    planner = Planner(place, query, key, lengths)
     plan = planner.product(wide, ())
     if plan is None or not plan.moves:
         return None
@@ -158,7 +158,7 @@ def _of_pair(
     return Toeplitz(query, key, lengths, plan, which, tuple(values), tuple(rest), left, tuple(wide))
 
 
-class _Planner:
+class Planner:
     """Plans of arrays of queries × keys."""
 
     def __init__(self, place: Place, query: Label, key: Label, lengths: tuple[Size, Size]) -> None:

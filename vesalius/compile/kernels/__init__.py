@@ -33,6 +33,7 @@ SHIPPED = (  # in the order in which they are preferred
     "real_spectra",
     "product_order",
     "tiles",
+    "relative_shift",
     "vector_norm",
 )
 

@@ -180,9 +180,13 @@ class Right(Writing):
         result: Use,
         note: str = "",
         others: Sequence[tuple[Use, Use]] = (),
+        of: Use | None = None,
     ) -> Found:
-        """The rewriting that puts this result in the place's stead; `others` are further pairs."""
-        pairs = [(self.place.use, result), *others]
+        """The rewriting that puts this result in the stead of a use, the place's unless said.
+
+        `others` are further pairs of what is replaced and what by.
+        """
+        pairs = [(of or self.place.use, result), *others]
         (first, *rest) = self._replacements(pairs)
         return Found(*first, note, 1.0, tuple(rest))
 

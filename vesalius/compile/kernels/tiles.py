@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
+from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel, kernel_of
+from vesalius.compile.kernels.relative_shift import SHIFT
 from vesalius.compile.layout import argument_orders
 from vesalius.compile.lengths import solved
 from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
-from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of, free_lengths
+from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
+from vesalius.compile.tiles.free import free_lengths
+from vesalius.compile.tiles.distances import by_distance
 from vesalius.compile.tiles.expected import share, work
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
+from vesalius.compile.tiles.shifting import shifted_body
+from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.traces import Traces
+from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.builder import Use
 from vesalius.diagrams.errors import SizeError
-from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 
@@ -39,8 +45,21 @@ def find(place: Place) -> Found | str:
     if isinstance(found, str):
         return found
     body = body_of(place.diagram, place, found)
+    shifted = _by_distance(place, found, body)
+    if shifted is not None:
+        return _found(place, shifted)._replace(shown=share(place, found, body))
     refused = _refusal(body.diagram)
-    return refused or _found(place.diagram, body)._replace(shown=share(place, found, body))
+    return refused or _found(place, body)._replace(shown=share(place, found, body))
+
+
+def _by_distance(place: Place, region: Region, body: Body) -> Body | None:
+    """The body in which what hangs on distances is read from tables, if there is such."""
+    if not by_distance(place, region, ()):
+        return None
+    hides = dict(hiding(body.diagram, Traces(body.diagram)))
+    shifts = by_distance(place, region, [w for w, here in body.made.items() if here in hides])
+    shifted = shifted_body(place, region, shifts) if shifts else None
+    return None if shifted is None or _refusal(shifted.diagram) else shifted
 
 
 def _regions(place: Place) -> dict[int, Region | str]:
@@ -83,6 +102,8 @@ def _refusal(body: Diagram) -> str:
         kind = node.box.kind
         function = node.box["function"] if kind is POINTWISE else None
         smooth = any(body.types[wire].dtype == "float" for wire in node.wires)
+        if kernel_of(node.box) == (SHIFT, ""):
+            continue
         if node.src and smooth and (kind.pullback or getattr(function, "pullback", None)) is None:
             return f"{getattr(function, 'name', kind.name)} has no derivative"
     try:
@@ -103,15 +124,22 @@ def _sizes(body: Diagram) -> Iterator[Size]:
         yield from (value for value in node.box.attrs if isinstance(value, Size))
 
 
-def _found(diagram: Diagram, body: Body) -> Found:
-    right = body.diagram.fold(NAME)
-    wire = body.exit.wire
-    uses = tuple(
-        (entry.wire, tuple(range(len(diagram.types[entry.wire].sizes)))) for entry in body.entries
-    )
+def _found(place: Place, body: Body) -> Found:
+    """The rewriting of what leaves a region to a box of its body."""
+    right = body.right or place.right([(entry.wire, ()) for entry in body.entries])
+    given = [right.wires[entry.wire] for entry in body.entries]
+    given += [wire for wire, _ in body.tables]
+    uses: list[Use] = []
+    for k, (wire, port) in enumerate(zip(given, body.diagram.inputs, strict=True)):
+        uses.append((wire, tuple([(k, axis) for axis in port.axes])))
+    bound = [label for _, labels in uses for label in labels]
+    new = list(body.diagram.port_type(body.diagram.outputs[0]).axes.items())
+    (made,) = right.box(NAMED, (NAME, body.diagram, None), uses, bound, new)
+    labels = [new[at][0] for at in body.exit_axes]
     note = f"{len(body.diagram)} boxes, some rows at a time"
+    note += "; distances along one axis" if body.tables else ""
     note += "; what the mask hides is skipped" if skips(body.diagram) else ""
-    return Found(wire, Replacement(right, uses, body.exit_axes, 0, {}, {}, {}, {}, "", {}), note)
+    return right.found(made, note, of=(body.exit.wire, tuple(labels)))
 
 
 def _parts(body: Diagram) -> Parts:
@@ -159,7 +187,7 @@ def _object(here: Here, parts: Parts) -> str:
     if parts.seen is not None:
         fields["seen"] = function_of(program, parts.seen.diagram, "seen_columns")
         fields["seen_inputs"], fields["seen_outer"] = parts.seen.inputs, parts.seen.outer
-    for field in ("rows", "columns", "outer", "rows_out", "outer_out", "shape", "weight"):
+    for field in ("rows", "columns", "distances", "outer", "rows_out", "outer_out", "shape", "weight"):
         fields[field] = getattr(cuts, field)
     name = program.name("tiles")
     arguments = ", ".join(f"{field}={value}" for field, value in fields.items())

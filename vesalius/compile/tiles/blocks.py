@@ -18,9 +18,9 @@ LEAST, MOST = 32, 256  # columns in a block, at least; blocks, at most
 GAPS = 0.75  # of a stretch is computed: then all of it is, gaps too
 
 
-def cut(x: Tensor, dim: int | None, part: Part | Tensor) -> Tensor:
+def cut(x: Tensor, dim: int | None, part: Part | Tensor | None) -> Tensor:
     """A part of a tensor along a dimension; all of it where there is none."""
-    if dim is None:
+    if dim is None or part is None:
         return x
     if isinstance(part, Tensor):
         return x.index_select(dim, part)
@@ -80,14 +80,17 @@ class Blocks:
         """How many columns are seen at most, at any place of the outer tubes."""
         return min(max(int(seen.sum(-1).max()), 1) * self.size, self.m)
 
-    def of(self, seen: Tensor, device: torch.device) -> Part | Tensor:
-        """The columns to compute; at least one, so that there is something to normalise."""
+    def of(self, seen: Tensor, device: torch.device, in_a_row: bool = False) -> Part | Tensor:
+        """The columns to compute; at least one, so that there is something to normalise.
+
+        Columns `in_a_row` are all those from the first to the last that is seen.
+        """
         (found,) = seen.reshape(-1, seen.shape[-1]).any(0).nonzero(as_tuple=True)
         if not len(found):
             return 0, 1
         first, last = int(found[0]), int(found[-1])
         start, stop = first * self.size, min((last + 1) * self.size, self.m)
-        if len(found) >= GAPS * (last + 1 - first):
+        if in_a_row or len(found) >= GAPS * (last + 1 - first):
             return start, stop - start
         places = found[:, None] * self.size + torch.arange(self.size)
         return places[places < self.m].to(device)

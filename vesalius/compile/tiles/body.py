@@ -1,7 +1,8 @@
 """The body of a region: what it does to some rows and some columns, as a diagram of its own.
 
 On the interface of a body, the axes that are rows and columns are called so, whatever they were
-called outside; that is how a body is read again.
+called outside; that is how a body is read again. So are the distances of rows from columns, which
+are as many as both together, less one: tables along them come last.
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vesalius.compile.rebuild import Rebuild
+from vesalius.compile.kernels.kernel import Right
 from vesalius.compile.terms import Reading, Use, Writing
 from vesalius.compile.tiles.region import Entry, Exit, Region
 from vesalius.diagrams.box import Axes
-from vesalius.diagrams.boxes.nested import SCAN
-from vesalius.diagrams.boxes.shape import PAD
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size, variable
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, is_axis_name
+from vesalius.diagrams.wire import Wire
 
-ROWS, COLUMNS = "rows", "columns"
+ROWS, COLUMNS, DISTANCES = "rows", "columns", "distances"
+RESERVED = (ROWS, COLUMNS, DISTANCES)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Body:
     """A body with what is handed to its inputs: the entries, in order. Its output is the exit.
 
     `exit_axes[s]` is the place among the axes of the output of slot s of the wire that leaves;
-    `made` are the wires of the body, by those of the diagram that they are.
+    `made` are the wires of the body, by those of the diagram that they are. `tables` are handed to
+    the inputs after those: uses on the right side, whose axes are those of the input.
     """
 
     diagram: Diagram
@@ -38,14 +40,18 @@ class Body:
     exit: Exit
     exit_axes: tuple[int, ...]
     made: Mapping[int, int]
+    tables: tuple[Use, ...] = ()
+    right: Right | None = None
 
 
 def body_of(diagram: Diagram, reading: Reading, region: Region) -> Body:
     """The body of a region of a diagram, with its rows and columns of their actual sizes."""
-    return _Extraction(diagram, reading, region).run()
+    return Extraction(diagram, reading, region).run()
 
 
-class _Extraction:
+class Extraction:
+    """Writes the body of a region."""
+
     def __init__(self, diagram: Diagram, reading: Reading, region: Region) -> None:
         self.diagram, self.region = diagram, region
         inside = [
@@ -79,20 +85,17 @@ class _Extraction:
         return own.union(*(self._sizes(source) for source in node.src))
 
     def run(self) -> Body:
+        """The body."""
         builder = Builder("tile", "What happens to some rows.")
         self.writing = Writing(builder)
         self.seen: dict[Entry, Use] = {}
         self.made: dict[int, Use] = {}
-        taken: set[str] = set()
-        for entry in self.entries:
-            name = fresh_name(self._name(entry.wire), taken)
-            taken.add(name)
-            wire = builder.input(name, self._type(entry))
-            self.seen[entry] = (wire.id, tuple(range(len(wire.names))))
+        self.taken: set[str] = set()
+        self.declare()
         for entry in self.numbers:
             self.seen[entry] = self._number(entry.wire)
         for k in self.region.nodes:
-            self._place(k, self.diagram.nodes[k])
+            self.place(k, self.diagram.nodes[k])
         port = self._out()
         leaving = self.region.exit
         names = self._axes(leaving.wire, leaving.row, None)
@@ -104,6 +107,18 @@ class _Extraction:
             if moved is None or here in moved
         }
         return Body(diagram, self.entries, leaving, order, made)
+
+    def declare(self) -> None:
+        """The inputs of the body."""
+        for entry in self.entries:
+            wire = self.input(self._name(entry.wire), self._type(entry))
+            self.seen[entry] = (wire.id, tuple(range(len(wire.names))))
+
+    def input(self, name: str, type_: ArrayType) -> Wire:
+        """An input of the body, called so or nearly so."""
+        name = fresh_name(name, self.taken)
+        self.taken.add(name)
+        return self.writing.builder.input(name, type_)
 
     def _name(self, wire: int) -> str:
         ports = {port.wire: port.name for port in self.diagram.inputs}
@@ -118,7 +133,7 @@ class _Extraction:
             names[column] = COLUMNS
         for slot, hint in enumerate(self.diagram.hints[wire]):
             if slot not in names:
-                plain = hint if is_axis_name(hint) and hint not in (ROWS, COLUMNS) else "a"
+                plain = hint if is_axis_name(hint) and hint not in RESERVED else "a"
                 names[slot] = fresh_name(plain, names.values())
         return tuple([names[slot] for slot in range(len(names))])
 
@@ -132,7 +147,8 @@ class _Extraction:
         uses = [self._number(source) for source in node.src]
         return self.writing.box(node.box.kind, node.box.attrs, uses)[0]
 
-    def _place(self, k: int, node: Node) -> None:
+    def place(self, k: int, node: Node) -> None:
+        """Write a box of the region."""
         box = node.box
         uses: list[Use] = []
         for wire, row in zip(node.src, box.maps, strict=True):
@@ -172,41 +188,3 @@ class _Extraction:
         return any(name in one and ROWS in one for one in inputs) and any(
             name in one and COLUMNS in one for one in inputs
         )
-
-
-def free_lengths(body: Diagram) -> Diagram:
-    """The body at any number of rows and columns: their sizes are variables of their own."""
-    sizes = {name: variable(fresh_name(name, body.size_variables)) for name in (ROWS, COLUMNS)}
-    return _Free(body, {name: _freed(type_, sizes) for name, type_ in body.input_types.items()}
-                 ).run()  # fmt: skip
-
-
-class _Free(Rebuild):
-    """A body in which what is as long as the columns, or longer by something, follows them."""
-
-    def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
-        box = node.box
-        here = [self.here(use) for use in uses]
-        attrs, sizes = box.attrs, list(box.new)
-        if box.kind is PAD:
-            sizes = [box["before"] + self._length(here[0], labels[box.bound[0]]) + box["after"]]
-        elif box.kind is SCAN and box["elements"]:
-            first = box["states"]
-            time = [axis for axis in box.bound if axis in box.maps[first]][-1]  # after its own
-            length, at = self._length(here[first], labels[time]), 0
-            for j, port in enumerate(box["body"].outputs):
-                if j >= first:  # collected along the time, which comes before its own axes
-                    sizes[at] = length
-                at += len(port.axes) + (j >= first)
-            fields = [name for name, _ in box.kind.fields]
-            attrs = tuple([length if name == "length" else box[name] for name in fields])
-        new = [(labels[box.inner + k], size) for k, size in enumerate(sizes)]
-        return self.writing.box(box.kind, attrs, here, [labels[axis] for axis in box.bound], new)
-
-    def _length(self, use: Use, label: Label) -> Size:
-        wire, slots = use
-        return self.writing.builder.types[wire].sizes[slots.index(label)]
-
-
-def _freed(type_: ArrayType, sizes: Mapping[str, Size]) -> ArrayType:
-    return ArrayType({a: sizes.get(a, length) for a, length in type_.axes.items()}, type_.dtype)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from vesalius.compile.normalise import normalise
 from vesalius.compile.order import ordered
-from vesalius.compile.tiles.body import COLUMNS, ROWS, free_lengths
+from vesalius.compile.kernels.relative_shift import shifted
+from vesalius.compile.tiles.body import COLUMNS, DISTANCES, ROWS
 from vesalius.compile.tiles.bounds import Seen, seen_blocks
+from vesalius.compile.tiles.free import free_lengths
 from vesalius.compile.tiles.laws import quick
 from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.split import split
@@ -26,12 +28,15 @@ OTHER = 256  # also where what is contracted inside is long: keys × values are 
 class Cuts:
     """Which dimension of each input, and of the output, is rows, columns, or an outer tube.
 
+    `distances` are those of tables by distance, of which a tile gets as much as it sees.
+
     `shape` names for each dimension of the output an input and a dimension that are as long;
     `weight` does so for what the largest array inside has beside rows, columns and outer tubes.
     """
 
     rows: Dims
     columns: Dims
+    distances: Dims
     outer: tuple[Dims, ...]
     rows_out: int
     outer_out: tuple[int, ...]
@@ -67,7 +72,7 @@ def parts_of(body: Diagram) -> Parts:
         seen_blocks(body, traces, hiding(body, traces)),
         shared,
         ordered(rest, _length),
-        ordered(quick(normalise(back)), _length),
+        ordered(shifted(quick(normalise(back))), _length),
     )
 
 
@@ -90,6 +95,7 @@ def _cuts(body: Diagram, traces: Traces) -> Cuts:
     return Cuts(
         traces.dims(traces.rows),
         traces.dims(traces.columns),
+        tuple([p.axes.index(DISTANCES) if DISTANCES in p.axes else None for p in body.inputs]),
         tuple(traces.dims(kind) for kind in traces.outer),
         traces.dim_out(traces.rows),
         tuple(traces.dim_out(kind) for kind in traces.outer),

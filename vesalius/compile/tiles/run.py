@@ -33,6 +33,7 @@ class Tiles:
     backward: Callable[..., Any]
     rows: Dims
     columns: Dims
+    distances: Dims
     outer: tuple[Dims, ...]
     rows_out: int
     outer_out: tuple[int, ...]
@@ -63,12 +64,14 @@ class Tiles:
 class Place(NamedTuple):
     """Some rows, a part of each outer tube, and the columns that are seen there.
 
-    `shared` is what all tiles with these rows and columns share.
+    `distances` are those of these columns from these rows, from the last row on; there are none
+    where columns are not in a row. `shared` is what all tiles with these rows and columns share.
     """
 
     rows: Part
     heads: tuple[Part, ...]
     columns: Part | Tensor
+    distances: Part | None
     shared: tuple[Tensor, ...]
 
 
@@ -84,6 +87,9 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
     for k, d in t.weight:
         weight *= max(inputs[k].shape[d], 1)
     block = max(entries // (max(m, 1) * weight), 1)
+    by_distance = any(dim is not None for dim in t.distances)
+    if by_distance:
+        block = min(block, max(m, ROWS))  # a tile makes rows × distances
     block = n if block >= n else max(block // 32 * 32, min(n, 16))
     blocks = _blocks(t, inputs, m) if m else None
     if blocks is not None:
@@ -105,11 +111,20 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
         at_once = max(entries // (max(width, 1) * weight * rows[1]), 1)
         for heads in _parts(lengths, most, at_once):
             if blocks is not None and seen is not None and (shared is None or t.seen_outer):
-                columns, shared = blocks.of(_part_of(t, seen, heads), device), None
+                columns, shared = blocks.of(_part_of(t, seen, heads), device, by_distance), None
+            distances = _distances(rows, columns, n)
             if shared is None:
                 read = [cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)]
-                shared = _shared(t, read)
-            yield Place(rows, heads, columns, shared)
+                shared = _shared(t, [cut(x, d, distances) for x, d in zip(read, t.distances, strict=True)])
+            yield Place(rows, heads, columns, distances, shared)
+
+
+def _distances(rows: Part, columns: Part | Tensor, n: int) -> Part | None:
+    """The places of a table by distance that some of n rows read at some columns."""
+    if isinstance(columns, Tensor):
+        return None
+    (i, height), (j, width) = rows, columns
+    return j + n - i - height, height + width - 1
 
 
 def _blocks(t: Tiles, inputs: Sequence[Tensor], m: int) -> Blocks | None:
@@ -161,8 +176,8 @@ def _parts(lengths: Sequence[int], most: Sequence[int], at_once: int) -> Iterato
 
 
 def _view(t: Tiles, k: int, x: Tensor, place: Place) -> Tensor:
-    """The rows and the outer places of input k that a tile reads."""
-    x = cut(x, t.rows[k], place.rows)
+    """The rows, the distances and the outer places of input k that a tile reads."""
+    x = cut(cut(x, t.rows[k], place.rows), t.distances[k], place.distances)
     for dims, part in zip(t.outer, place.heads, strict=True):
         x = cut(x, dims[k], part)
     return x

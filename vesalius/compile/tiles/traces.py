@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vesalius.compile.kernels.kernel import kernel_of
+from vesalius.compile.kernels.relative_shift import SHIFT
 from vesalius.compile.tiles.body import COLUMNS, ROWS
 from vesalius.diagrams.graph import Diagram
 
@@ -11,7 +13,7 @@ Place = tuple[int, int]  # a wire and a slot
 class Traces:
     """Classes of axes. `rows` and `columns` are classes, `outer` the tubes of the whole body.
 
-    An axis is traced through every box that has it as a tube. A class is a tube of the whole body
+    An axis is traced through every box that has it as a tube, and rows through a shift. A class is a tube of the whole body
     when no box binds or makes it, some array with rows and columns has it, and the output has it.
     """
 
@@ -33,6 +35,10 @@ class Traces:
                     self._join(places[0], place)
                 if axis in box.bound or (axis >= box.inner and node.src):
                     acted_on += places
+            if kernel_of(box) == (SHIFT, ""):  # what is a row before is one behind
+                rows = box.bound[0], box.inner
+                (before,), (behind,) = (at[axis] for axis in rows)
+                self._join(before, behind)
         acted = {self.find(place) for place in acted_on}
         self.rows = self._named(ROWS)
         self.columns = self._named(COLUMNS)
