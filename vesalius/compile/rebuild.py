@@ -17,18 +17,21 @@ class Rebuild:
     """One building anew. `seen[w]` is what wire w of the old diagram became, in terms of its slots.
 
     Override `place` to write a box otherwise; the labels of what it returns are those given.
-    `types` gives some inputs other types.
+    `types` gives some inputs other types, and one of them may come `first`.
     """
 
-    def __init__(self, old: Diagram, types: Mapping[str, ArrayType] | None = None) -> None:
+    def __init__(
+        self, old: Diagram, types: Mapping[str, ArrayType] | None = None, first: str = ""
+    ) -> None:
         self.old = old
         builder = Builder(old.name, old.doc)
-        for port in old.inputs:
+        ports = sorted(old.inputs, key=lambda port: port.name != first)
+        for port in ports:
             builder.input(port.name, (types or {}).get(port.name, old.port_type(port)))
         builder.token_names = dict.fromkeys(token.name for token, _ in old.tokens)
         self.writing = Writing(builder)
         self.seen: dict[int, Use] = {
-            k: (k, tuple(range(len(port.axes)))) for k, port in enumerate(old.inputs)
+            port.wire: (k, tuple(range(len(port.axes)))) for k, port in enumerate(ports)
         }
 
     def run(self) -> Diagram:

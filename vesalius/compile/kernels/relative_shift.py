@@ -2,8 +2,8 @@
 
 Read along its memory one entry less far in each row, an array of rows × distances is one of rows ×
 columns. So a score that hangs on the distance, as those of relative positions do, needs no index
-and no array but itself (Huang et al., Music Transformer, arXiv 1809.04281, section 3.4). Backward is
-the same the other way (`back`): each diagonal becomes a column.
+and no array but itself (Huang et al., Music Transformer, arXiv 1809.04281, section 3.4). Backward
+is the same the other way (`back`): each diagonal becomes a column.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here, permuted
 from vesalius.compile.text import Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
-from vesalius.compile.tiles.free import free_lengths
 from vesalius.compile.tiles.distances import by_distance
 from vesalius.compile.tiles.expected import share, work
+from vesalius.compile.tiles.free import free_lengths
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.compile.tiles.shifting import shifted_body
@@ -187,8 +187,7 @@ def _object(here: Here, parts: Parts) -> str:
     if parts.seen is not None:
         fields["seen"] = function_of(program, parts.seen.diagram, "seen_columns")
         fields["seen_inputs"], fields["seen_outer"] = parts.seen.inputs, parts.seen.outer
-    for field in ("rows", "columns", "distances", "outer", "rows_out", "outer_out", "shape", "weight"):
-        fields[field] = getattr(cuts, field)
+    fields.update(vars(cuts))
     name = program.name("tiles")
     arguments = ", ".join(f"{field}={value}" for field, value in fields.items())
     program.chunks.append("\n".join(wrapped(f"{name} = Tiles({arguments})")))

@@ -2,11 +2,11 @@
 
     y[i, j] = s[i, j − i]
 
-A bias by distance is so, whether a table, a slope or any function; so is the product of queries with
-a vector for each distance, the relative positions of Shaw and of Transformer-XL. What is read of
-tables is written once, along the axis of distances, outside of the tiles; a tile gets the stretch
-that it sees, as long as its rows and columns together, does the rest along it, and reads the result
-for all pairs by one shift (`vesalius.compile.kernels.relative_shift`).
+A bias by distance is so, whether a table, a slope or any function; so is the product of queries
+with a vector for each distance, the relative positions of Shaw and of Transformer-XL. What is read
+of tables is written once, along the axis of distances, outside of the tiles; a tile gets the
+stretch that it sees, as long as its rows and columns together, does the rest along it, and reads
+the result for all pairs by one shift (`vesalius.compile.kernels.relative_shift`).
 """
 
 from __future__ import annotations
@@ -58,9 +58,15 @@ class Along(NamedTuple):
 
 Written = Read | Table | Applied | Along
 
+# Functions that are finite where their arguments are, and so are their slopes.
+MILD = frozenset(
+    "abs cos equal erf floor less less_equal logical_and logical_not logical_or maximum minimum "
+    "negate relu remainder sigmoid sign sin tanh to_float to_int where".split()
+)
+
 
 class Shift(NamedTuple):
-    """An array of pairs: its rows and columns as they are labelled in its use, how it is written."""
+    """An array of pairs, its rows and columns as its use labels them, and how it is written."""
 
     use: Use
     rows: Label
@@ -97,7 +103,8 @@ def leaves(source: Written) -> Iterator[Read | Table]:
 def by_distance(place: Place, region: Region, kept: Collection[int]) -> dict[int, Shift]:
     """The arrays of pairs of a region that are written so, by their wires; the largest alone.
 
-    What is made from the wires in `kept`, which are conditions that hide, stays: it is skipped.
+    What is made from the wires in `kept`, which are conditions that hide, stays: it is skipped. So
+    does what may overflow at a distance that is hidden, since a table has all of them.
     """
     diagram = place.diagram
     found: dict[int, Shift] = {}
@@ -107,7 +114,7 @@ def by_distance(place: Place, region: Region, kept: Collection[int]) -> dict[int
         if k not in todo:
             continue
         node = diagram.nodes[k]
-        shift = None if node.first in hidden else _read(place, region, k)
+        shift = None if node.first in hidden else _read(place, region, k, bool(kept))
         if shift is None:
             todo.update(owner for owner in (diagram.owner[w] for w in node.src))
         else:
@@ -130,7 +137,7 @@ def _made_from(place: Place, region: Region, wires: Collection[int]) -> set[int]
     return found
 
 
-def _read(place: Place, region: Region, k: int) -> Shift | None:
+def _read(place: Place, region: Region, k: int, mild: bool) -> Shift | None:
     node = place.diagram.nodes[k]
     rows, columns = region.rows[k], region.columns[k]
     (slots, *others) = node.box.outs
@@ -141,6 +148,7 @@ def _read(place: Place, region: Region, k: int) -> Shift | None:
         return None
     query, key = (use[1][slots.index(axis)] for axis in (rows, columns))
     reader = _Reader(place, region, query, key, use)
+    reader.mild = mild
     whole = reader.of(use)
     source = reader.in_part(use) if whole is None else Along(whole)
     if source is None or all(isinstance(leaf, Read) for leaf in leaves(source)):
@@ -155,6 +163,7 @@ class _Reader:
         self.place, self.region, self.rows, self.columns = place, region, rows, columns
         lengths = place.size(use, rows), place.size(use, columns)
         self.planner = Planner(place, rows, columns, lengths)
+        self.mild = False  # whether it has to be finite at all distances
 
     def of(self, use: Use) -> Written | None:
         """A use by distance, or None where it hangs on the columns otherwise."""
@@ -163,7 +172,7 @@ class _Reader:
         if self.rows in use[1]:
             plan = self.planner.of(use)
             if plan is not None:
-                return self._table(plan)
+                return self._table(use, plan)
         place, kind = self.place, self.place.kind(use)
         if kind is EXPAND:
             return self.of(place.open(use).uses[0])
@@ -171,7 +180,7 @@ class _Reader:
             opened = place.open(use)
             table, at = opened.uses
             plan = None if self.columns in table[1] else self.planner.of(at)
-            places = None if plan is None else self._table(plan)
+            places = None if plan is None else self._table(at, plan)
             return None if places is None else self._at(table, opened.bound[0], places)
         if kind not in (CONTRACT, ADD, POINTWISE):
             return None
@@ -201,9 +210,20 @@ class _Reader:
             return Applied(ADD, (), (sums[0], Along(sums[1])))
         return None
 
-    def _table(self, plan: Plan) -> Table | None:
-        inside = (self.place.diagram.owner[use[0]] in self.region.rows for use in plan.reads)
-        return Table(plan.write, plan.reads) if plan.moves and not any(inside) else None
+    def _table(self, use: Use, plan: Plan) -> Table | None:
+        inside = (self.place.diagram.owner[one[0]] in self.region.rows for one in plan.reads)
+        if not plan.moves or any(inside) or (self.mild and not self._is_mild(use)):
+            return None
+        return Table(plan.write, plan.reads)
+
+    def _is_mild(self, use: Use) -> bool:
+        """Whether no function of distances can overflow, nor its slope."""
+        if {self.rows, self.columns}.isdisjoint(use[1]):
+            return True
+        opened = self.place.open(use)
+        if opened.box.kind is POINTWISE and opened.box["function"].name not in MILD:
+            return False
+        return all(self._is_mild(one) for one in opened.uses)
 
     @staticmethod
     def _applied(
@@ -248,5 +268,3 @@ class _Reader:
                 if inner is not None:
                     return inner
         return Applied(GATHER, (), (Read(use), places), (axis,))
-
-

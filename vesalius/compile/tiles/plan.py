@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vesalius.compile.kernels.relative_shift import shifted
 from vesalius.compile.normalise import normalise
 from vesalius.compile.order import ordered
-from vesalius.compile.kernels.relative_shift import shifted
+from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.tiles.body import COLUMNS, DISTANCES, ROWS
 from vesalius.compile.tiles.bounds import Seen, seen_blocks
 from vesalius.compile.tiles.free import free_lengths
@@ -50,7 +51,8 @@ class Parts:
 
     `seen` says which blocks of columns some row may see (None: all). `shared` makes what the tiles
     of some rows share (None: nothing). `forward` and `backward` read the inputs, then what is
-    shared, and backward the cotangent of the output too.
+    shared, and backward before all that the cotangent of the output: what comes first in a product
+    says which axes come first in the result, and a softmax is quick along the last ones.
     """
 
     cuts: Cuts
@@ -67,6 +69,7 @@ def parts_of(body: Diagram) -> Parts:
     shared, rest = split(quick(normalise(body)))
     floats = [port.name for port in body.inputs if body.types[port.wire].dtype == "float"]
     back = pulled_back(rest, ["out"], floats)
+    back = Rebuild(back, first=back.inputs[-1].name).run()
     return Parts(
         _cuts(body, traces),
         seen_blocks(body, traces, hiding(body, traces)),

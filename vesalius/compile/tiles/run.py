@@ -115,7 +115,9 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
             distances = _distances(rows, columns, n)
             if shared is None:
                 read = [cut(x, d, columns) for x, d in zip(given, t.columns, strict=True)]
-                shared = _shared(t, [cut(x, d, distances) for x, d in zip(read, t.distances, strict=True)])
+                shared = _shared(
+                    t, [cut(x, d, distances) for x, d in zip(read, t.distances, strict=True)]
+                )
             yield Place(rows, heads, columns, distances, shared)
 
 
@@ -250,7 +252,7 @@ def run_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tens
     ]
     for place in places(t, inputs):
         dy = _wide(_view_out(t, cotangent, place))
-        found = t.backward(*_read(t, inputs, place), *place.shared, dy)
+        found = t.backward(dy, *_read(t, inputs, place), *place.shared)
         found = found if isinstance(found, tuple) else (found,)
         for k, total, part in zip(floats, totals, found, strict=True):
             _accumulate(t, k, total, place, part)
@@ -287,7 +289,7 @@ def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor]], output: Tensor) -> Non
 
 def _whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> Sequence[Tensor]:
     """The gradients as one tile, which can be differentiated again; not in linear memory."""
-    found = t.backward(*inputs, *_shared(t, inputs), cotangent)
+    found = t.backward(cotangent, *inputs, *_shared(t, inputs))
     return found if isinstance(found, tuple) else (found,)
 
 

@@ -47,7 +47,9 @@ class _Shifted(Extraction):
 
     def run(self) -> Body:
         body = super().run()
-        return replace(body, tables=tuple([use for use, _ in self.tables.values()]), right=self.right)
+        return replace(
+            body, tables=tuple([use for use, _ in self.tables.values()]), right=self.right
+        )
 
     def declare(self) -> None:
         super().declare()

@@ -13,8 +13,9 @@ Place = tuple[int, int]  # a wire and a slot
 class Traces:
     """Classes of axes. `rows` and `columns` are classes, `outer` the tubes of the whole body.
 
-    An axis is traced through every box that has it as a tube, and rows through a shift. A class is a tube of the whole body
-    when no box binds or makes it, some array with rows and columns has it, and the output has it.
+    An axis is traced through every box that has it as a tube, and rows through a shift. A class is
+    a tube of the whole body when no box binds or makes it, some array with rows and columns has it,
+    and the output has it.
     """
 
     def __init__(self, body: Diagram) -> None:
