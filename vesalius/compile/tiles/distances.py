@@ -59,10 +59,11 @@ class Along(NamedTuple):
 Written = Read | Table | Applied | Along
 
 # Functions that are finite where their arguments are, and so are their slopes.
-MILD = frozenset(
-    "abs cos equal erf floor less less_equal logical_and logical_not logical_or maximum minimum "
-    "negate relu remainder sigmoid sign sin tanh to_float to_int where".split()
-)
+MILD = frozenset([
+    "abs", "cos", "equal", "erf", "floor", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "maximum", "minimum", "negate", "relu", "remainder", "sigmoid", "sign", "sin",
+    "tanh", "to_float", "to_int", "where",
+])  # fmt: skip
 
 
 class Shift(NamedTuple):
