@@ -22,6 +22,7 @@ from documents import DOCUMENTS
 from harness import Case, Local, Settings, Side, Target, main, parser
 from mechanisms import MECHANISMS, Mechanism
 from sampling import Operation
+from states import STATES
 
 import vesalius as vs
 from vesalius.inspect.machine import peak_bytes
@@ -203,7 +204,7 @@ def run(arguments: list[str]) -> int:
     def cases(settings: Settings) -> list[Case]:
         sides = [
             Sides(one, length, options)
-            for one in (*MECHANISMS, DOCUMENTS, LONG_CONVOLUTION)
+            for one in (*MECHANISMS, DOCUMENTS, LONG_CONVOLUTION, *STATES)
             for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
         ]
         return [case for one in sides for case in cases_of(one)]

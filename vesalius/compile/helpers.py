@@ -118,26 +118,26 @@ def decayed_products(
 ) -> torch.Tensor:
     """Σ_c x[t, c]·y[s, c]·exp(until[t, c] − since[s, c]) where s ≤ t + diagonal, else 0.
 
-    Levels without channels decay whole products. Others are put into the factors, from the start of
-    each block of 8 positions on, so that no exponential grows where levels fall; within a block
-    entries are multiplied one by one.
+    Levels without channels decay whole products. Others are put into the factors, halves of halves
+    of all positions at a time, as what has faded from and to the middle: so no exponential grows
+    where levels fall. `diagonal` is 0 or −1, and at 0 the two levels are one.
     """
-    length = x.shape[-2]
-    seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril(diagonal)
+    length, width = x.shape[-2], 1
     if until.shape[-1] == 1:
+        seen = torch.ones(length, length, dtype=torch.bool, device=x.device).tril(diagonal)
         return x @ y.mT * torch.where(seen, until - since.mT, -torch.inf).exp()
-    start = F.pad(since[..., 7:-1:8, :], (0, 0, 1, 0))[..., None, :]
-    place = torch.arange(length, device=x.device)
-    earlier = place < place[::8, None]
-    shrunk = torch.where(earlier[..., None], start - since[..., None, :, :], -torch.inf).exp()
-    rows, level = x.unflatten(-2, (-1, 8)), until.unflatten(-2, (-1, 8))
-    far = (rows * (level - start).exp()) @ (y[..., None, :, :] * shrunk).mT
-    columns = y.unflatten(-2, (-1, 8))[..., None, :, :]
-    gap = level[..., None, :] - since.unflatten(-2, (-1, 8))[..., None, :, :]
-    gap = torch.where(seen[:8, :8, None], gap, -torch.inf)
-    near = (rows[..., None, :] * gap.exp() * columns).sum(-1)
-    own = torch.eye(length // 8, dtype=x.dtype, device=x.device)[:, None, :, None]
-    return (far.unflatten(-1, (-1, 8)) + near[..., None, :] * own).flatten(-2).flatten(-3, -2)
+    made = (x * y).sum(-1)[..., None, None] * (diagonal + 1)
+    while width < length:
+        (rows, late), (columns, early) = (
+            [z.unflatten(-2, (-1, 2, width))[..., half, :, :] for z in pair]
+            for half, pair in ((1, (x, until)), (0, (y, since)))
+        )
+        middle = early[..., -1:, :]
+        rows, columns = rows * (late - middle).exp(), columns * (middle - early).exp()
+        first, second = made.unflatten(-3, (-1, 2)).unbind(-3)
+        below = torch.cat([rows @ columns.mT, second], -1)
+        made, width = torch.cat([F.pad(first, (0, width)), below], -2), 2 * width
+    return made.squeeze(-3)
 
 
 def fast_weights(
@@ -154,7 +154,7 @@ def fast_weights(
     (…, n, c) or (…, n, 1). Yang et al., arXiv 2312.06635 and 2406.06484.
     """
     dtype, length = v.dtype, v.shape[-2]
-    size = min(64, 16 * max(1, -(-length // 8)))
+    size = min(64, 1 << max(0, length - 1).bit_length())
     count = max(1, -(-length // size))
 
     def cut(x: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,8 @@ programmers, arXiv 2102.11174; Yang et al., arXiv 2312.06635 (gates) and 2406.06
 
 from __future__ import annotations
 
+from math import log2
+
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
 from vesalius.compile.roofline import Call, Work
@@ -21,7 +23,7 @@ from vesalius.diagrams.graph import Diagram
 
 NAME = "fast_weights"
 CORRECTED, FADING, BY_CHANNELS = "corrected", "fading", "by channels"
-CHUNK, BY_CHANNELS_CHUNK = 64, 32  # positions, as in `helpers.fast_weights`
+CHUNK = 64  # positions, as in `helpers.fast_weights`
 
 
 def define(variant: str) -> Diagram:
@@ -78,12 +80,12 @@ def work(call: Call) -> list[Work]:
     length, channels = call.lengths(0)
     _, width = call.lengths(2)
     corrected, fading = CORRECTED in call.variant, FADING in call.variant
-    chunk = min(BY_CHANNELS_CHUNK if BY_CHANNELS in call.variant else CHUNK, length)
+    chunk = min(CHUNK, length)
     pairs = call.tubes * length * chunk
     products = pairs * (channels + width) + 2 * call.tubes * length * channels * width
     exponentials = pairs / 2 if fading else 0
     if BY_CHANNELS in call.variant:
-        exponentials = call.tubes * length * channels * 12
+        exponentials = call.tubes * length * channels * log2(chunk)
     if corrected:
         products += pairs * (2 * channels + width) + call.tubes * length * channels * channels
         exponentials *= 2
