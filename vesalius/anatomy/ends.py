@@ -55,8 +55,6 @@ OBSTRUCTIONS: dict[str, str] = {
     "relu_normalised": ZERO,
     "sparsemax": ZERO,
     "entmax": ZERO,
-    "longformer": "Open: tokens that see all have projections of their own; that these may be "
-    "those of the others is not derived.",
     "native_sparse": "Keys are averaged over blocks and chosen by block, and three softmaxes are "
     "added by gates of the query: rows sum to what the gates say.",
     "reformer": "Which keys a query sees is drawn, by hashes of the vectors themselves.",

@@ -7,6 +7,7 @@ values of them it is softmax attention, and the rules of the library prove it.
 # Importing a file of edges enters them.
 from vesalius.anatomy.edges import (  # noqa: F401
     channels,
+    fading,
     gates,
     limits,
     masks,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from vesalius.anatomy.edges.registry import at, edge, lemma
-from vesalius.anatomy.mechanism import CATALOGUE
-from vesalius.rewrite.derivation import Derivation
+from vesalius.anatomy.mechanism import CATALOGUE, diagram_of
+from vesalius.diagrams import verbs as vs
+from vesalius.rewrite.derivation import Derivation, derive
+from vesalius.rewrite.interfaces import Prepare
 
 SOFTMAX = CATALOGUE["scaled_dot_product"]
 WIDE: dict[str, dict[str, Any]] = {
@@ -51,3 +53,12 @@ def top_k_to_softmax() -> Derivation:
     """The m largest scores of m are all."""
     found = Derivation(CATALOGUE["top_k"](t="m"))
     return lemma(found, SOFTMAX(), "no score is below the least of its row")
+
+
+@edge(at("longformer", w="n"), "multihead")
+def longformer_to_multihead() -> Derivation:
+    """No anchors, and a window that is as wide as the sequence."""
+    none = diagram_of("none", {}, "n bool", lambda: vs.expand(vs.constant(False), "n"))
+    fixed = Prepare({"anchors": none}, "no token is an anchor")
+    found = derive(CATALOGUE["longformer"](w="n"), fixed)
+    return lemma(found, CATALOGUE["multihead"](), "|n − m| < n: all pairs; where(no, a, b) = b")
