@@ -9,6 +9,7 @@ import pytest
 
 import vesalius as vs
 from vesalius import cli
+from vesalius.cli import verbs
 
 
 @pytest.fixture
@@ -183,7 +184,8 @@ def test_derive_lists(run):
 
 
 def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
-    out = succeeds(run("taxonomy", "-o", tmp_path / "map.html"))
+    assert succeeds(run("taxonomy", "-o", tmp_path / "map.html")) == ""
+    out = succeeds(run("taxonomy"))
     assert "mechanisms reach softmax attention by a promise" in out
     assert max(map(len, out.splitlines())) <= 110
     assert "normaliser opened" in next(x for x in out.splitlines() if x.startswith("sparsemax "))
@@ -194,6 +196,11 @@ def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
     path = succeeds(run("taxonomy", "shaw", "scaled_dot_product", "--check"))
     assert "fix r" in path
     assert "holds" in path
+
+
+def test_sizes_that_follow_may_be_left_out(run):
+    every = succeeds(run("cost", "multihead", "--at", "n=16,d=8,h=2,c=4,e=4"))
+    assert succeeds(run("cost", "multihead", "--at", "n=16,d=8,h=2")) == every
 
 
 def test_recombine_lists_members_and_classes(run):
@@ -222,7 +229,7 @@ def test_derive_of_an_unknown_name_says_what_there_is(run):
         ("cost multihead --with heads=3,d=8", "c = d/h is not an integer for h = 3, d = 8"),
         ("show multihead --with bogus=3", "multihead has no option and no size 'bogus'"),
         ("show multihead --with causal=maybe", "causal is true or false, not 'maybe'"),
-        ("cost luong_dot --at n=3", "luong_dot has more sizes: add c=...,m=... to --at"),
+        ("cost luong_dot --at n=3", "luong_dot has more sizes: add c=... to --at"),
         ("cost luong_dot --at z=3", "luong_dot has no size 'z'; it has n, c, m"),
         ("show {tmp}/none.json", "none.json: No such file or directory"),
         ("show {tmp}/bad.json", "bad.json: "),
@@ -257,6 +264,10 @@ def test_what_cannot_be_done_is_one_message(run, tmp_path, arguments, message):
         ("cost luong_dot --at n", "n needs a number: n=64"),
         ("cost luong_dot --at n=-3", "n needs a number: n=64"),
         ("show x.json --with causal", "a diagram in a file takes no options"),
+        ("show x.txt", "'x.txt': the name of a diagram in a file ends in .json"),
+        ("taxonomy bahdanau", "name two mechanisms, as bahdanau scaled_dot_product, or none"),
+        ("recombine similarity", "parts of a slot are written as similarity=dot,scaled_dot"),
+        ("calibrate --device tpu", "there is no device 'tpu' here"),
         ("tour --steps 0", "--steps"),
         ("tour --steps many", "--steps"),
     ],
@@ -270,7 +281,7 @@ def test_wrong_usage_exits_with_2(run, arguments, message):
 
 
 def test_an_error_of_ours_is_not_hidden(run, monkeypatch):
-    monkeypatch.setattr(cli, "_diagram", lambda *_: 1 / 0)
+    monkeypatch.setattr(verbs, "diagram_of", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("show", "multihead")
 

@@ -133,7 +133,7 @@ def test_a_wrong_import_is_found(tmp_path: Path, file: str, text: str) -> None:
         ("diagrams/drawing/a.py", "from ..b import c\nfrom vesalius.diagrams.b import c"),
         ("rewrite/a.py", "from vesalius.diagrams import b\nfrom ..diagrams.b import c"),
         ("lab/a.py", "from vesalius.inspect import profile\nfrom vesalius import anatomy"),
-        ("cli.py", "import vesalius as vs\nfrom vesalius.lab import tour"),
+        ("cli/a.py", "import vesalius as vs\nfrom vesalius.lab import tour"),
         ("__init__.py", "from vesalius.diagrams import b"),
     ],
 )
@@ -146,11 +146,10 @@ def test_a_right_import_is_not(tmp_path: Path, file: str, text: str) -> None:
 
 def small_package(folder: Path) -> Path:
     package = folder / "vesalius"
-    for part in ("diagrams", "rewrite", "anatomy", "compile", "inspect", "lab"):
+    for part in ("diagrams", "rewrite", "anatomy", "compile", "inspect", "lab", "cli"):
         (package / part).mkdir(parents=True)
         (package / part / "__init__.py").touch()
-    for file in ("__init__.py", "cli.py"):
-        (package / file).touch()
+    (package / "__init__.py").touch()
     return package
 
 

@@ -148,6 +148,19 @@ def test_a_step_leads_to_a_stated_target() -> None:
 # -- what it promises -----------------------------------------------------------------------------
 
 
+def test_up_and_then_down_makes_siblings() -> None:
+    from vesalius import taxonomy
+
+    found = taxonomy.path("bahdanau", "scaled_dot_product", variants=False)
+    assert found.siblings
+    assert not found[:1].siblings
+    first, *steps = str(found).splitlines()
+    assert first.endswith("steps, siblings")
+    assert [number for number, line in enumerate(steps) if "turns round" in line] == [
+        found.steps.index(found.decisive)
+    ]
+
+
 def test_the_decisive_step_is_the_one_that_makes_the_grade() -> None:
     found = linear_attention()
     assert found.decisive is found.steps[1]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import SizeLike, size
-from vesalius.rewrite.grade import EQUAL, Grade
+from vesalius.rewrite.grade import EQUAL, Grade, Relation
 from vesalius.rewrite.interfaces import Rename
 from vesalius.rewrite.moves import Choose, Move, NoMatch, Restrict, Rewrite, places
 from vesalius.rewrite.rule import Rule
@@ -116,6 +116,16 @@ class Derivation:
             if after != total:
                 total, found = after, step
         return found
+
+    @property
+    def siblings(self) -> bool:
+        """Whether the ends have a generalisation or a reduction in common, and no more is said.
+
+        No step is a `variant`, but they go up and then down, or the other way round.
+        """
+        return self.grade.relation is Relation.UNKNOWN and all(
+            step.grade.relation is not Relation.UNKNOWN for step in self.steps
+        )
 
     # -- growing ----------------------------------------------------------------------------
 
@@ -292,10 +302,13 @@ class Derivation:
 
     def __str__(self) -> str:
         title = self.name or f"{self.start.name} → {self.end.name}"
-        lines = [f"{title}: {len(self.steps)} steps, {self.grade}"]
+        promise, said = str(self.grade), "decides the grade"
+        if self.siblings:
+            promise, said = "siblings", "turns round, so that nothing is promised"
+        lines = [f"{title}: {len(self.steps)} steps, {promise}"]
         decisive = self.decisive
         for number, step in enumerate(self.steps, 1):
-            mark = "  ← decides the grade" if step is decisive else ""
+            mark = f"  ← {said}" if step is decisive else ""
             lines.append(f"  {number}. {step.name} ({step.grade}){mark}")
         return "\n".join(lines)
 

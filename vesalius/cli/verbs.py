@@ -1,22 +1,40 @@
-"""The `vesalius` command: each verb is a function, listed in `--help` in the order of this file.
+"""The verbs of the `vesalius` command, in the order in which `--help` lists them.
 
 What a verb needs is imported inside it, so that `vesalius --help` answers at once.
 """
 
 from __future__ import annotations
 
-import json as json_format
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from vesalius.diagrams.graph import Diagram
-    from vesalius.rewrite.derivation import Derivation
+from vesalius.cli.arguments import (
+    check_device,
+    completed,
+    diagram_of,
+    mechanism_of,
+    pairs,
+    sizes_of,
+    value_of,
+    weights,
+)
+from vesalius.cli.printing import (
+    claim,
+    cost_of,
+    described,
+    entry,
+    numbers,
+    print_derivation,
+    print_derivations,
+    print_json,
+    print_results,
+    print_table,
+    progress,
+    verified,
+)
 
 app = typer.Typer(
     help="Attention mechanisms as typed string diagrams.",
@@ -65,7 +83,7 @@ def list_(json: AsJson = False) -> None:
     from vesalius import anatomy
 
     if json:
-        _print_json([_entry(mechanism) for mechanism in anatomy.CATALOGUE])
+        print_json([entry(mechanism) for mechanism in anatomy.CATALOGUE])
         return
     from rich.table import Table
 
@@ -77,12 +95,12 @@ def list_(json: AsJson = False) -> None:
             mechanism.name,
             mechanism.title,
             f"{paper.year} {f'arXiv:{paper.arxiv}' if paper.arxiv else ''}".rstrip(),
-            _claim(mechanism.causal),
-            _claim(mechanism.cacheable),
+            claim(mechanism.causal),
+            claim(mechanism.cacheable),
             mechanism.check,
             " ".join(mechanism.options),
         )
-    _print_table(table)
+    print_table(table)
 
 
 @app.command()
@@ -90,11 +108,11 @@ def show(source: Source, options: Options = "", json: AsJson = False) -> None:
     """Show a diagram: boxes, types, cost."""
     from vesalius.anatomy.mechanism import initial
 
-    diagram = _diagram(source, options)
-    mechanism = _mechanism(source)
+    diagram = diagram_of(source, options)
+    mechanism = mechanism_of(source)
     if json:
-        entry = {} if mechanism is None else _entry(mechanism)
-        _print_json({**entry, **_described(diagram)})
+        known = {} if mechanism is None else entry(mechanism)
+        print_json({**known, **described(diagram)})
         return
     if mechanism is not None:
         paper = mechanism.paper
@@ -104,8 +122,8 @@ def show(source: Source, options: Options = "", json: AsJson = False) -> None:
         print(f"  {paper.authors}: {paper.title} ({paper.year}{where})\n")
         for slot, part in mechanism.anatomy.items():
             print(f"  {slot.replace('_', ' '):13} {part}")
-        print(f"  {'causal':13} {_claim(mechanism.causal)}")
-        print(f"  {'cacheable':13} {_claim(mechanism.cacheable)}")
+        print(f"  {'causal':13} {claim(mechanism.causal)}")
+        print(f"  {'cacheable':13} {claim(mechanism.cacheable)}")
         print(f"  {'checked':13} against {mechanism.check}\n")
     print(diagram)
     print("\nparameters")
@@ -128,14 +146,16 @@ def cost(
 ) -> None:
     """Show what a diagram costs.
 
-    As polynomials in the sizes, or as numbers with --at.
+    As polynomials in the sizes, or as numbers with --at; sizes that follow from others, as m = n,
+    may be left out.
     """
-    diagram = _diagram(source, options)
-    sizes = {name: _number("--at", name, value) for name, value in _pairs("--at", at).items()}
+    diagram = diagram_of(source, options)
+    sizes = sizes_of("--at", at)
+    sizes = completed(diagram.unfold(), sizes, source) if sizes else {}
     if json:
-        _print_json({"sizes": sizes, "cost": _cost(diagram, sizes)})
+        print_json({"sizes": sizes, "cost": cost_of(diagram, sizes)})
     elif sizes:
-        print(_numbers(_cost(diagram, sizes)))
+        print(numbers(cost_of(diagram, sizes)))
     else:
         print(diagram.cost())
 
@@ -152,7 +172,7 @@ def json_(
 
     The other verbs read it: vesalius show FILE.json
     """
-    document = _diagram(source, options).to_json()
+    document = diagram_of(source, options).to_json()
     if output is None:
         print(document)
     else:
@@ -177,7 +197,7 @@ def draw(
     from vesalius.diagrams.drawing.picture import draw
 
     draw(
-        _diagram(source, options),
+        diagram_of(source, options),
         output,
         depth=depth,
         direction=direction,
@@ -208,11 +228,11 @@ def derive_(
     from vesalius.anatomy.derivations import DERIVATIONS
 
     if listed or not name:
-        _print_derivations(json)
+        print_derivations(json)
         return
     entry = DERIVATIONS.entries
     derivation = DERIVATIONS[name]
-    _tell_derivation(derivation, output, check, json, f"{entry[name].title}\n{entry[name].doc}\n")
+    print_derivation(derivation, output, check, json, f"{entry[name].title}\n{entry[name].doc}\n")
 
 
 @app.command("taxonomy")
@@ -234,15 +254,18 @@ def taxonomy_(
     from vesalius.anatomy import taxonomy
 
     if start and not end:
-        raise typer.BadParameter("two mechanisms, or none", param_hint="TO")
+        raise typer.BadParameter(
+            f"name two mechanisms, as {start} scaled_dot_product, or none", param_hint="[TO]"
+        )
     if start:
-        _tell_derivation(taxonomy.path(start, end), output, check, json)
+        print_derivation(taxonomy.path(start, end), output, check, json)
         return
     if output is not None:
         taxonomy.draw(output)
+        return
     found = taxonomy.reached()
     if json:
-        _print_json(found.to_dict())
+        print_json(found.to_dict())
         return
     from rich.table import Table
 
@@ -255,13 +278,13 @@ def taxonomy_(
     for chain in found.siblings.values():
         mechanism = chain.name.partition(" → ")[0]
         table.add_row(mechanism, "siblings", str(len(chain)), taxonomy.told(chain))
-    _print_table(table)
+    print_table(table)
     table = Table("mechanism", box=None, pad_edge=False)
     table.add_column("why neither", max_width=78)
     for name, why in found.obstructions.items():
         table.add_row(name, why)
     print()
-    _print_table(table)
+    print_table(table)
     print(f"\n{found}")
 
 
@@ -283,13 +306,14 @@ def recombine_(
     for pair in parts or []:
         slot, equals, names = pair.partition("=")
         if not equals:
-            raise typer.BadParameter("slot=part,part", param_hint=pair)
+            wanted = "parts of a slot are written as similarity=dot,scaled_dot"
+            raise typer.BadParameter(wanted, param_hint=repr(pair))
         chosen[slot] = names.split(",")
     space = anatomy.recombine(**chosen)
     found = space.classes() if classes else ()
     if json:
         told = {"classes": [{"proved": c.proved, "unproved": c.unproved} for c in found]}
-        _print_json(space.to_dict() | (told if classes else {}))
+        print_json(space.to_dict() | (told if classes else {}))
         return
     print(space)
     for one in found:
@@ -318,21 +342,17 @@ def optimise_(
     Prints costs before and after and the derivation, which is checked; into a file, draws it.
     Interrupted, it tells the best so far.
     """
-    from vesalius.inspect.optimise import as_json, completed, optimise, told
+    from vesalius.inspect.optimise import as_json, optimise, told
 
-    diagram = _diagram(source, options)
-    sizes = {name: _number("--at", name, value) for name, value in _pairs("--at", at).items()}
-    mechanism = _mechanism(source)
-    opened = diagram.unfold()
-    _check_names(opened, sizes)
-    sizes = completed(opened, sizes, {} if mechanism is None else mechanism.implied)
-    found = optimise(diagram, sizes, _weights(cost), nodes=nodes, seconds=seconds, depth=depth)
+    diagram = diagram_of(source, options)
+    sizes = completed(diagram.unfold(), sizes_of("--at", at), source)
+    found = optimise(diagram, sizes, weights(cost), nodes=nodes, seconds=seconds, depth=depth)
     if output is not None and output.suffix.lower() == ".json":
         output.write_text(found.to_json() + "\n", encoding="utf-8")
     elif output is not None:
         found.film().save(output)
     if json:
-        _print_json(as_json(found, sizes))
+        print_json(as_json(found, sizes))
     else:
         print(told(found, sizes))
 
@@ -349,9 +369,10 @@ def calibrate_(
     from vesalius.compile.machine import calibrate, key
     from vesalius.compile.roofline import told
 
+    check_device(device)
     found = calibrate(device)
     if json:
-        _print_json({**key(device), **found._asdict()})
+        print_json({**key(device), **found._asdict()})
     else:
         print(told(found))
 
@@ -373,16 +394,16 @@ def verify_(
     wanted = claims(names or [])
     results = []
     try:
-        with _progress(len(wanted), quiet=json) as advance:
+        with progress(len(wanted), quiet=json) as advance:
             for result in verify(wanted, seed):
                 results.append(result)
                 advance(result.name)
     except KeyboardInterrupt:
         print(f"interrupted after {len(results)} of {len(wanted)}", file=sys.stderr)
     if json:
-        _print_json(_verified(results))
+        print_json(verified(results))
     else:
-        _print_results(results)
+        print_results(results)
         print(counted(results))
     complete = len(results) == len(wanted)
     raise typer.Exit(0 if complete and all(result.ok for result in results) else 1)
@@ -409,7 +430,7 @@ def examine_(
         if not json:
             print(f"{results[-1]}\n")
     if json:
-        _print_json([result.as_json() for result in results])
+        print_json([result.as_json() for result in results])
     raise typer.Exit(0 if all(result.ok for result in results) else 1)
 
 
@@ -444,15 +465,12 @@ def profile_(
     dtypes = ("float32", "bfloat16", "float16", "float64")
     if dtype not in dtypes:
         raise typer.BadParameter(f"{dtype!r} is none of {', '.join(dtypes)}", param_hint="--dtype")
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        raise typer.BadParameter(f"there is no device {device!r} here", param_hint="--device")
+    check_device(device)
     torch.set_num_threads(threads)
-    given = {
-        name: _number("--sizes", name, value) for name, value in _pairs("--sizes", sizes).items()
-    }
-    mechanism = _mechanism(source)
-    chosen = {name: _value(value) for name, value in _pairs("--with", options).items()}
-    diagram = _diagram(source, options) if mechanism is None else mechanism.dissected(**chosen)
+    given = sizes_of("--sizes", sizes)
+    mechanism = mechanism_of(source)
+    chosen = {name: value_of(value) for name, value in pairs("--with", options).items()}
+    diagram = diagram_of(source, options) if mechanism is None else mechanism.dissected(**chosen)
     known = sizes_for(diagram, given, {} if mechanism is None else mechanism.implied)
     found = profile(
         diagram,
@@ -465,7 +483,7 @@ def profile_(
     if output is not None:
         found.save(output)
     if json:
-        _print_json(found.as_json())
+        print_json(found.as_json())
     else:
         print(found)
 
@@ -485,294 +503,3 @@ def _command(
     ] = False,
 ) -> None:
     pass
-
-
-# -- reading what a user wrote --------------------------------------------------------------------
-
-
-def _mechanism(source: str) -> Any:
-    """The mechanism of that name; None when `source` is a file."""
-    from vesalius import anatomy
-
-    return None if source.endswith(".json") else anatomy.CATALOGUE[source]
-
-
-def _diagram(source: str, options: str) -> Diagram:
-    mechanism = _mechanism(source)
-    chosen = {name: _value(value) for name, value in _pairs("--with", options).items()}
-    if mechanism is not None:
-        made: Diagram = mechanism(**chosen)
-        return made
-    if chosen:
-        raise typer.BadParameter("a diagram in a file takes no options", param_hint="--with")
-    return _from_file(Path(source))
-
-
-def _from_file(path: Path) -> Diagram:
-    from vesalius.diagrams.errors import FormatError
-    from vesalius.diagrams.graph import Diagram
-
-    try:
-        return Diagram.from_json(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise FormatError(f"{path} is not a text in UTF-8") from None
-    except FormatError as error:
-        raise FormatError(f"{path}: {_message(error)}") from None
-
-
-def _pairs(option: str, text: str) -> dict[str, str | None]:
-    """Read `a=1,b`; a name without a value has None."""
-    found: dict[str, str | None] = {}
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, value = (part.strip() for part in word.partition("="))
-        if not name.isidentifier() or (equals and not value):
-            raise typer.BadParameter(f"{word!r} is not a name=value", param_hint=option)
-        if name in found:
-            raise typer.BadParameter(f"{name} is given twice", param_hint=option)
-        found[name] = value if equals else None
-    return found
-
-
-def _value(text: str | None) -> Any:
-    """A name without a value is true; `true`, `false` and integers are themselves."""
-    known = {None: True, "true": True, "false": False, "none": None}
-    if text in known:
-        return known[text]
-    assert text is not None
-    return int(text) if text.lstrip("-").isdecimal() else text
-
-
-def _weights(text: str) -> str | dict[str, float]:
-    """The name of a cost, or the weights of several."""
-    pairs = _pairs("--cost", text)
-    if len(pairs) == 1 and None in pairs.values():
-        return text.strip()
-    try:
-        return {name: float(value or 1) for name, value in pairs.items()}
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not flops=1,bytes=20", param_hint="--cost") from None
-
-
-def _number(option: str, name: str, text: str | None) -> int:
-    if text is None or not text.isdecimal():
-        raise typer.BadParameter(f"{name} needs a number: {name}=64", param_hint=option)
-    return int(text)
-
-
-# -- writing --------------------------------------------------------------------------------------
-
-
-def _claim(claim: str) -> str:
-    return "on request" if claim == "request" else claim
-
-
-def _entry(mechanism: Any) -> dict[str, Any]:
-    paper = mechanism.paper
-    return {
-        "name": mechanism.name,
-        "title": mechanism.title,
-        "formula": mechanism.formula,
-        "paper": {
-            "title": paper.title,
-            "authors": paper.authors,
-            "year": paper.year,
-            "arxiv": paper.arxiv or None,
-        },
-        "parts": mechanism.anatomy,
-        "causal": mechanism.causal,
-        "cacheable": mechanism.cacheable,
-        "initial": mechanism.initial,
-        "check": mechanism.check,
-        "options": mechanism.options,
-    }
-
-
-def _described(diagram: Diagram) -> dict[str, Any]:
-    def types(of: dict[str, Any]) -> dict[str, str]:
-        return {name: str(type_) for name, type_ in of.items()}
-
-    return {
-        "diagram": {
-            "name": diagram.name,
-            "inputs": types(diagram.input_types),
-            "outputs": types(diagram.output_types),
-            "parameters": types(diagram.parameters),
-            "boxes": len(diagram),
-            "listing": str(diagram),
-            "cost": _cost(diagram, {}),
-        }
-    }
-
-
-def _tell_derivation(
-    derivation: Derivation, output: Path | None, check: bool, json: bool, title: str = ""
-) -> None:
-    """Print a derivation, or write it into a file; if asked, check it and exit with the verdict."""
-    if output is not None and output.suffix.lower() == ".json":
-        output.write_text(derivation.to_json() + "\n", encoding="utf-8")
-    elif output is not None:
-        derivation.film().save(output)
-    if json:
-        _print_json(_derived(derivation))
-    elif output is None:
-        if title:
-            print(title)
-        print(derivation)
-    if check:
-        verdict = derivation.check()
-        print(verdict)
-        raise typer.Exit(0 if verdict else 1)
-
-
-def _print_derivations(json: bool) -> None:
-    from vesalius.anatomy.derivations import DERIVATIONS
-
-    if json:
-        _print_json([_derived(derivation) for derivation in DERIVATIONS.values()])
-        return
-    from rich.table import Table
-
-    table = Table("name", "steps", "grade", "derivation", box=None, pad_edge=False)
-    for name, derivation in DERIVATIONS.items():
-        grade = str(derivation.grade)
-        table.add_row(name, str(len(derivation)), grade, DERIVATIONS.entries[name].title)
-    _print_table(table)
-
-
-def _derived(derivation: Derivation) -> dict[str, Any]:
-    decisive = derivation.decisive
-    return {
-        "name": derivation.name,
-        "grade": derivation.grade.name,
-        "decided_by": None if decisive is None else decisive.name,
-        "steps": [
-            {
-                "name": step.name,
-                "grade": step.grade.name,
-                "law": step.move.doc,
-                "source": step.move.source,
-            }
-            for step in derivation
-        ],
-    }
-
-
-def _cost(diagram: Diagram, sizes: dict[str, int]) -> dict[str, Any]:
-    """The cost as formulas, or as numbers where sizes are given."""
-    formulas = diagram.cost()
-    if sizes:
-        _check_sizes(diagram, sizes)
-        return dict(vars(formulas.at(**sizes)))
-    peak = [str(candidate) for candidate in formulas.peak]
-    return {
-        "flops": str(formulas.flops),
-        "bytes_moved": str(formulas.bytes_moved),
-        "peak_bytes": peak[0] if len(peak) == 1 else f"max({', '.join(peak)})",
-        "parameters": str(formulas.parameters),
-        "operations": {name: str(count) for name, count in formulas.operations.items()},
-    }
-
-
-def _check_names(diagram: Diagram, sizes: dict[str, int]) -> None:
-    from vesalius.diagrams.errors import SizeError
-
-    known = diagram.size_variables
-    for name in sizes:
-        if name not in known:
-            raise SizeError(f"{diagram.name} has no size {name!r}; it has {', '.join(known)}")
-
-
-def _check_sizes(diagram: Diagram, sizes: dict[str, int]) -> None:
-    from vesalius.diagrams.errors import SizeError
-
-    _check_names(diagram, sizes)
-    known = diagram.size_variables
-    missing = [name for name in known if name not in sizes]
-    if missing:
-        wanted = ",".join(f"{name}=..." for name in missing)
-        raise SizeError(f"{diagram.name} has more sizes: add {wanted} to --at")
-
-
-def _numbers(cost: dict[str, Any]) -> str:
-    """Numbers with their names, the operations last."""
-    rows = [(name.replace("_", " "), count) for name, count in cost.items()]
-    rows = [*rows[:-1], *((f"  {name}", count) for name, count in cost["operations"].items())]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:{width}}  {count:>20,}" for name, count in rows)
-
-
-@contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A bar on standard error; `advance(name)` says what has been done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
-
-
-def _print_results(results: Any) -> None:
-    from rich.table import Table
-
-    table = Table("name", "grade", "verdict", box=None, pad_edge=False)
-    for heading in ("trials", "seconds", "float32", "bfloat16"):
-        table.add_column(heading, justify="right")
-    for one in results:
-        errors = ["", ""]
-        if one.floats is not None:
-            # How far the right side is from the exact value, at magnitude 1.
-            errors = [f"{one.floats.row(dtype, 1.0).right:.0e}" for dtype in one.floats_of]
-        verdict = one.verdict if one.ok else f"{one.verdict}, FAILS"
-        table.add_row(
-            one.name, one.grade, verdict, f"{one.trials:,}", f"{one.seconds:.1f}", *errors
-        )
-    _print_table(table)
-    for one in results:
-        if not one.ok:
-            print(f"\n{one.name}: {one.law}\n{one.reason}\n{one.counterexample}")
-
-
-def _verified(results: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {"rules": [], "schemas": [], "derivations": []}
-    for one in results:
-        found[f"{one.kind}s"].append(one.as_json())
-    return found
-
-
-def _print_json(value: Any) -> None:
-    print(json_format.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_table(table: Any) -> None:
-    from rich.console import Console
-
-    # Into a pipe or a file, lines are as long as they need to be.
-    console = Console() if sys.stdout.isatty() else Console(width=1000)
-    console.print(table)
-
-
-def main() -> None:
-    """Run the command. Errors that are the user's are one message, and the exit status 1."""
-    try:
-        app(prog_name="vesalius")
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except Exception as error:
-        from vesalius.diagrams.errors import VesaliusError
-
-        if not isinstance(error, VesaliusError):
-            raise
-        _fail(_message(error))
-
-
-def _message(error: Exception) -> str:
-    """What an error says, without the line of code where it was found: that is not the user's."""
-    return str(error).partition("\n  at ")[0]
-
-
-def _fail(message: str) -> None:
-    print(f"vesalius: {message}", file=sys.stderr)
-    sys.exit(1)
