@@ -176,14 +176,14 @@ def reformer(x, wq, wv, rotations, wo, causal=False, keep=None):
     k_j = q_j / |q_j|; a position attends to itself only where there is nothing else.
     """
     n, outs = len(x), []
-    rounds = len(rotations[0])
+    rounds = len(rotations[0][0])
     for h in range(len(wo)):
         q, v = matrix(x, of_head(wq, h)), matrix(x, of_head(wv, h))
         hashes = []
         for row in q:
             own = []
             for u in range(rounds):
-                turned = matrix([row], [channel[u] for channel in rotations])[0]
+                turned = matrix([row], [channel[u] for channel in rotations[h]])[0]
                 own.append(argmax([*turned, *(-y for y in turned)]))
             hashes.append(own)
         scores = []

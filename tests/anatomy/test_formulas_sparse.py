@@ -157,6 +157,16 @@ def test_sinkhorn(blocks, length, turns, seed):
     )
 
 
-def test_sinkhorn_refuses_a_length_that_no_blocks_fill():
-    with pytest.raises(vs.SizeError):
-        vs.anatomy["sinkhorn"](n=5, block=2)
+@pytest.mark.parametrize(
+    ("name", "options", "right"),
+    [
+        ("sinkhorn", {"n": 5, "block": 2}, "n = 5 does not go with the other sizes, 4 or 6 would"),
+        ("flash", {"n": 3, "window": 4}, "n = 3 does not go with the other sizes, 4 would"),
+        ("mega", {"chunked": True, "n": 9, "window": 4}, "8 or 12 would"),
+        ("nystromformer", {"n": 10, "r": 4}, "8 or 12 would"),
+        ("reformer", {"chunked": True, "n": 9, "u": 2, "block": 4}, "8 or 10 would"),
+    ],
+)
+def test_a_length_that_no_blocks_fill_is_refused_with_those_that_do(name, options, right):
+    with pytest.raises(vs.SizeError, match=f"{name}: .*leaves a rest.*{right}"):
+        vs.anatomy[name](**options)

@@ -172,7 +172,11 @@ class Mechanism:
         for name, formula in self.implied.items():
             if name not in sizes and size(formula).variables <= set(sizes):
                 sizes[name] = self._follows(name, formula, sizes)
-        return diagram.substitute(**sizes)
+        try:
+            return diagram.substitute(**sizes)
+        except SizeError as error:
+            why = str(error).partition("\n")[0]
+            raise SizeError(f"{self.name}: {why}{_lengths_that_fit(diagram, sizes)}") from None
 
     def _follows(self, name: str, formula: str, sizes: Mapping[str, Size]) -> Size:
         try:
@@ -212,6 +216,25 @@ def initial(diagram: Diagram) -> dict[str, str]:
         if not token.trainable:
             found[token.name] += ", fixed"
     return found
+
+
+def _lengths_that_fit(diagram: Diagram, sizes: Mapping[str, Size]) -> str:
+    """The lengths next to the one given with which the other sizes go, where there are some."""
+    given = sizes.get("n", size("n")).constant
+    if given is None:
+        return ""
+
+    def fits(n: int) -> bool:
+        try:
+            diagram.substitute(**{**sizes, "n": size(n)})
+        except SizeError:
+            return False
+        return True
+
+    below = next((n for n in range(given - 1, 0, -1) if fits(n)), None)
+    above = next((n for n in range(given + 1, 2 * given + 64) if fits(n)), None)
+    near = " or ".join(str(n) for n in (below, above) if n is not None)
+    return f"; n = {given} does not go with the other sizes, {near} would" if near else ""
 
 
 # -- building -------------------------------------------------------------------------------------

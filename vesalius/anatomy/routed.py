@@ -42,20 +42,46 @@ REFORMER: dict[str, Part] = {
 }
 
 
-def reformer(*, causal: bool = False, padding: bool = False) -> Diagram:
+def reformer(*, chunked: bool = False, causal: bool = False, padding: bool = False) -> Diagram:
     """Attention among positions of the same hash; u hashes into 2·s buckets each.
 
-    As the formula of the paper has it. Its sorted chunks, which bound the size of a bucket, are
-    an approximation of this.
+    As equation 2 of the paper has it: all that shares a hash, at the cost of all pairs. `chunked`
+    is what the paper's experiments compute, with 2·u·n·l scores: in each round positions are sorted
+    by hash and cut into chunks of l, which see themselves and the chunk before, in whatever bucket;
+    rounds are merged as log Σ exp of their scores says, so that what two rounds see counts twice.
+    l divides u·n. A chunk is of all positions: with `causal` a query attends to none later, but
+    which earlier ones share its chunk may depend on those later.
     """
+
+    def attend(q: Wire, k: Wire, v: Wire, keep: Wire | None) -> Wire:
+        allowed = REFORMER["mask"](q, k, causal=causal, keep=keep)
+        scores = REFORMER["similarity"](q, k) + REFORMER["position"](q, k)
+        mixed: Wire = REFORMER["mixing"](REFORMER["normaliser"](scores, allowed), v)
+        return mixed
+
+    def in_rounds(q: Wire, k: Wire, v: Wire, keep: Wire | None) -> Wire:
+        order, inverse = parts.sorted_by(parts.hashes(q, keep))
+
+        def sought(x: Wire) -> Wire:
+            return parts.in_chunks(vs.gather(x, order, over="n"))
+
+        q, k, v = sought(q), *(parts.with_former(sought(y.rename(m="n"))) for y in (k, v))
+        places = parts.in_chunks(order)
+        others = parts.with_former(places)
+        allowed = others <= places if causal else None
+        if keep is not None:
+            kept = parts.with_former(sought(keep.rename(m="n")))
+            allowed = kept if allowed is None else allowed & kept
+        scores = REFORMER["similarity"](q, k) + vs.where(vs.equal(places, others), -1e5, 0.0)
+        if allowed is not None:
+            scores = vs.where(allowed, scores, -1e9)
+        mixed = REFORMER["mixing"](REFORMER["normaliser"](scores, None), v)
+        return parts.over_rounds(mixed, scores, inverse)
 
     def body(x: Wire, keep: Wire | None = None) -> Wire:
         q, k, v = REFORMER["preparation"](x)
         kept = None if keep is None else keep.rename(n="m")
-        allowed = REFORMER["mask"](q, k, causal=causal, keep=kept)
-        scores = REFORMER["similarity"](q, k) + REFORMER["position"](q, k)
-        mixed = REFORMER["mixing"](REFORMER["normaliser"](scores, allowed), v)
-        joined: Wire = REFORMER["output"](mixed)
+        joined: Wire = REFORMER["output"]((in_rounds if chunked else attend)(q, k, v, kept))
         return joined
 
     return diagram_of("reformer", {"x": "n d", **mask_inputs("n", padding, False)}, "n d", body)
@@ -71,6 +97,7 @@ CATALOGUE.enter(
         REFORMER,
         reformer,
         implied=CHANNELS,
+        check="transformers",
     )
 )
 

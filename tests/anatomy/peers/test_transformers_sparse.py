@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from peer import EXACT, SINGLE, peer, randn, randomised, same
+from peer import EXACT, SINGLE, peer, randn, randomised, same, to_heads
 
 import vesalius as vs
 
@@ -76,3 +76,56 @@ def test_big_bird(blocks, length):
     q, k, v = (layer(x)[0].detach() for layer in (module.query, module.key, module.value))
     ours = vs.anatomy["big_bird"](blocks=blocks, block=length, u=2)
     same(ours, (q, k, v), {"links": links}, wanted[0], within=EXACT)
+
+
+@pytest.mark.parametrize(("n", "length", "rounds"), [(12, 4, 1), (12, 4, 3), (16, 2, 2)])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("padding", [False, True])
+def test_reformer(n, length, rounds, causal, padding):
+    """Their keys are not divided by √c, and of length 1 but for 10⁻⁶, next to which x is large."""
+    from transformers.models.reformer import modeling_reformer as theirs
+
+    heads, channels, half = 2, 3, 4
+    config = transformers.ReformerConfig(
+        hidden_size=6, num_attention_heads=heads, attention_head_size=channels, is_decoder=causal,
+        lsh_attn_chunk_length=length, num_hashes=rounds, num_buckets=2 * half, hash_seed=5,
+        lsh_num_chunks_before=1, lsh_num_chunks_after=0,
+    )  # fmt: skip
+    module = randomised(theirs.LSHSelfAttention(config, 0))
+    keep = torch.ones(1, n, dtype=torch.bool)
+    keep[0, n - 3 :] = not padding
+    x = 100 * randn(1, n, 6)
+    with torch.no_grad():
+        wanted = module(x, attention_mask=keep).hidden_states
+    torch.manual_seed(5)
+    rotations = torch.randn(heads, channels, rounds, half, dtype=torch.float64)
+    weights = {
+        "wq": channels**0.5 * to_heads(module.query_key, heads).detach(),
+        "wv": to_heads(module.value, heads).detach(),
+        "rotations": rotations,
+        "wo": torch.eye(6).double().reshape(heads, channels, 6),
+    }
+    ours = vs.anatomy["reformer"](
+        chunked=True, causal=causal, padding=True, heads=heads, d=6, c=channels, block=length,
+        u=rounds, s=half, n=n,
+    )  # fmt: skip
+    real = keep[0]
+    found = ours.evaluate(x[0], keep[0], parameters=weights)
+    torch.testing.assert_close(found[real], wanted[0, real], rtol=SINGLE, atol=SINGLE)
+    compiled = vs.to_torch(ours, dtype=torch.float64)
+    compiled.load_state_dict(weights)
+    torch.testing.assert_close(compiled(x[0], keep[0]), found, rtol=EXACT, atol=EXACT)
+
+
+def test_reformer_of_one_chunk_is_attention_to_all_others():
+    """Theirs is whole attention where a chunk holds the sequence; so is ours, with one round."""
+    x = randn(5, 6)
+    chunked = vs.anatomy["reformer"](chunked=True, heads=2, d=6, n=5, block=5, u=1, s=3)
+    whole = vs.anatomy["reformer"](heads=2, d=6, n=5, u=1, s=3)
+    weights = {
+        name: randn(*(s.constant for s in t.axes.values()), seed=k)
+        for k, (name, t) in enumerate(whole.parameters.items())
+    }
+    weights["rotations"] = 0 * weights["rotations"]  # all in one bucket
+    found, wanted = (d.evaluate(x, parameters=weights) for d in (chunked, whole))
+    torch.testing.assert_close(found, wanted, rtol=EXACT, atol=EXACT)

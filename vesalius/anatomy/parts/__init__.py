@@ -33,6 +33,7 @@ from vesalius.anatomy.parts.patterns import *
 from vesalius.anatomy.parts.positions import *
 from vesalius.anatomy.parts.preparation import *
 from vesalius.anatomy.parts.recurrences import *
+from vesalius.anatomy.parts.rounds import *
 from vesalius.anatomy.parts.selection import *
 from vesalius.anatomy.parts.similarity import *
 from vesalius.anatomy.parts.simplex import *

@@ -26,12 +26,13 @@ def tied(x: Wire) -> tuple[Wire, Wire, Wire]:
     return q, unit(q).rename(n="m"), v.rename(n="m")
 
 
-def hashes(x: Wire) -> Wire:
-    """argmax_s [x·R, −x·R] for each of u normal R, drawn once and kept"""
-    axes = f"{axes_of(x, 'c')} u s"
+def hashes(x: Wire, keep: Wire | None = None) -> Wire:
+    """argmax_s [x·R, −x·R] for each of u normal R a head, drawn once; 2·s where not `keep`"""
+    axes = f"{axes_of(x, 'h c')} u s"
     rotations = vs.parameter("rotations", axes, init="normal", trainable=False)
     turned = vs.contract(x, rotations, over="c")
-    return first_largest(vs.concat(turned, -turned, over="s"), "s")
+    found = first_largest(vs.concat(turned, -turned, over="s"), "s")
+    return found if keep is None else vs.where(keep.rename(m="n"), found, 2 * vs.size("s"))
 
 
 def same_hash(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
