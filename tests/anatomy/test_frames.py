@@ -8,6 +8,7 @@ import pytest
 
 import vesalius as vs
 from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, Frame, Slot
+from vesalius.anatomy.edges.graphs import MASKED
 from vesalius.anatomy.edges.heads import HEADS, heads
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.wire import Wire
@@ -16,6 +17,7 @@ from vesalius.rewrite.derivation import Derivation
 FRAMES = [
     ATTENTION,
     SMOOTHER,
+    MASKED,
     HEADS,
     heads(window=True),
     heads(fades="h"),
@@ -39,7 +41,10 @@ def test_open_slots_that_are_filled_as_usual_are_softmax_attention(
     family = frame.opened(*names)
     assert set(family.learners) == set(names)
     filled = frame.fill(**{name: frame.slots[name].usual for name in names}).apply(family)
-    assert filled == frame.softmax(vs.anatomy[frame.of]()).end
+    softmax = vs.anatomy[frame.of](**frame.options)
+    if frame.finish is not None:
+        filled = frame.finish(Derivation(filled), softmax).end
+    assert filled == softmax
 
 
 def test_a_slot_that_is_not_there_is_refused() -> None:

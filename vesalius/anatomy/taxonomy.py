@@ -129,7 +129,8 @@ def edges() -> tuple[Edge, ...]:
         found.append(Edge(name, Node.at(a, **at), Node.at(b, **to), derivation))
     nodes = dict.fromkeys(node for edge in found for node in (edge.start, edge.end))
     for node in nodes:
-        if node.sizes:
+        # Heads that a node has and its mechanism lacks are no size that is chosen.
+        if node.sizes and {*node.sizes} <= {*node.general.diagram.size_variables}:
             derivation = Derivation(node.general.diagram).then(Choose(node.sizes))
             # What the choice implies for other sizes is a choice too: then the catalogue says so.
             if derivation.end == node.diagram:

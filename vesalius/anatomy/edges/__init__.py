@@ -9,6 +9,7 @@ from vesalius.anatomy.edges import (  # noqa: F401
     channels,
     fading,
     gates,
+    graphs,
     limits,
     masks,
     mixers,

@@ -77,8 +77,8 @@ def _at(axes: str, sizes: Mapping[str, Any]) -> str:
 class Frame:
     """Softmax attention with its slots: `body(slots, **inputs)` puts it together.
 
-    With nothing opened it is what `softmax` ends with, a derivation from the mechanism `of`.
-    `name` tells frames apart, where two have slots of the same names.
+    With nothing opened it is the mechanism `of` at `options`, or `finish` leads a derivation that
+    ends there on to it. `name` tells frames apart, where two have slots of the same names.
     """
 
     of: str
@@ -86,8 +86,9 @@ class Frame:
     output: str
     slots: Mapping[str, Slot]
     body: Callable[..., Wire]
-    softmax: Callable[[Diagram], Derivation] = field(default=derive)
+    finish: Callable[[Derivation, Diagram], Derivation] | None = None
     name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def opened(self, *names: str, **sizes: Any) -> Diagram:
         """The family: the frame with learners in these slots. Raises `StructureError`."""
@@ -140,10 +141,12 @@ class Frame:
         own = derive(filled, *special)
         found = Derivation(CATALOGUE[name](**options))
         found = found if found.end == own.end else lemma(found, own.end, why)
-        whole = CATALOGUE[self.of]()
-        softmax = self.softmax(whole.substitute(**_known(whole, sizes or {})))
-        found = (found >> own.inverse()).back(up, family).reach(down, softmax.end)
-        return found >> softmax.inverse()
+        found = (found >> own.inverse()).back(up, family)
+        whole = CATALOGUE[self.of](**self.options)
+        whole = whole.substitute(**_known(whole, sizes or {}))
+        if self.finish is None:
+            return found.reach(down, whole)
+        return self.finish(found.then(down), whole)
 
 
 def _known(diagram: Diagram, sizes: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,8 +236,8 @@ def _smoother(slots: Mapping[str, Part], q: Wire, k: Wire, v: Wire) -> Wire:
     return parts.weighted_sum(parts.row_sum(slots["kernel"](q=q, k=k, i=i, j=j), None), v)
 
 
-def _unfolded(softmax: Diagram) -> Derivation:
-    return derive(softmax, softmaxes.unfold_softmax)
+def _folded(found: Derivation, softmax: Diagram) -> Derivation:
+    return found.back(softmaxes.unfold_softmax, softmax)
 
 
 SMOOTHER = Frame(
@@ -243,6 +246,6 @@ SMOOTHER = Frame(
     "n e",
     {"kernel": Slot({"q": "c", "k": "c", **PLACES}, "", exponential)},
     _smoother,
-    _unfolded,
+    _folded,
 )
 """Σ_m κ·v[m] / Σ_m κ, κ = κ(q, k, n, m): a kernel smoother. Tsai et al. 2019, arXiv 1908.11775."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.edges.frames import as_it_is, row
-from vesalius.anatomy.edges.heads import HEADS, queries_and_keys
+from vesalius.anatomy.edges.heads import HEADS, heads, queries_and_keys
 from vesalius.anatomy.edges.registry import at, edge
 from vesalius.anatomy.mechanism import diagram_of
 from vesalius.anatomy.transformer import norm_diagram
@@ -81,10 +81,10 @@ ONE_NORM = Tie(
 )
 
 
-def _bases(x: Wire, y: Wire, count: int) -> tuple[list[Wire], list[Wire]]:
-    """Each z·γ + β of both tokens, z = silu(norm(·)·W + b)."""
+def _bases(x: Wire, y: Wire, count: int, normed: bool = True) -> tuple[list[Wire], list[Wire]]:
+    """Each z·γ + β of both tokens, z = silu(norm(·)·W + b), or without the norm."""
     both = vs.concat(vs.expand(x, "t:1"), vs.expand(y, "t:1"), over="t")
-    made = parts.shared_base(norm_diagram()(both), count)
+    made = parts.shared_base(norm_diagram()(both) if normed else both, count)
     first, second = ([vs.sum(vs.slice(z, "t", k, length=1), "t") for z in made] for k in (0, 1))
     return first, second
 
@@ -144,4 +144,43 @@ def flash_and_multihead() -> Derivation:
         normaliser=as_it_is,
         values=silu_values,
         output=gated_residual,
+    )
+
+
+# -- Mega: a second sequence, of moving averages ---------------------------------------------------
+
+
+def of_averages(x: Wire, a: Wire, y: Wire, b: Wire, i: Wire, j: Wire) -> Wire:
+    """(z·γ_q + β_q)·(z'·γ_k + β_k)/√c + B[j − i], z and z' = silu(·W + b) of averages at x and y"""
+    (q, _), (_, k) = _bases(a, b, 2, normed=False)
+    return vs.expand(parts.scaled_dot(q, k) + parts.relative_table_at(j - i), "h:1")
+
+
+def plain_silu_values(y: Wire, b: Wire) -> Wire:
+    """silu(y·W_v + b)"""
+    return vs.expand(parts.silu_of(y, "e", "v"), "h:1")
+
+
+def reset_and_updated(o: Wire, x: Wire, a: Wire, i: Wire) -> Wire:
+    """φ·silu(a·W + (γ·o)·U + b) + (1 − φ)·x, φ and γ gates of the average"""
+    return parts.reset_and_update(x, a, vs.sum(o, "h"))
+
+
+def averages(x: Wire) -> Wire:
+    """a damped moving average of x, for each channel"""
+    return parts.long_convolution(x, parts.moving_average(x))
+
+
+@edge("mega", at("multihead", h=1))
+def mega_and_multihead() -> Derivation:
+    """One head, of a sequence and its moving average; two gates stand behind."""
+    second = {"a": diagram_of("averages", {"x": "n d"}, "n d", averages)}
+    return heads("of two sequences", averaged=True).siblings(
+        "mega",
+        "one head",
+        Prepare(second, "a → Σ_k η·h, h[n] = α·β·x[n] + (1 − α·δ)·h[n − 1]"),
+        sizes={"h": 1},
+        similarity=of_averages,
+        values=plain_silu_values,
+        output=reset_and_updated,
     )

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.edges.frames import PLACES, Frame, Slot, places, row
-from vesalius.anatomy.mechanism import Part, diagram_of
+from vesalius.anatomy.mechanism import Part
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
-from vesalius.rewrite.derivation import Derivation, derive
+from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.moves import Restrict
 
 
@@ -86,15 +86,12 @@ def heads(
     }
     inputs = {"x": "n d", **({"a": "n d"} if averaged else {})}
 
-    def softmax(mechanism: Diagram) -> Derivation:
-        if not averaged:
-            return derive(mechanism)
-        usual = {slot: part.usual for slot, part in slots.items()}
-        sized = diagram_of(mechanism.name, inputs, "n d", lambda x, a: body(usual, x, a))
-        one = Restrict("a", "x", {}, "a := x: one sequence")
-        return Derivation(mechanism).back(one, sized)
+    finish = _one_sequence if averaged else None
+    return Frame("multihead", inputs, "n d", slots, body, finish, name)
 
-    return Frame("multihead", inputs, "n d", slots, body, softmax, name)
+
+def _one_sequence(found: Derivation, softmax: Diagram) -> Derivation:
+    return found.reach(Restrict("a", "x", {}, "a := x: one sequence"), softmax)
 
 
 def _kept(axes: str) -> Part:

@@ -148,9 +148,17 @@ def _from_buckets(q: Wire, buckets: Wire, heads: str) -> Wire:
 
 def relative_table(q: Wire, k: Wire) -> Wire:
     """B[m − n], for up to p places"""
-    places = vs.size("p")
-    table = vs.parameter("bias", written(o=2 * places - 1), init="normal", scale=0.02)
-    return vs.gather(table, distance(q, k) + (places - 1), over="o")
+    table = _relative()
+    return vs.gather(table, distance(q, k) + (vs.size("p") - 1), over="o")
+
+
+def relative_table_at(far: Wire) -> Wire:
+    """B[far], for up to p places"""
+    return vs.gather(_relative(), far + (vs.size("p") - 1), over="o")
+
+
+def _relative() -> Wire:
+    return vs.parameter("bias", written(o=2 * vs.size("p") - 1), init="normal", scale=0.02)
 
 
 def sinusoids(q: Wire, k: Wire) -> Wire:
