@@ -319,6 +319,23 @@ def test_the_exponentials_of_a_difference_are_counted(m, terms):
     assert complexity(Pair(left, right), {"m": m})[0] == terms
 
 
+def test_the_largest_of_places_is_known_where_exponentials_are_counted():
+    """Places are integers, of which there is nothing to count."""
+
+    @vs.diagram
+    def left(s: "n m") -> "n":
+        _, place = vs.topk(s, "m", "one:1")
+        return vs.to_float(vs.max(place, "one")) + vs.max(s, "m")
+
+    @vs.diagram
+    def right(s: "n m") -> "n":
+        _, place = vs.topk(s, "m", "one:1")
+        return vs.to_float(vs.min(place, "one")) + vs.max(s, "m")
+
+    assert complexity(Pair(left, right), {"n": 2, "m": 3})[0] == 0
+    assert check((left, right))
+
+
 def test_many_exponentials_have_no_bound_and_it_says_so():
     @vs.diagram
     def left(s: "i j k") -> "":

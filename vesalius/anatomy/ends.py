@@ -32,6 +32,10 @@ STATE = (
     "No normaliser: rows do not sum to 1, and what is kept is a state of fixed size; weights of a "
     "softmax over the past need all keys."
 )
+CORRECTED = (
+    "A value is written less what the state holds at its key: the weight of a pair depends on all "
+    "the keys in between."
+)
 CHANNELS = (
     "Each channel has its own weights, of keys and places; the query gates what comes out and "
     "is in no score."
@@ -55,15 +59,13 @@ OBSTRUCTIONS: dict[str, str] = {
     "relu_normalised": ZERO,
     "sparsemax": ZERO,
     "entmax": ZERO,
-    "native_sparse": "Keys are averaged over blocks and chosen by block, and three softmaxes are "
-    "added by gates of the query: rows sum to what the gates say.",
-    "reformer": "Which keys a query sees is drawn, by hashes of the vectors themselves.",
-    "routing": "Which keys a query sees depends on all tokens, by the nearest of learned centres.",
-    "sinkhorn": "Blocks of keys are mixed by a learned sorting: a softmax over mixtures of keys.",
+    "native_sparse": "A network makes one key of a block, blocks are chosen by their scores, and "
+    "three softmaxes are added by gates of the query: the weight of a pair reads keys besides.",
+    "reformer": "Keys are the directions of the queries, and a token looks at itself only where it "
+    "sees no other.",
     "gau": SUM,
     "flash": SUM,
-    "mega": "Open: an average along positions and two gates stand around its softmax, and at which "
-    "of their values they do nothing is not derived.",
+    "mega": "A silu stands behind what was mixed, and no value of its gates takes it away.",
     "differential": "The difference of its two softmaxes is brought to length 1 in each head: no "
     "value of λ takes the norm away.",
     "gat": "Its values are the vectors that are scored, and a mask that is an input hides keys: "
@@ -78,16 +80,16 @@ OBSTRUCTIONS: dict[str, str] = {
     "pair of tokens.",
     "light_convolution": "Its softmax is over distances, not over keys, and reads no key.",
     "dynamic_convolution": "Its softmax is over distances, not over keys, and reads no key.",
-    "hyena": "Its filters do not depend on the tokens, which gate what goes in and what comes out: "
-    "there is no score, and rows do not sum to 1.",
+    "hyena": "Filters of positions mix and tokens gate, twice in turn: what one token is to "
+    "another depends on all in between.",
     "gmlp": FIXED,
     "fnet": FIXED,
     "poolformer": FIXED,
     "retnet": STATE,
-    "rfa_gated": STATE,
+    "rfa_gated": RANK,
     "gla": STATE,
     "mamba2": STATE,
-    "delta_net": STATE,
-    "gated_delta_net": STATE,
+    "delta_net": CORRECTED,
+    "gated_delta_net": CORRECTED,
 }
 """Why neither a mechanism nor softmax attention promises anything of the other."""

@@ -28,6 +28,11 @@ from vesalius.rewrite.grade import GRADES
 HIGH, PAD, SMALL = 30.0, 12.0, 10.5
 MARGIN, GAP = 16.0, 14.0
 HEAD = 7.0  # pixels: an arrow's
+LEGEND = (
+    "An arrow leads from more functions to fewer by ⊒, from fewer to more by ⊑. A dark box is a "
+    "family: attention with learners in these slots, which holds what leads up to it and what it "
+    "leads down to."
+)
 
 
 @dataclass(frozen=True)
@@ -160,8 +165,9 @@ def _scene(drawn: Sequence[Edge]) -> Scene:
     wires = [_string(k, link, *strings[k]) for k, link in enumerate(links)]
     alone = [name for name in mechanisms() if name not in linked]
     wide = max([wide, 800.0, *(_wide(name) + 2 * MARGIN for name in alone)])
-    lines: list[Text] = []
+    lines = [Text((MARGIN, high + GAP), "start", (Run(LEGEND),), 12.0, "legend")]
     if alone:
+        high += 2 * GAP
         said = (Run("no derivation has been written to or from"),)
         lines.append(Text((MARGIN, high + GAP), "start", said, 12.0, "legend"))
     x, y = MARGIN, high + 2 * GAP
@@ -170,8 +176,7 @@ def _scene(drawn: Sequence[Edge]) -> Scene:
             x, y = MARGIN, y + HIGH + GAP
         boxes[name] = (x, y, x + _wide(name), y + HIGH)
         x += _wide(name) + GAP
-    if alone:
-        high = y + HIGH + MARGIN
+    high = y + HIGH + MARGIN if alone else high + 2 * GAP
     shapes = [_shape(k, name, box, held.get(name)) for k, (name, box) in enumerate(boxes.items())]
     return Scene("taxonomy", (wide, high), shapes, wires, lines=lines)
 

@@ -79,7 +79,7 @@ def local_attention_free_and_multihead() -> Derivation:
 
 # -- RWKV: slots read a token and the one before it -----------------------------------------------
 
-WINDOWED = heads("of windows", window=True)
+WINDOWED = heads("windows", window=True)
 
 
 def _shifted(x: Wire, window: Wire, name: str) -> Wire:

@@ -42,7 +42,7 @@ def normed_and_gated(o: Wire, x: Wire, i: Wire) -> Wire:
 @edge("gla", "multihead")
 def gated_linear_and_multihead() -> Derivation:
     """Channels of the keys fade by gates of the tokens; a norm and a gate stand behind."""
-    return heads("of what is kept", fades="h c").siblings(
+    return heads(fades="h c").siblings(
         "gla",
         "Σ_{m≤n} (Σ_c q·k·Π_{m<l≤n} α[l])·v = q·S, S[n] = α[n]·S[n−1] + k·v",
         position=channel_gates,
@@ -71,7 +71,7 @@ def estimate_that_fades(x: Wire, y: Wire, i: Wire, j: Wire, f: Wire, g: Wire) ->
 def gated_features_and_multihead() -> Derivation:
     """A kernel of random features, of which what is new comes in as far as the past goes."""
     one = {f"similarity.{own}": own for own in ("wf", "wf_bias")}
-    return heads("of what is kept", fades="h").siblings(
+    return heads(fades="h").siblings(
         "rfa_gated",
         "Σ_{m≤n} w·v/Σ_{m≤n} w by two states",
         Tie(one, "one gate"),
@@ -113,7 +113,7 @@ def convolved_and_stepped(y: Wire, r: Wire) -> Wire:
 def skip_and_norm(o: Wire, x: Wire, p: Wire, i: Wire) -> Wire:
     """(rms norm_he((o + D·v)·silu(x·W_z)))·W_o, v of a window"""
     v = _convolved(p, "h e", "wx", "filter_2", "bias_x")
-    return parts.join_heads(parts.skip_and_norm(o, v, x))
+    return parts.join_heads(parts.skip_and_norm_at(o, v, x))
 
 
 @edge("mamba2", "multihead")
@@ -123,7 +123,7 @@ def state_space_and_multihead() -> Derivation:
         **{f"values.{own}": own for own in ("step_bias", "wt")},
         **{f"output.{own}": own for own in ("wx", "filter_2", "bias_x")},
     }
-    return heads("of windows and what is kept", window=True, fades="h").siblings(
+    return heads("windows", window=True, fades="h").siblings(
         "mamba2",
         "Σ_{m≤n} (C·B)·exp(Σ_{m<l≤n} A·Δ[l])·Δ·v = C·S, S[n] = exp(A·Δ[n])·S[n−1] + B·Δ·v",
         Tie(one, "one step and one value for all"),

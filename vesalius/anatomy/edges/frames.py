@@ -104,7 +104,7 @@ class Frame:
         def body(**given: Wire) -> Wire:
             return self.body(held, **given)
 
-        name = f"any {', '.join(names)}{self.name and f' {self.name}'}"
+        name = f"any {', '.join(names)}{self.name and f' ({self.name})'}"
         found = diagram_of(name, self.inputs, self.output, body)
         for unread in (slot for slot in names if slot not in found.learners):
             raise StructureError(f"{name}: nothing reads {unread!r} but slots that are not open")

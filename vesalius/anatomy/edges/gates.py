@@ -175,7 +175,7 @@ def averages(x: Wire) -> Wire:
 def mega_and_multihead() -> Derivation:
     """One head, of a sequence and its moving average; two gates stand behind."""
     second = {"a": diagram_of("averages", {"x": "n d"}, "n d", averages)}
-    return heads("of two sequences", averaged=True).siblings(
+    return heads("two sequences", averaged=True).siblings(
         "mega",
         "one head",
         Prepare(second, "a → Σ_k η·h, h[n] = α·β·x[n] + (1 − α·δ)·h[n − 1]"),

@@ -62,3 +62,10 @@ def longformer_to_multihead() -> Derivation:
     fixed = Prepare({"anchors": none}, "no token is an anchor")
     found = derive(CATALOGUE["longformer"](w="n"), fixed)
     return lemma(found, CATALOGUE["multihead"](), "|n − m| < n: all pairs; where(no, a, b) = b")
+
+
+@edge(at("sinkhorn", l="n"), "multihead")
+def sorted_blocks_to_multihead() -> Derivation:
+    """One block that is as long as the sequence: what is sorted to it is itself."""
+    found = Derivation(CATALOGUE["sinkhorn"](l="n"))
+    return lemma(found, CATALOGUE["multihead"](), "all keys twice: softmax([s ; s])·[v ; v]")

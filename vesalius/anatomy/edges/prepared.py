@@ -164,6 +164,18 @@ def softmax_to_softmax_one() -> Derivation:
     return lemma(found, CATALOGUE["softmax_one"](), "exp(q·0) = 1, and 1·0 adds nothing")
 
 
+@edge("scaled_dot_product", at("routing", s=1))
+def softmax_to_routing() -> Derivation:
+    """One cluster, in which are all: queries and keys are standardised, and no more."""
+
+    def standardised(name: str) -> Diagram:
+        return _one(name, lambda **x: parts.standardised(x[name], "c", 1e-5))
+
+    both = {name: standardised(name) for name in ("q", "k")}
+    found = derive(SCALED_DOT_PRODUCT(), Prepare(both, "q → (q − mean)/deviation, and so k"))
+    return lemma(found, CATALOGUE["routing"](s=1), "the nearest of one centroid is the same")
+
+
 # -- by way of a latent ---------------------------------------------------------------------------
 
 

@@ -153,7 +153,9 @@ class TermAlgebra(ArrayAlgebra):
         return self.times(e, elementwise(Entry.inverse, self.total(e, dims)))
 
     def extreme(self, how: str, x: Array, dim: int) -> Array:
-        """An unspecified function of all entries."""
+        """An unspecified function of all entries; of integers, which are known, what it is."""
+        if not any(isinstance(entry, Entry) for entry in x.flat):
+            return super().extreme(how, x, dim)
         rows = np.moveaxis(x, dim, -1)
         found = np.empty(rows.shape[:-1], dtype=object)
         for place in np.ndindex(found.shape):
