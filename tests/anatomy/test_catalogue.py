@@ -9,7 +9,15 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.anatomy.mechanism import CATALOGUE, Catalogue, Mechanism, Paper, diagram_of, initial
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Catalogue,
+    Mechanism,
+    Paper,
+    diagram_of,
+    explicit,
+    initial,
+)
 from vesalius.diagrams.sizes import size
 from vesalius.inspect.perturb import shallow, sizes_at
 
@@ -247,6 +255,10 @@ def test_a_mechanism_is_entered_once():
     with pytest.raises(vs.FormatError, match="has a mechanism 'mine' already"):
         catalogue.enter(entry())
     assert "mine" not in CATALOGUE
+    del catalogue["mine"]
+    other = catalogue.enter(entry(title="Another"))
+    assert catalogue["mine"] is other
+    assert repr(other) == "<mechanism mine: Another, 2026>"
 
 
 @pytest.mark.parametrize(
@@ -255,12 +267,32 @@ def test_a_mechanism_is_entered_once():
         ({"parts": {"tail": diagram_of}}, "a part is one of preparation, .*, not 'tail'"),
         ({"causal": "maybe"}, "causal is never, request or always"),
         ({"cacheable": "maybe"}, "cacheable is never, request or always"),
+        ({"name": "my own!"}, "a mechanism's name is a word such as soft_sign, not 'my own!'"),
+        ({"paper": None}, "mine: the paper is a vs.anatomy.Paper, not None"),
         ({"cacheable": "always"}, "what is never causal is never cacheable"),
     ],
 )
 def test_a_malformed_entry_cannot_be_made(changes, message):
     with pytest.raises(vs.FormatError, match=message):
         entry(**changes)
+
+
+def of_keys(q, k):
+    return vs.contract(k, k, over="m")
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (of_keys, r"the part 'of_keys' for similarity made \{c\} float; it makes a number for "),
+        (print, "the part 'print' for similarity made no wire but None"),
+    ],
+)
+def test_a_part_that_makes_something_else_is_named(part, message):
+    stands = {"preparation": lambda q, k, v: (q, k, v), "similarity": part}
+    build = explicit("mine", {"q": "n c", "k": "m c", "v": "m e"}, "n e", stands)
+    with pytest.raises(vs.AxisError, match=message):
+        build()
 
 
 def test_a_part_that_leaves_an_axis_is_refused():

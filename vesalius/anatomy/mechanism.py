@@ -57,7 +57,7 @@ class UnknownMechanism(VesaliusError, LookupError):
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a mechanism comes from; `arxiv` is an identifier, or empty."""
+    """Where a mechanism comes from: `authors` as one text, `arxiv` an identifier, or empty."""
 
     title: str
     authors: str
@@ -65,7 +65,7 @@ class Paper:
     arxiv: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mechanism:
     """An entry of the catalogue; calling it builds the diagram.
 
@@ -92,6 +92,10 @@ class Mechanism:
     of_heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.name.replace("-", "_").isidentifier():
+            raise FormatError(f"a mechanism's name is a word such as soft_sign, not {self.name!r}")
+        if not isinstance(self.paper, Paper):
+            raise FormatError(f"{self.name}: the paper is a vs.anatomy.Paper, not {self.paper!r}")
         if not self.cacheable:
             object.__setattr__(self, "cacheable", self.causal)
         for slot in self.parts:
@@ -104,6 +108,10 @@ class Mechanism:
             raise FormatError(
                 f"{self.name}: what is {self.causal} causal is never cacheable or is so likewise"
             )
+
+    def __repr__(self) -> str:
+        where = f", arXiv:{self.paper.arxiv}" if self.paper.arxiv else ""
+        return f"<mechanism {self.name}: {self.title}, {self.paper.year}{where}>"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -283,7 +291,7 @@ def explicit(
             place = stands["position"](q, k, *more) if "position" in stands else None
             if isinstance(place, tuple):
                 q, k = place
-            scores = stands["similarity"](q, k)
+            scores = _of_pairs("similarity", stands, q, k)
             if isinstance(place, Wire):
                 scores = scores + place
             if mask is not None:
@@ -291,7 +299,7 @@ def explicit(
             if keep is not None:
                 keep = keep if keys == "m" else keep.rename(n="m")
             allowed = stands["mask"](q, k, causal=causal, keep=keep)
-            out = stands["mixing"](stands["normaliser"](scores, allowed), v)
+            out = stands["mixing"](_of_pairs("normaliser", stands, scores, allowed), v)
             for slot in ("gate", "output"):
                 out = stands[slot](out) if slot in stands else out
             return out
@@ -301,6 +309,17 @@ def explicit(
         return diagram_of(name, {**inputs, **masks}, output, body)
 
     return build
+
+
+def _of_pairs(slot: str, stands: Mapping[str, Part], *given: Wire | None) -> Wire:
+    """What a part makes, which has a number for each query and key."""
+    made = stands[slot](*given)
+    part = f"the part {stands[slot].__name__!r} for {slot}"
+    if not isinstance(made, Wire):
+        raise AxisError(f"{part} made no wire but {made!r}")
+    if not {"n", "m"} <= set(made.names):
+        raise AxisError(f"{part} made {made.type}; it makes a number for each query n and key m")
+    return made
 
 
 def mask_inputs(keys: str, padding: bool, mask: bool, scores: str = "n m") -> dict[str, str]:
@@ -321,7 +340,10 @@ class Catalogue:
     def enter(self, mechanism: Mechanism) -> Mechanism:
         """Add a mechanism; its name must be free. Returns it."""
         if mechanism.name in self._entries:
-            raise FormatError(f"the catalogue has a mechanism {mechanism.name!r} already")
+            raise FormatError(
+                f"the catalogue has a mechanism {mechanism.name!r} already; to enter another one, "
+                f"del vs.anatomy.CATALOGUE[{mechanism.name!r}] first"
+            )
         self._entries[mechanism.name] = mechanism
         return mechanism
 
@@ -331,6 +353,10 @@ class Catalogue:
         near = difflib.get_close_matches(str(name), self._entries, n=1)
         meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._entries)}"
         raise UnknownMechanism(f"there is no mechanism {name!r}; {meant}")
+
+    def __delitem__(self, name: str) -> None:
+        """Take a mechanism out, to enter it anew; raises `UnknownMechanism`."""
+        del self._entries[self[name].name]
 
     def __iter__(self) -> Iterator[Mechanism]:
         return iter(self._entries.values())
