@@ -19,7 +19,7 @@ from vesalius.anatomy.mechanism import (
     initial,
 )
 from vesalius.diagrams.sizes import size
-from vesalius.inspect.perturb import shallow, sizes_at
+from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
 every = pytest.mark.parametrize("mechanism", [pytest.param(m, id=m.name) for m in vs.anatomy])
 
@@ -128,6 +128,38 @@ def test_a_mechanism_survives_json(mechanism):
     assert again == diagram
     assert list(again.parameters) == list(diagram.parameters)
     assert str(again) == str(diagram)
+
+
+@pytest.mark.parametrize(
+    "mechanism", [pytest.param(m, id=m.name) for m in vs.anatomy if "padding" in m.options]
+)
+def test_what_is_not_kept_does_not_matter_to_what_is(mechanism):
+    """Other values at hidden positions change no output at kept ones, in any form."""
+    forms = ("weights", "scan" if mechanism.causal == "always" else "state")
+    for form in forms if "form" in mechanism.options else (None,):
+        options = {"padding": True, **({"form": form} if form else {})}
+        if form and "attention" in mechanism.options:
+            options["attention"] = "linear"
+        diagram = shallow(mechanism, **options)
+        types, sizes = diagram.input_types, {**sizes_at(diagram, 6), "j": 6}
+        weights = arrays_at(diagram.parameters, sizes, 2, scale=0.5)
+        given = arrays_at(types, sizes, 1)
+        given["keep"] = keep = torch.tensor([True, False, True, True, False, False])
+        (axis,) = types["keep"].axes.values()
+        told = [name for name in types if name != "keep" and axis in types[name].axes.values()]
+        assert told
+        other = {name: x.clone() for name, x in given.items()}
+        for name in told:
+            rows = other[name].transpose(0, list(types[name].axes.values()).index(axis))
+            rows[~keep] = rows[~keep] + 1 if rows.is_floating_point() else 0
+        one, two = (
+            diagram.evaluate(*x.values(), parameters=weights, sizes=sizes) for x in (given, other)
+        )
+        out = list(next(iter(diagram.output_types.values())).axes.values())
+        if axis in out and axis == size("n"):
+            one, two = (y.transpose(0, out.index(axis))[keep] for y in (one, two))
+        assert torch.isfinite(one).all()
+        torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-10)
 
 
 def test_words_for_sizes_and_sizes_that_follow():

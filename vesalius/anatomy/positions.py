@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import get_args
+from typing import Any, get_args
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import CHANNELS, SOFTMAX
 from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.heads import OF_ITSELF, self_attention
 from vesalius.anatomy.heads import enter as enter_heads
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, explicit
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.wire import Wire
 
 SHAW = Paper(
     "Self-Attention with Relative Position Representations",
@@ -134,8 +143,20 @@ def alibi(*, causal: bool = False, padding: bool = False, mask: bool = False) ->
 
 
 def forgetting(*, padding: bool = False, mask: bool = False) -> Diagram:
-    """A gate at each position says how much of what came before it is kept."""
-    return self_attention("forgetting", FORGETTING)(causal=True, padding=padding, mask=mask)
+    """A gate at each position says how much of what came before it is kept.
+
+    With `padding`, the gate at a position that is not kept is that of a token of zeros.
+    """
+    inner = self_attention("forgetting", FORGETTING)(causal=True, padding=padding, mask=mask)
+    if not padding:
+        return inner
+
+    def body(x: Wire, **masks: Any) -> Wire:
+        result: Wire = inner(parts.shown(x, masks["keep"]), **masks)
+        return result
+
+    inputs = {"x": "n d", **mask_inputs("n", padding, mask, "n m:n")}
+    return diagram_of("forgetting", inputs, "n d", body)
 
 
 T5: dict[str, Part] = {**OF_ITSELF, "similarity": parts.dot, "position": parts.bucketed}

@@ -3,6 +3,9 @@
 All are causal by what they are. Where an equal form by weights exists, `form="weights"` is it:
 one weight for each query and key. Without, or with `form="scan"`, a state goes from one position
 to the next.
+
+`padding` adds the input `keep`, true for the positions that count. The others are read as zeros and
+nothing of them is written; time passes at them.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from collections.abc import Callable, Mapping
 from vesalius.anatomy import parts
 from vesalius.anatomy.forms import Form, chosen
 from vesalius.anatomy.kernels import PENG as RFA
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of
+from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
+from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.rules.recurrences import corrected
@@ -81,9 +85,13 @@ def enter(
     CATALOGUE.enter(made)
 
 
-def of_sequence(name: str, body: Callable[[Wire], Wire]) -> Diagram:
-    """From a sequence to one like it."""
-    return diagram_of(name, {"x": "n d"}, "n d", body)
+def of_sequence(name: str, padding: bool, body: Callable[[Wire, Wire | None], Wire]) -> Diagram:
+    """From a sequence to one like it; what is not kept is 0."""
+
+    def told(x: Wire, keep: Wire | None = None) -> Wire:
+        return body(parts.shown(x, keep), keep)
+
+    return diagram_of(name, {"x": "n d", **mask_inputs("n", padding, False)}, "n d", told)
 
 
 def remembered(
@@ -95,18 +103,18 @@ def remembered(
     return parts.recall(step, q, k, v, gate)
 
 
-def retnet(*, form: Form | None = None) -> Diagram:
+def retnet(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """Multi-scale retention: each head forgets at a rate of its own, which is fixed."""
     form = chosen("retnet", form, True)
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.self_projections(x)
         q, k = parts.rotation(q, k, "interleaved")
         gate = parts.retention_decay(q)
         o = remembered(form, parts.fading_dot, parts.recalled, parts.asked(q), k, v, gate)
         return parts.join_heads(parts.retention_gate(o, x))
 
-    return of_sequence("retnet", body)
+    return of_sequence("retnet", padding, body)
 
 
 enter(
@@ -125,26 +133,28 @@ enter(
 )
 
 
-def rfa_gated(*, form: Form | None = None) -> Diagram:
+def rfa_gated(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """Random feature attention that forgets: what is new comes in as far as the past goes."""
     form = chosen("rfa_gated", form, True)
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.self_projections(x)
         queries, keys = parts.waves(q, k)
-        kept = parts.kept_share(x)
-        new = parts.new_share(kept).rename(n="m")
+        share = parts.kept_share(x)
+        new = parts.shown(parts.new_share(share), keep).rename(n="m")
         if form == "weights":
-            scores = parts.gated_dot(queries, keys * new, kept)
+            scores = parts.gated_dot(queries, keys * new, share)
+            scores = scores if keep is None else scores + vs.where(keep, 0.0, 1.0)
             o = parts.weighted_sum(parts.row_sum(scores, None), v)
         else:
             o, total = (
-                parts.recall(parts.recalled, queries, keys, y, kept) for y in (new * v, new)
+                parts.recall(parts.recalled, queries, keys, y, share) for y in (new * v, new)
             )
-            o = o / total
+            # a row that sees nothing is not divided by 0, here and above
+            o = o / (total if keep is None else total + vs.where(keep, 0.0, 1.0))
         return parts.join_heads(o)
 
-    return of_sequence("rfa_gated", body)
+    return of_sequence("rfa_gated", padding, body)
 
 
 enter(
@@ -163,18 +173,18 @@ enter(
 )
 
 
-def gla(*, form: Form | None = None) -> Diagram:
+def gla(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """Gated linear attention: each channel of the keys forgets as the input says."""
     form = chosen("gla", form, True)
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.self_projections(x)
         gate = parts.channel_gates(x)
         how = parts.dot_gated_by_channels, parts.recalled_by_channels
         o = remembered(form, *how, parts.asked(q), k, v, gate)
         return parts.join_heads(parts.gate_of_layer_norm(o, x))
 
-    return of_sequence("gla", body)
+    return of_sequence("gla", padding, body)
 
 
 enter(
@@ -193,19 +203,19 @@ enter(
 )
 
 
-def mamba2(*, form: Form | None = None) -> Diagram:
+def mamba2(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """Mamba-2: a state space whose heads forget by scalars, as masked linear attention."""
     form = chosen("mamba2", form, True)
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.convolved_states(x)
         steps = parts.step_sizes(x)
-        written = v * steps.rename(n="m")
+        written = v * parts.shown(steps, keep).rename(n="m")
         how = parts.gated_dot, parts.recalled
         o = remembered(form, *how, q, k, written, parts.state_decay(steps))
         return parts.join_heads(parts.skip_and_norm(o, v.rename(m="n"), x))
 
-    return of_sequence("mamba2", body)
+    return of_sequence("mamba2", padding, body)
 
 
 enter(
@@ -228,15 +238,17 @@ enter(
 # -- states that are corrected --------------------------------------------------------------------
 
 
-def delta_net() -> Diagram:
+def delta_net(*, padding: bool = False) -> Diagram:
     """DeltaNet: what the state holds at a key moves towards the value."""
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.convolved_projections(x)
-        o = parts.recall(corrected, parts.asked(q), k, v, parts.writing_strength(x))
+        o = parts.recall(
+            corrected, parts.asked(q), k, v, parts.shown(parts.writing_strength(x), keep)
+        )
         return parts.join_heads(parts.norm_of_heads(o))
 
-    return of_sequence("delta_net", body)
+    return of_sequence("delta_net", padding, body)
 
 
 enter(
@@ -254,17 +266,17 @@ enter(
 )
 
 
-def gated_delta_net() -> Diagram:
+def gated_delta_net(*, padding: bool = False) -> Diagram:
     """Gated DeltaNet: the state fades before it is corrected."""
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.convolved_projections(x)
         gate = parts.state_decay(parts.step_sizes(x))
-        more = parts.writing_strength(x), gate
+        more = parts.shown(parts.writing_strength(x), keep), gate
         o = parts.recall(parts.corrected_fading, parts.asked(q), k, v, *more)
         return parts.join_heads(parts.gate_of_rms_norm(o, x))
 
-    return of_sequence("gated_delta_net", body)
+    return of_sequence("gated_delta_net", padding, body)
 
 
 enter(
@@ -285,7 +297,7 @@ enter(
 # -- a state for each channel ---------------------------------------------------------------------
 
 
-def rwkv(*, form: Form | None = None) -> Diagram:
+def rwkv(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """The time mixing of RWKV-4: attention free, each channel fades at its own learned rate.
 
     `scan` carries the sums of exp(k)·v and of exp(k), so that keys above 88 are too much for
@@ -293,18 +305,19 @@ def rwkv(*, form: Form | None = None) -> Diagram:
     """
     form = chosen("rwkv", form, True)
 
-    def body(x: Wire) -> Wire:
+    def body(x: Wire, keep: Wire | None) -> Wire:
         r, k, v = parts.token_shift(x)
         decay, bonus = parts.decay_and_bonus(k)
         if form == "weights":
             k, v = k.rename(n="m"), v.rename(n="m")
             scores = parts.fading_keys(k, decay, bonus)
-            o = parts.weighted_sum(parts.softmax(scores, None), v)
+            allowed = None if keep is None else parts.kept_or_now(scores, keep)
+            o = parts.weighted_sum(parts.softmax(scores, allowed), v)
         else:
-            o = parts.fading_mean(k, v, decay, bonus)
+            o = parts.fading_mean(k, v, decay, bonus, keep)
         return parts.project(parts.sigmoid_gate(r, o))
 
-    return of_sequence("rwkv", body)
+    return of_sequence("rwkv", padding, body)
 
 
 CATALOGUE.enter(

@@ -40,6 +40,24 @@ def test_gau(n, causal):
     assert count(ours) == their_count(theirs)
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_gau_with_padding(causal):
+    theirs = randomised(flash.GAU(dim=6, query_key_dim=4, causal=causal))
+    ours = vs.anatomy["gau"](causal=causal, padding=True, d=6, c=4).over("b")
+    x, keep = randn(2, 9, 6), randn(2, 9, seed=1) > -0.5
+    same(ours, (x, keep), from_unit(theirs, theirs.offsetscale, 6**0.5), theirs(x, mask=keep))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_flash_with_padding(causal):
+    """Theirs cuts the mask into chunks of the wrong length where there are not as many as long."""
+    theirs = randomised(flash.FLASH(dim=6, group_size=5, query_key_dim=4, causal=causal))
+    ours = vs.anatomy["flash"](causal=causal, padding=True, d=6, c=4, window=5).over("b")
+    x, keep = randn(2, 25, 6), randn(2, 25, seed=1) > -0.5
+    weights = from_unit(theirs, theirs.qk_offset_scale, 4**0.5)
+    same(ours, (x, keep), weights, theirs(x, mask=keep))
+
+
 @pytest.mark.parametrize("chunks", [1, 3])
 @pytest.mark.parametrize("causal", [False, True])
 def test_flash(chunks, causal):

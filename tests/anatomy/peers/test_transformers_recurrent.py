@@ -24,9 +24,10 @@ def decays(module):
     }
 
 
-@pytest.mark.parametrize("n", [1, 4, 11])
+@pytest.mark.parametrize(("n", "hidden"), [(1, 0), (4, 0), (11, 0), (11, 3)])
 @pytest.mark.parametrize("form", ["weights", "scan"])
-def test_mamba2(n, form):
+def test_mamba2(n, form, hidden):
+    """Hidden positions are the first; theirs makes of them what ours does not."""
     models = peer("transformers.models.mamba2.modeling_mamba2")
     config = models.Mamba2Config(
         num_heads=H, head_dim=E, hidden_size=D, state_size=C, n_groups=1, expand=H * E // D,
@@ -46,9 +47,16 @@ def test_mamba2(n, form):
     }  # fmt: skip
     given = randn(2, n, D)
     with torch.no_grad():
-        wanted = module(given)
-    ours = vs.anatomy["mamba2"](form=form, d=D, h=H, c=C, e=E, window=WIDTH).over("b")
-    same(ours, (given,), weights, wanted, within=10 * SINGLE)
+        keep = (torch.arange(n) >= hidden).expand(2, n)
+        wanted = module(given, attention_mask=keep.float())
+    sizes = {"d": D, "h": H, "c": C, "e": E, "window": WIDTH}
+    ours = vs.anatomy["mamba2"](form=form, padding=bool(hidden), **sizes).over("b")
+    if not hidden:
+        same(ours, (given,), weights, wanted, within=10 * SINGLE)
+    else:
+        found = ours.evaluate(given, keep, parameters=weights)[:, hidden:]
+        wanted = wanted[:, hidden:].double()
+        torch.testing.assert_close(found, wanted, rtol=10 * SINGLE, atol=10 * SINGLE)
 
 
 @pytest.mark.parametrize("n", [1, 4, 70])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vesalius.anatomy.parts.axes import axes_of, counted, index
+from vesalius.anatomy.parts.normalisers import shown
 from vesalius.anatomy.parts.positions import running_sum
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.trace import diagram
@@ -61,12 +62,17 @@ def fading_keys_at(k: Wire, w: Wire, u: Wire, i: Wire, j: Wire) -> Wire:
     return vs.where(j < i, -(w * ago), hidden) + k
 
 
-def fading_mean(k: Wire, v: Wire, w: Wire, u: Wire) -> Wire:
+def kept_or_now(scores: Wire, keep: Wire) -> Wire:
+    """m is kept, or m = n"""
+    return keep.rename(n="m") | vs.equal(index(scores, "n"), index(scores, "m"))
+
+
+def fading_mean(k: Wire, v: Wire, w: Wire, u: Wire, keep: Wire | None = None) -> Wire:
     """(A + e^(u+k)·v) / (B + e^(u+k)), A and B the sums of e^k·v and e^k so far, faded by e^−w"""
     now, bonus = vs.exp(k), vs.exp(u)
 
     def total(x: Wire) -> Wire:
-        return previous(faded(x, -w)) + bonus * x
+        return previous(faded(shown(x, keep), -w)) + bonus * x
 
     return total(now * v) / total(now)
 
