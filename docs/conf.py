@@ -32,12 +32,12 @@ exclude_patterns = ["_build"]
 nitpicky = True
 # Types that other projects document, and the insides of diagrams, which are not for users.
 nitpick_ignore_regex = [
-    ("py:class", r"(collections\.abc|fractions|pathlib|torch)\..*"),
+    ("py:class", r"(collections\.abc|fractions|numpy|pathlib|torch)\..*"),
     # Inner types, which a reader meets in signatures only.
     (
         "py:class",
         r"(vesalius\.(diagrams|rewrite|compile)\.[\w.]*)?"
-        r"(Node|Box|Kind|Site|Pullback|FunctionPullback|Grade|Many|Schema|Move|Strip)",
+        r"(Node|Box|Kind|Site|Pullback|FunctionPullback|Grade|Machine|Many|Schema|Move|Strip)",
     ),
 ]
 default_role = "code"  # in docstrings, `x` is code
