@@ -113,7 +113,7 @@ def convolved_and_stepped(y: Wire, r: Wire) -> Wire:
 def skip_and_norm(o: Wire, x: Wire, p: Wire, i: Wire) -> Wire:
     """(rms norm_he((o + D·v)·silu(x·W_z)))·W_o, v of a window"""
     v = _convolved(p, "h e", "wx", "filter_2", "bias_x")
-    return parts.join_heads(parts.skip_and_norm_at(o, v, x))
+    return parts.join_heads(parts.skip_and_norm(o, v, x))
 
 
 @edge("mamba2", "multihead")

@@ -172,11 +172,6 @@ def gate_of_layer_norm(o: Wire, x: Wire) -> Wire:
 
 def skip_and_norm(o: Wire, v: Wire, x: Wire) -> Wire:
     """rms norm, over all heads, of (o + D·v)·silu(x·W_z)"""
-    return skip_and_norm_at(o, v.rename(m="n"), x)
-
-
-def skip_and_norm_at(o: Wire, v: Wire, x: Wire) -> Wire:
-    """the same, v of the token x"""
     skip = vs.parameter("skip", axes_of(o, "h"), init="ones")
     y = o + skip * v
     return rms_norm(y * vs.silu(vs.linear(x, "d", "h e", name="wz")), over="h e", eps=1e-5)
