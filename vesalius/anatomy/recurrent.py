@@ -213,7 +213,7 @@ def mamba2(*, padding: bool = False, form: Form | None = None) -> Diagram:
         written = v * parts.shown(steps, keep).rename(n="m")
         how = parts.gated_dot, parts.recalled
         o = remembered(form, *how, q, k, written, parts.state_decay(steps))
-        return parts.join_heads(parts.skip_and_norm(o, v, x))
+        return parts.join_heads(parts.skip_and_norm(o, v.rename(m="n"), x))
 
     return of_sequence("mamba2", padding, body)
 
