@@ -55,6 +55,40 @@ def test_luong_dot(n, m, c, mask, seed):
     same(ours, paper.luong_dot(s.tolist(), y.tolist(), causal=mask["causal"], keep=keep))
 
 
+@given(lengths, lengths, lengths, st.integers(1, 3), st.booleans(), masks, seeds)
+def test_luong_local(n, m, c, width, predictive, mask, seed):
+    s, y, w, v = arrays(seed, (n, c), (m, c), (c, 3), (3,))
+    keep = kept(seed, m) if mask["padding"] else None
+    local = "predictive" if predictive else "monotonic"
+    diagram = vs.anatomy["luong_dot"](local=local, window=width, **mask)
+    ours = run(diagram, [s, y], keep, {"wp": w, "vp": v} if predictive else {})
+    learned = (w.tolist(), v.tolist()) if predictive else None
+    theirs = paper.luong_local(s.tolist(), y.tolist(), width, learned, mask["causal"], keep)
+    same(ours, theirs)
+
+
+def test_another_local_attention_is_refused():
+    with pytest.raises(vs.FormatError, match="local is one of monotonic, predictive, not 'near'"):
+        vs.anatomy["luong_general"](local="near")
+
+
+@given(lengths, lengths, lengths, st.booleans(), seeds)
+def test_a_memory_of_transformer_xl_is_what_stands_before(n, past, half, padding, seed):
+    """In one layer the segment with its memory is the end of the sequence of both."""
+    d = 2 * half
+    shapes = {"wq": (d, 2, 3), "wk": (d, 2, 3), "wv": (d, 2, 2), "wr": (d, 2, 3)}
+    shapes |= {"wo": (2, 2, d), "u": (2, 3), "v": (2, 3)}
+    x, *weights = arrays(seed, (past + n, d), *shapes.values())
+    weights = dict(zip(shapes, weights, strict=True))
+    keep = kept(seed, n) if padding else None
+    both = None if keep is None else torch.cat([torch.ones(past, dtype=torch.bool), keep])
+    plain = vs.anatomy["transformer_xl"](causal=True, padding=padding)
+    remembering = vs.anatomy["transformer_xl"](memory=True, causal=True, padding=padding)
+    wanted = run(plain, [x], both, weights)[past:]
+    found = run(remembering, [x[past:], x[:past]], keep, weights)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
 @given(lengths, lengths, lengths, lengths, masks, seeds)
 def test_luong_general(n, m, c, e, mask, seed):
     s, y, w = arrays(seed, (n, c), (m, e), (c, e))

@@ -9,7 +9,7 @@ from math import exp, inf, log, sqrt, tanh
 
 def softmax(row):
     """Weights of a row of scores; a row without any finite score gets none."""
-    top = max(row)
+    top = max(row, default=-inf)
     if top == -inf:
         return [0.0 for _ in row]
     powers = [exp(score - top) for score in row]
@@ -60,6 +60,30 @@ def luong_dot(s, y, **masks):
     """Luong et al. 2015, equation 8, first line."""
     scores = [[sum(s_c * y_c for s_c, y_c in zip(a, b, strict=True)) for b in y] for a in s]
     return attend(scores, y, **masks)
+
+
+def luong_local(s, y, width, predicted=None, causal=False, keep=None):
+    """Luong et al. 2015, section 3.2, of dot scores: equations 9 and 10; `predicted` is (W, v)."""
+    rows = []
+    for i, state in enumerate(s):
+        centre = i
+        if predicted is not None:
+            w, v = predicted
+            hidden = [
+                tanh(sum(state[c] * w[c][a] for c in range(len(state)))) for a in range(len(v))
+            ]
+            total = sum(a * b for a, b in zip(v, hidden, strict=True))
+            centre = len(y) / (1 + exp(-total))
+        seen = [j for j in range(len(y)) if abs(j - centre) <= width and sees(i, j, causal, keep)]
+        weights = softmax([sum(a * b for a, b in zip(state, y[j], strict=True)) for j in seen])
+        out = [0.0] * len(y[0])
+        for weight, j in zip(weights, seen, strict=True):
+            if predicted is not None:
+                weight *= exp(-((j - centre) ** 2) / (2 * (width / 2) ** 2))
+            for c in range(len(out)):
+                out[c] += weight * y[j][c]
+        rows.append(out)
+    return rows
 
 
 def hopfield(s, y, steps, **masks):

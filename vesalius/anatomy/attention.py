@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from inspect import signature
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.dissection import part
@@ -19,6 +19,7 @@ from vesalius.anatomy.mechanism import (
     explicit,
     mask_inputs,
 )
+from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -85,36 +86,82 @@ enter(
     check="keras",
 )
 
-enter(
+Local = Literal["monotonic", "predictive"]
+
+
+def luong(
+    name: str, title: str, formula: str, query: str, key: str, similarity: Part, check: str
+) -> Mechanism:
+    """Enter attention of a decoder's states s to a memory y, whose values are its keys."""
+    inputs, output = {"s": f"n {query}", "y": f"m {key}"}, f"n {key}"
+    stands: dict[str, Part] = {
+        "preparation": parts.memory,
+        "similarity": part(similarity),
+        **SOFTMAX,
+    }
+    everywhere = explicit(name, inputs, output, stands)
+
+    def build(
+        *,
+        local: Local | None = None,
+        causal: bool = False,
+        padding: bool = False,
+        mask: bool = False,
+    ) -> Diagram:
+        """`local` looks at places within w of a centre alone: of the place itself, if `monotonic`;
+        `predictive`, the centre is learned of the state, and weights fall off from it as a normal
+        density of deviation w/2 does.
+        """
+        if local is None:
+            return everywhere(causal=causal, padding=padding, mask=mask)
+        if local not in get_args(Local):
+            choices = ", ".join(get_args(Local))
+            raise FormatError(f"{name}: local is one of {choices}, not {local!r}")
+
+        def body(s: Wire, y: Wire, keep: Wire | None = None, mask: Wire | None = None) -> Wire:
+            centre = parts.index(s, "n") if local == "monotonic" else parts.predicted(s, y)
+            far = parts.index(y, "m") - centre
+            near = vs.abs(far) <= vs.size("w")
+            scores = stands["similarity"](s, y)
+            scores = scores if mask is None else scores + mask
+            seen = parts.visible(s, y, causal=causal, keep=keep)
+            weights = stands["normaliser"](scores, near if seen is None else near & seen)
+            if local == "predictive":
+                weights = weights * parts.bell(far)
+            mixed: Wire = stands["mixing"](weights, y)
+            return mixed
+
+        return diagram_of(name, {**inputs, **mask_inputs("m", padding, mask)}, output, body)
+
+    return CATALOGUE.enter(Mechanism(name, title, LUONG, formula, stands, build, check=check))
+
+
+luong(
     "luong_dot",
     "Multiplicative attention, dot",
-    LUONG,
     "o[n,c] = Σ_m softmax_m(Σ_c s[n,c]·y[m,c])·y[m,c]",
-    {"s": "n c", "y": "m c"},
-    "n c",
-    {"preparation": parts.memory, "similarity": parts.dot, **SOFTMAX},
-    check="keras",
+    "c",
+    "c",
+    parts.dot,
+    "keras",
 )
-
-enter(
+luong(
     "luong_general",
     "Multiplicative attention, general",
-    LUONG,
     "o[n,e] = Σ_m softmax_m(Σ_ce s[n,c]·W[c,e]·y[m,e])·y[m,e]",
-    {"s": "n c", "y": "m e"},
-    "n e",
-    {"preparation": parts.memory, "similarity": parts.bilinear, **SOFTMAX},
+    "c",
+    "e",
+    parts.bilinear,
+    "transcription",
 )
-
-enter(
+luong(
     "luong_concat",
     "Multiplicative attention, concat",
-    LUONG,
     "o[n,e] = Σ_m softmax_m(Σ_a v[a]·tanh(Σ_i [s[n], y[m]][i]·W[i,a]))·y[m,e]",
-    {"s": "n c", "y": "m e"},
-    "n e",
-    {"preparation": parts.memory, "similarity": parts.concatenated, **SOFTMAX},
-    check="keras",
+    "c",
+    "e",
+    parts.concatenated,
+    "keras",
 )
 
 SCALED_DOT_PRODUCT = enter(

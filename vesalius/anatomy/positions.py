@@ -9,7 +9,6 @@ from vesalius.anatomy import parts
 from vesalius.anatomy.attention import CHANNELS, SOFTMAX
 from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.heads import OF_ITSELF, self_attention
-from vesalius.anatomy.heads import enter as enter_heads
 from vesalius.anatomy.mechanism import (
     CATALOGUE,
     Mechanism,
@@ -19,6 +18,7 @@ from vesalius.anatomy.mechanism import (
     explicit,
     mask_inputs,
 )
+from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -118,15 +118,56 @@ CATALOGUE.enter(
     )
 )
 
-enter_heads(
-    "transformer_xl",
-    "Attention with sinusoids of the distance",
-    DAI,
-    "o[h,n,e] = Σ_m softmax_m(Σ_c ((q + u)[h,n,c]·k[h,m,c] + "
-    "(q + v)[h,n,c]·(r[n−m]·W_r)[h,c]) / √c)·v[h,m,e], r[δ] = [sin, cos](δ·10000^(−2f/d))",
-    "transformers",
-    position=parts.sinusoids,
-    similarity=parts.content_bias_dot,
+TRANSFORMER_XL: dict[str, Part] = {
+    **OF_ITSELF,
+    "position": parts.sinusoids,
+    "similarity": parts.content_bias_dot,
+}
+
+
+def transformer_xl(
+    *, memory: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+) -> Diagram:
+    """Sinusoids of the distance in the scores.
+
+    `memory` adds the input of that name: the j positions before x, the former segment as the layer
+    below made it, of which keys and values are made as of x. `keep` is for x alone, `mask` for all.
+    """
+    if not memory:
+        build = self_attention("transformer_xl", TRANSFORMER_XL)
+        return build(causal=causal, padding=padding, mask=mask)
+
+    def body(x: Wire, memory: Wire, keep: Wire | None = None, mask: Wire | None = None) -> Wire:
+        past = memory.axes["j"]
+        y = vs.concat(memory.rename(j="n"), x, over="n", into="m")
+        q, k, v = parts.projections(x, y)
+        scores = parts.content_bias_dot(q, k) + parts.sinusoids(q, k, past)
+        scores = scores if mask is None else scores + mask
+        places = parts.index(k, "m")
+        seen = [places <= parts.index(q, "n") + past] if causal else []
+        if keep is not None:
+            own = vs.pad(vs.to_int(keep), "n", past, 0).rename(n="m")
+            seen.append((places < past) | vs.equal(own, 1))
+        allowed = seen[0] & seen[-1] if seen else None
+        weights = parts.softmax(scores, allowed)
+        return parts.join_heads(parts.weighted_sum(weights, v))
+
+    inputs = {"x": "n d", "memory": "j d", **mask_inputs("n", padding, mask, "n m:j+n")}
+    return diagram_of("transformer_xl", inputs, "n d", body)
+
+
+CATALOGUE.enter(
+    Mechanism(
+        "transformer_xl",
+        "Attention with sinusoids of the distance",
+        DAI,
+        "o[h,n,e] = Σ_m softmax_m(Σ_c ((q + u)[h,n,c]·k[h,m,c] + "
+        "(q + v)[h,n,c]·(r[n−m]·W_r)[h,c]) / √c)·v[h,m,e], r[δ] = [sin, cos](δ·10000^(−2f/d))",
+        TRANSFORMER_XL,
+        transformer_xl,
+        implied=CHANNELS,
+        check="transformers",
+    )
 )
 
 

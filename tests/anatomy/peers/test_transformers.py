@@ -207,18 +207,22 @@ def test_shaw():
     same(ours, (x,), weights, wanted, EXACT)
 
 
+@pytest.mark.parametrize("past", [0, 1, 3])
 @causal
-def test_transformer_xl(causal):
+def test_transformer_xl(causal, past):
+    """Their `mems` stand before the segment; with none of them ours is the plain mechanism, too."""
     config = peer("transformers").XLNetConfig(d_model=D, n_head=H, d_inner=4, n_layer=1)
     xlnet = model("xlnet")
     layer = randomised(xlnet.XLNetRelativeAttention(config))
     x = randn(N, D)
     fast = 10000.0 ** (-torch.arange(0, D, 2, dtype=torch.float64) / D)
-    angle = torch.arange(N, -N, -1, dtype=torch.float64)[:, None] * fast
+    angle = torch.arange(N, past - N, -1, dtype=torch.float64)[:, None] * fast
     waves = torch.cat([angle.sin(), angle.cos()], -1)
     q, k, v = (torch.einsum("nd,dhc->nhc", x, getattr(layer, y))[:, None] for y in "qkv")
+    q = q[past:]
     places = torch.einsum("od,dhc->ohc", waves, layer.r)[:, None]
-    never = torch.ones(N, N, dtype=torch.float64).triu(1)[..., None, None] if causal else None
+    never = torch.ones(N - past, N, dtype=torch.float64).triu(1 + past)[..., None, None]
+    never = never if causal else None
     mixed = layer.rel_attn_core(q, k, v, places, attn_mask=never)[:, 0]
     wanted = torch.einsum("nhc,dhc->nd", mixed, layer.o)
     weights = {
@@ -230,7 +234,11 @@ def test_transformer_xl(causal):
         "u": layer.r_w_bias,
         "v": layer.r_r_bias,
     }
-    same(vs.anatomy["transformer_xl"](causal=causal), (x,), weights, wanted, EXACT)
+    if not past:
+        same(vs.anatomy["transformer_xl"](causal=causal), (x,), weights, wanted, EXACT)
+    else:
+        ours = vs.anatomy["transformer_xl"](memory=True, causal=causal, j=past, n=N - past)
+        same(ours, (x[past:], x[:past]), weights, wanted, EXACT)
 
 
 @causal

@@ -98,6 +98,17 @@ def relative_keys(q: Wire, k: Wire) -> Wire:
     return vs.gather(reads, clipped_distance(q, k), over="o")
 
 
+def predicted(s: Wire, y: Wire) -> Wire:
+    """|m|·σ(Σ_a v·tanh(Σ_c s·W)): the place to look at"""
+    hidden = vs.tanh(vs.linear(s, "c", "a", name="wp"))
+    return vs.sigmoid(vs.contract(hidden, vs.parameter("vp", "a"), over="a")) * y.axes["m"]
+
+
+def bell(far: Wire) -> Wire:
+    """exp(−2·(far / w)²): a normal density of deviation w/2, next to its largest value"""
+    return vs.exp(-2 * vs.power(vs.to_float(far) / vs.size("w"), 2))
+
+
 def diagonals(q: Wire, k: Wire) -> tuple[Wire, Wire]:
     """m − n on each diagonal o, and the diagonal on which a pair n, m lies"""
     before = vs.constant(q.axes["n"]) - 1
@@ -161,10 +172,11 @@ def _relative() -> Wire:
     return vs.parameter("bias", written(o=2 * vs.size("p") - 1), init="normal", scale=0.02)
 
 
-def sinusoids(q: Wire, k: Wire) -> Wire:
+def sinusoids(q: Wire, k: Wire, past: Size | None = None) -> Wire:
     """Σ_c (q + v)·(r[n − m]·W_r) / √c, r = [sin, cos] of (n − m)·10000^(−2f/d)"""
     channels = q.axes["c"]
     far, on = diagonals(q, k)
+    far = far if past is None else far - past  # so many keys are before the first query
     waves = counted("f", vs.size("d/2"))
     angle = -1 * far * frequencies(waves, vs.size("d"))
     r = vs.concat(vs.sin(angle), vs.cos(angle), over="f", into="d")
