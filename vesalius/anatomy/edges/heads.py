@@ -72,8 +72,8 @@ def heads(
         return slots["output"](o=mixed, **token, i=i)
 
     def reads(names: str) -> dict[str, str]:
-        kinds = {"d": True, "d w": window, "d ": averaged}
-        return {n: axes for n, (axes, there) in zip(names, kinds.items(), strict=True) if there}
+        kinds = zip(names, ("d", "d w", "d"), (True, window, averaged), strict=True)
+        return {name: axes for name, axes, there in kinds if there}
 
     x, y = reads("xpa"), reads("yrb")
     sums = {"f": fades, "g": fades} if fades else {}

@@ -9,11 +9,12 @@ from vesalius.anatomy import parts
 from vesalius.anatomy.edges.frames import as_it_is, row
 from vesalius.anatomy.edges.heads import HEADS
 from vesalius.anatomy.edges.registry import at, edge
+from vesalius.anatomy.mechanism import diagram_of
 from vesalius.anatomy.transformer import norm_diagram
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation
-from vesalius.rewrite.interfaces import Tie
+from vesalius.rewrite.interfaces import Prepare, Tie
 
 # -- a weight for each pair of places -------------------------------------------------------------
 
@@ -63,28 +64,31 @@ def two_waves(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
     return vs.concat(vs.expand(cosine, "h:1"), vs.expand(-sine, "h:1"), over="h")
 
 
-def two_spectra(y: Wire) -> Wire:
-    """the real part of the spectrum of y in one head, the imaginary part in the other"""
-    both = (vs.expand(part.rename(d="e"), "h:1") for part in vs.fourier(y, over="d"))
-    return vs.concat(*both, over="h")
+def _spectra() -> Wire:
+    """W_v: the real part of the spectrum of each channel in one head, the imaginary in the other"""
+    unit = vs.to_float(vs.equal(vs.iota("d"), vs.iota("e:d")))
+    return vs.concat(*(vs.expand(part, "h:1") for part in vs.fourier(unit, over="d")), over="h")
 
 
-def added(o: Wire, x: Wire, i: Wire) -> Wire:
-    """Σ_h o"""
-    return vs.sum(o, "h").rename(e="d")
+def _added() -> Wire:
+    """W_o: the sum of both heads"""
+    return vs.expand(vs.to_float(vs.equal(vs.iota("e:d"), vs.iota("d"))), "h:2")
 
 
 @edge("fnet", at("multihead", h=2, e="d"))
 def fnet_and_multihead() -> Derivation:
-    """The real part of a spectrum of spectra is the sum of two heads."""
+    """The real part of a spectrum of spectra is the sum of two heads, with fixed projections."""
+    fixed = {
+        "wv": diagram_of("spectra", {}, "d h:2 e:d", _spectra),
+        "wo": diagram_of("added", {}, "h:2 e:d d", _added),
+    }
     return HEADS.siblings(
         "fnet",
         "Re Σ exp(−iα)·(A + iB) = Σ cos α·A + Σ sin α·B",
+        Prepare(fixed, "W_v = [Re F, Im F], W_o = [1, 1]"),
         sizes={"h": 2, "e": "d"},
         similarity=two_waves,
         normaliser=as_it_is,
-        values=two_spectra,
-        output=added,
     )
 
 
@@ -99,26 +103,27 @@ def near(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
     return vs.expand(vs.to_float((tap >= 0) & (tap < vs.size("w"))), "h:1")
 
 
-def token_itself(y: Wire) -> Wire:
-    """y"""
-    return vs.expand(y.rename(d="e"), "h:1")
-
-
 def less_token(o: Wire, x: Wire, i: Wire) -> Wire:
     """o − x"""
     return parts.less_itself(vs.sum(o, "h").rename(e="d"), x)
 
 
+def _as_they_are() -> Wire:
+    """W_v = 1"""
+    return vs.expand(vs.to_float(vs.equal(vs.iota("d"), vs.iota("e:d"))), "h:1")
+
+
 @edge("poolformer", at("multihead", h=1, e="d"))
 def pooling_and_multihead() -> Derivation:
     """A mean of neighbours is one head, whose weights are 1 there, by their sum."""
+    fixed = {"wv": diagram_of("as they are", {}, "d h:1 e:d", _as_they_are)}
     return HEADS.siblings(
         "poolformer",
         "the windows' sum by their count",
+        Prepare(fixed, "W_v = 1"),
         sizes={"h": 1, "e": "d"},
         similarity=near,
         normaliser=row(parts.row_sum),
-        values=token_itself,
         output=less_token,
     )
 
