@@ -64,8 +64,8 @@ def test_a_path_is_as_strong_as_its_steps() -> None:
 def test_a_path_without_variants_has_none_or_is_refused() -> None:
     found = taxonomy.path("bahdanau", "luong_dot", variants=False)
     assert all(step.grade.relation is not Relation.UNKNOWN for step in found)
-    with pytest.raises(NoPath, match="fastformer to bahdanau without a variant"):
-        taxonomy.path("fastformer", "bahdanau", variants=False)
+    with pytest.raises(NoPath, match="nystromformer to bahdanau without a variant"):
+        taxonomy.path("nystromformer", "bahdanau", variants=False)
     with pytest.raises(vs.anatomy.UnknownMechanism, match="did you mean 'linear'"):
         taxonomy.path("liner", "bahdanau")
 
@@ -249,6 +249,16 @@ def test_a_parameter_may_be_made_from_others() -> None:
     x = torch.randn(3, 4, dtype=torch.float64)
     one = found.end.evaluate(x, parameters=few)
     assert torch.allclose(found.start.evaluate(x, parameters=many), one, 1e-12, 1e-12)
+
+
+def test_what_prepares_an_input_brings_parameters_of_its_own() -> None:
+    @vs.diagram
+    def mapped(x: "n d") -> "n d":
+        return vs.linear(x, "d", "d", name="wq")
+
+    found = derive(vs.anatomy["multihead"](), Prepare({"x": mapped}, "x → x·W"))
+    assert sorted(found.end.parameters) == ["wk", "wo", "wq", "wq_1", "wv"]
+    assert Derivation.from_json(found.to_json()) == found
 
 
 def test_a_lemma_that_is_wrong_is_refuted() -> None:

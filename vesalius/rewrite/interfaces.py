@@ -129,6 +129,8 @@ class Prepare(Move):
                         f"{self.name}: the input {read!r} is read as {wanted[read]} and as {type_}"
                     )
         builder, inputs = start(before.name, before.doc, wanted.items())
+        for token, _ in opened.tokens:
+            builder.free_name(token.name)  # what bodies bring is other than what stays
         wires = dict(zip(wanted, inputs, strict=True))
         uses = [
             self._use(builder, wires, opened, port, self.bodies.get(name))

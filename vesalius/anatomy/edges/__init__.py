@@ -15,6 +15,7 @@ from vesalius.anatomy.edges import (  # noqa: F401
     mixers,
     normalisers,
     prepared,
+    rounds,
     scores,
     similarities,
     smoothers,
