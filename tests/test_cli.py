@@ -205,6 +205,7 @@ def test_sizes_that_follow_may_be_left_out(run):
 
 def test_recombine_lists_members_and_classes(run):
     chosen = "similarity=scaled_dot,exponential", "normaliser=softmax,row_sum", "position=nowhere"
+    chosen += "mask=visible", "gate=ungated"
     out = succeeds(run("recombine", "preparation=given", *chosen, "--classes"))
     assert "scaled_dot-softmax = exponential-row_sum" in out
     found = json.loads(succeeds(run("recombine", "preparation=given", *chosen, "--json")))

@@ -16,7 +16,7 @@ from vesalius.inspect.examine import compiled_error
 from vesalius.inspect.perturb import grows, leaks
 
 SPACE = vs.anatomy.recombine()
-SIZES = {"n": 6, "m": 6, "c": 4, "e": 3}
+SIZES = {"n": 6, "m": 6, "c": 4, "e": 3, "w": 2}
 
 
 def test_the_grammar_spans_more_than_a_hundred_mechanisms() -> None:
@@ -66,12 +66,28 @@ def test_members_of_the_catalogue_are_found_by_their_diagrams() -> None:
     assert SPACE.known["softcapped_dot-softmax"] == "softcap"
     assert SPACE.known["scaled_dot-sparsemax"] == "sparsemax"
     assert SPACE.known["kernel-row_sum"] == "linear"
+    assert SPACE.known["rotation-scaled_dot-softmax"] == "rope"
+    assert SPACE.known["scaled_dot-sliding_window-softmax"] == "sliding_window"
     for name, known in SPACE.known.items():
         form = {"form": "weights"} if "form" in vs.anatomy[known].options else {}
         assert SPACE[name].diagram == vs.anatomy[known](**form)
     new = [m for m in SPACE if not m.known]
     catalogue = {mechanism() for mechanism in vs.anatomy.CATALOGUE}
     assert not any(member.diagram in catalogue for member in new)
+
+
+def test_a_gate_multiplies_what_is_mixed_by_what_the_queries_say() -> None:
+    q, k, v, w = (
+        torch.randn(*shape, dtype=torch.float64) for shape in ((5, 4), (5, 4), (5, 3), (4, 3))
+    )
+    gated, plain = SPACE["scaled_dot-softmax-gate_of_queries"], SPACE["scaled_dot-softmax"]
+    keep = torch.tensor([True, False, True, True, False])
+    for given in ([], [keep]):
+        options = {"causal": True, "padding": bool(given)}
+        found = gated.mechanism(**options).evaluate(q, k, v, *given, parameters={"gate": w})
+        wanted = plain.mechanism(**options).evaluate(q, k, v, *given)
+        torch.testing.assert_close(found, wanted * torch.sigmoid(q @ w))
+    assert gated.parts["gate"] == "gate_of_queries"
 
 
 def test_two_spellings_of_one_diagram_are_one_member() -> None:
@@ -86,6 +102,8 @@ def test_members_that_are_equal_are_proved_so_and_others_are_not() -> None:
         position=["nowhere", "recency", "nearness"],
         similarity=["dot", "scaled_dot", "exponential"],
         normaliser=["softmax", "row_sum"],
+        mask="visible",
+        gate="ungated",
     )
     assert [one.proved for one in few.classes()] == [
         ("scaled_dot-softmax", "exponential-row_sum", "scaled_queries-dot-softmax"),
@@ -112,7 +130,7 @@ def test_what_no_rule_proves_is_said_to_be_unproved() -> None:
     assert one.unproved == ("recency-dot-sparsemax",)
     (none,) = vs.anatomy.recombine(
         preparation="given", position="nowhere", similarity=["scaled_dot", "exponential"],
-        normaliser=["softmax", "row_sum"],
+        normaliser=["softmax", "row_sum"], mask="visible", gate="ungated",
     ).classes(nodes=1)  # fmt: skip
     assert none.unproved
 
@@ -142,7 +160,8 @@ def test_the_table_has_a_row_for_each_member() -> None:
 
 
 def _trains(diagram: vs.Diagram) -> None:
-    module = vs.to_torch(diagram)
+    told = {name: SIZES[name] for name in diagram.size_variables if name not in ("n", "m")}
+    module = vs.to_torch(diagram, sizes=told)
     torch.manual_seed(0)
     given = [
         torch.randn([s.at(SIZES) for s in t.axes.values()]) for t in diagram.input_types.values()
@@ -158,7 +177,7 @@ def _trains(diagram: vs.Diagram) -> None:
     assert torch.isfinite(module(*leaves)).all()
 
 
-@pytest.mark.parametrize("name", SPACE.names[::23])
+@pytest.mark.parametrize("name", SPACE.names[::37])
 def test_a_member_compiles_and_trains(name: str) -> None:
     _trains(SPACE[name].mechanism(causal=True))
     assert compiled_error(SPACE[name].diagram, 5) < 1e-9

@@ -1,11 +1,12 @@
 """The grammar of recombination: which parts can stand in a slot, and which go together.
 
-A mechanism over queries [n, c], keys [m, c] and values [m, e] is put together from four choices:
+A mechanism over queries [n, c], keys [m, c] and values [m, e] is put together from six choices:
 
-    preparation → position → similarity → (mask) → normaliser → (mix)
+    preparation → position → similarity → mask → normaliser → (mix) → gate
 
 Each part says what sign its scores can have, and what it asks of the others; `LAWS` are the
-constraints, each with its reason. The mask is chosen when a member is built, the mix is a sum.
+constraints, each with its reason. Whether a member is causal is chosen when it is built, on top of
+its mask; the mix is a sum.
 """
 
 from __future__ import annotations
@@ -60,11 +61,21 @@ def exponential(q: Wire, k: Wire) -> Wire:
     return vs.exp(parts.scaled_dot(q, k))
 
 
+def ungated(o: Wire, q: Wire) -> Wire:
+    """o as it is"""
+    return o
+
+
+def gate_of_queries(o: Wire, q: Wire) -> Wire:
+    """σ(Σ_c q·W)·o"""
+    return vs.sigmoid(vs.linear(q, "c", parts.axes_of(o, "e"), name="gate")) * o
+
+
 # -- the grammar ----------------------------------------------------------------------------------
 
 SLOTS: dict[str, tuple[Part, ...]] = {
     "preparation": (parts.given, unit_vectors, features, scaled_queries),
-    "position": (nowhere, nearness, recency),
+    "position": (nowhere, nearness, recency, parts.rotation),
     "similarity": (
         parts.dot,
         parts.scaled_dot,
@@ -73,6 +84,7 @@ SLOTS: dict[str, tuple[Part, ...]] = {
         parts.kernel,
         exponential,
     ),
+    "mask": (parts.visible, parts.sliding_window),
     "normaliser": (
         parts.softmax,
         parts.softmax_one,
@@ -85,10 +97,11 @@ SLOTS: dict[str, tuple[Part, ...]] = {
         parts.spherical,
         parts.sparsemax,
     ),
+    "gate": (ungated, gate_of_queries),
 }
 """The slots in their order, each with its parts in the order in which they are listed."""
 
-SILENT = (parts.given, nowhere)
+SILENT = (parts.given, nowhere, parts.visible, ungated)
 """The parts that do nothing: a name leaves them out."""
 
 POSITIVE = (parts.kernel, exponential)
@@ -105,6 +118,7 @@ def is_positive(choice: Choice) -> bool:
         parts.scaled_dot,
     )
     bare = choice["position"] is nowhere
+    bare |= choice["position"] is parts.rotation and choice["similarity"] in POSITIVE
     return bare and (products or choice["similarity"] in POSITIVE)
 
 
@@ -117,6 +131,24 @@ class Law:
 
 
 LAWS: tuple[Law, ...] = (
+    Law(
+        "vectors that are turned are queries and keys, not features of them",
+        lambda choice: (
+            choice["position"] is parts.rotation
+            and (choice["preparation"] is features or choice["similarity"] is parts.kernel)
+        ),
+    ),
+    Law(
+        "a window or a gate, one of them, goes around scaled dot products of what is given",
+        lambda choice: (
+            (choice["mask"] is not parts.visible or choice["gate"] is not ungated)
+            and not (
+                (choice["mask"] is parts.visible or choice["gate"] is ungated)
+                and choice["preparation"] is parts.given
+                and choice["similarity"] is parts.scaled_dot
+            )
+        ),
+    ),
     Law(
         "a row that is divided by its sum has no score below 0",
         lambda choice: choice["normaliser"] is parts.row_sum and not is_positive(choice),

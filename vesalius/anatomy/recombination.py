@@ -13,21 +13,30 @@ is, by equality of diagrams; `Space.classes` says which members are equal by the
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from typing import Any, overload
 
 from vesalius.anatomy.attention import QKV
-from vesalius.anatomy.grammar import BY_LENGTH, SILENT, SLOTS, Choice, broken, nowhere
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, explicit
+from vesalius.anatomy.grammar import BY_LENGTH, SILENT, SLOTS, Choice, broken, nowhere, ungated
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
 from vesalius.anatomy.parts import given, visible, weighted_sum
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.compose import expose
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.trace import output_port
+from vesalius.diagrams.wire import Wire
 
 NO_PAPER = Paper("", "", 0)
 
@@ -173,7 +182,7 @@ class Space(Sequence[Member]):
 def recombine(**parts: str | Iterable[str]) -> Space:
     """All mechanisms that the grammar spans, or those with certain parts in some slots.
 
-    >>> len(recombine(preparation="given", similarity="scaled_dot", position="nowhere"))
+    >>> len(recombine(similarity="scaled_dot", position="nowhere", mask="sliding_window"))
     9
 
     Raises `FormatError` for a slot or a part that the grammar does not have.
@@ -217,12 +226,30 @@ def _name(choice: Choice) -> str:
 
 
 def _mechanism(name: str, choice: Choice) -> Mechanism:
-    spoken = {slot: part for slot, part in choice.items() if part is not nowhere}
-    stands: dict[str, Part] = {**spoken, "mask": visible, "mixing": weighted_sum}
-    formula = "; ".join(part.__doc__ or "" for part in spoken.values())
+    spoken = {slot: part for slot, part in choice.items() if part not in (nowhere, ungated)}
+    formula = "; ".join(part.__doc__ or "" for part in spoken.values() if part is not visible)
     cacheable = "never" if choice["normaliser"] in BY_LENGTH else "request"
-    build = explicit(name, QKV, "n e", stands)
+    stands: dict[str, Part] = {**spoken, "mixing": weighted_sum}
+    gate = stands.pop("gate", None)
+    build = explicit(name if gate is None else "attention", QKV, "n e", stands)
+    if gate is not None:
+        build, stands = _gated(name, build, gate), {**stands, "gate": gate}
     return Mechanism(name, name, NO_PAPER, formula, stands, build, cacheable=cacheable)
+
+
+def _gated(name: str, build: Callable[..., Diagram], gate: Part) -> Callable[..., Diagram]:
+    """The builder of the same with a gate that the queries say."""
+
+    def gated(*, causal: bool = False, padding: bool = False, mask: bool = False) -> Diagram:
+        inner = build(causal=causal, padding=padding, mask=mask)
+
+        def body(q: Wire, k: Wire, v: Wire, **masks: Any) -> Wire:
+            result: Wire = gate(inner(q, k, v, **masks), q)
+            return result
+
+        return diagram_of(name, {**QKV, **mask_inputs("m", padding, mask)}, "n e", body)
+
+    return gated
 
 
 def _known(name: str, names: Sequence[str], what: str) -> str:
@@ -274,7 +301,7 @@ def _sample(diagram: Diagram) -> Any:
     """The output at one draw of inputs; parameters of one name have one value."""
     import torch
 
-    sizes = {"n": 5, "m": 5, "c": 4, "e": 3}
+    sizes = {"n": 5, "m": 5, "c": 4, "e": 3, "w": 2}
     draw = torch.Generator().manual_seed(1)
     inputs = [
         torch.randn([s.at(sizes) for s in t.axes.values()], generator=draw, dtype=torch.float64)
