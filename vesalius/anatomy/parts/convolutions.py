@@ -57,7 +57,11 @@ def long_convolution(x: Wire, taps: Wire) -> Wire:
 
 def sine_network(x: Wire, frequency: float = 10.0) -> Wire:
     """sin(10·(sin(10·(z·W))·W)), z[n] = [t, cos 2πkt, sin 2πkt], t = n / |p|: of positions alone"""
-    time = index(x, "n") / vs.size("p")
+    return sine_network_at(index(x, "n") / vs.size("p"), frequency)
+
+
+def sine_network_at(time: Wire, frequency: float = 10.0) -> Wire:
+    """sin(10·(sin(10·(z·W))·W)), z = [t, cos 2πkt, sin 2πkt]"""
     angle = time * vs.iota("k") * (2 * math.pi)
     basis = vs.concat(vs.expand(time, "k:1"), vs.cos(angle), vs.sin(angle), over="k", into="u")
     hidden = vs.sin(frequency * vs.linear(basis, "u", "a", name="waves", bias=True))
@@ -66,8 +70,14 @@ def sine_network(x: Wire, frequency: float = 10.0) -> Wire:
 
 def implicit_filter(x: Wire, hidden: Wire, shift: float = 0.05) -> Wire:
     """(Σ_a waves·W)·(exp(−αt) + 0.05), α from log 100 / 1.5 to log 100 / 0.3 over the channels"""
-    time = index(x, "n") / vs.size("p")
+    return implicit_filter_at(x, hidden, index(x, "n") / vs.size("p"), shift)
+
+
+def implicit_filter_at(
+    x: Wire, hidden: Wire, time: Wire, shift: float = 0.05, name: str = "filter"
+) -> Wire:
+    """(Σ_a waves·W)·(exp(−αt) + 0.05) at a time t, for each channel of x"""
     slow, fast = math.log(100) / 1.5, math.log(100) / 0.3
     rate = slow + (fast - slow) * (index(x, "d") + 1) / x.axes["d"]
-    taps = vs.linear(hidden, "a", axes_of(x, "d"), name="filter")
+    taps = vs.linear(hidden, "a", axes_of(x, "d"), name=name)
     return taps * (vs.exp(-1 * rate * time) + shift)
