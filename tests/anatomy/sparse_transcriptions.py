@@ -202,17 +202,36 @@ def reformer(x, wq, wv, rotations, wo, causal=False, keep=None):
     return joined(outs, wo)
 
 
+def standard(row):
+    mean = sum(row) / len(row)
+    deviation = (sum((y - mean) ** 2 for y in row) / len(row) + 1e-5) ** 0.5
+    return [(y - mean) / deviation for y in row]
+
+
 def routing(q, k, v, centroids, causal=False, keep=None):
     """Roy et al. 2020, equations 6 and 7: Q and K on the unit ball, clusters by the nearest μ."""
-
-    def standard(row):
-        mean = sum(row) / len(row)
-        deviation = (sum((y - mean) ** 2 for y in row) / len(row) + 1e-5) ** 0.5
-        return [(y - mean) / deviation for y in row]
-
     q, k = [standard(row) for row in q], [standard(row) for row in k]
     of_q, of_k = ([argmax(row) for row in matrix(y, centroids)] for y in (q, k))
     return patterned(lambda i, j: of_q[i] == of_k[j], q, k, v, causal, keep)
+
+
+def balanced_routing(q, k, v, centroids, taken, causal=False, keep=None):
+    """Roy et al. 2020, algorithm 1: each centroid takes its nearest, what it makes is put back."""
+    q, k = [standard(row) for row in q], [standard(row) for row in k]
+    near_q, near_k = matrix(q, centroids), matrix(k, centroids)
+    scores = scaled_scores(q, k)
+    made = [[] for _ in q]
+    for s in range(len(centroids[0])):
+        kept = [j for j in range(len(k)) if keep is None or keep[j]]
+        queries = sorted(range(len(q)), key=lambda i, s=s: -near_q[i][s])[:taken]
+        keys = sorted(kept, key=lambda j, s=s: -near_k[j][s])[:taken]
+        for i in queries:
+            row = [scores[i][j] if j in keys else -inf for j in range(len(k))]
+            made[i].append(attend([row], v, False, [not causal or j <= i for j in range(len(k))]))
+    return [
+        [sum(out[0][c] for out in outs) / max(len(outs), 1) for c in range(len(v[0]))]
+        for outs in made
+    ]
 
 
 def sinkhorn(x, wq, wk, wv, up, down, wo, length, turns):

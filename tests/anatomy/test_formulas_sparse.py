@@ -147,6 +147,35 @@ def test_routing(n, m, clusters, mask, seed):
     agrees("routing", mask, n, m, seed, None, {"centroids": centroids})
 
 
+@given(st.integers(3, 6), st.integers(3, 6), st.integers(1, 3), st.integers(1, 3), masks, seeds)
+def test_balanced_routing(n, m, clusters, taken, mask, seed):
+    (centroids,) = arrays(seed + 2, (3, clusters))
+    q, k, v = arrays(seed, (n, 3), (m, 3), (m, 2))
+    keep = arrays(seed + 1, (m,))[0] > -1 if mask["padding"] else None
+    diagram = vs.anatomy["routing"](balanced=True, kept=taken, mask=True, **mask)
+    told = [q, k, v, *([] if keep is None else [keep])]
+    bias = 0 * q[:, :1] * k[:, 0]
+    ours = diagram.evaluate(*told, bias, parameters={"centroids": centroids})
+    lists = [x.tolist() for x in (q, k, v, centroids)]
+    theirs = paper.balanced_routing(
+        *lists, taken, mask["causal"], None if keep is None else keep.tolist()
+    )
+    wanted = torch.tensor(theirs, dtype=torch.float64)
+    torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_a_mask_goes_with_its_cluster():
+    """All in one cluster, scores with a mask are those of attention to all."""
+    q, k, v, mask = arrays(1, (4, 3), (4, 3), (4, 2), (4, 4))
+    routed = vs.anatomy["routing"](balanced=True, mask=True, s=1, kept=4)
+    plain = vs.anatomy["routing"](mask=True, s=1)
+    (centroids,) = arrays(2, (3, 1))
+    found, wanted = (
+        d.evaluate(q, k, v, mask, parameters={"centroids": centroids}) for d in (routed, plain)
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+
+
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), seeds)
 def test_sinkhorn(blocks, length, turns, seed):
     (x,) = arrays(seed, (blocks * length, 4))

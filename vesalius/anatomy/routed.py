@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import CHANNELS, SOFTMAX
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
-from vesalius.anatomy.variants import variant
+from vesalius.anatomy.forms import QKV
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
@@ -22,14 +30,59 @@ ROY = Paper(
 )
 TAY = Paper("Sparse Sinkhorn Attention", "Tay, Bahri, Yang, Metzler, Juan", 2020, "2002.11296")
 
-variant(
-    "routing",
-    "Routing attention",
-    ROY,
-    "o[n,e] = Σ_m softmax_m(Σ_c q̂[n,c]·k̂[m,c] / √c where n and m have the nearest of s centroids "
-    "in common)·v[m,e], x̂ = (x − mean x) / deviation x",
-    similarity=parts.standardised_dot,
-    mask=parts.same_cluster,
+ROUTING: dict[str, Part] = {
+    "preparation": parts.given,
+    **SOFTMAX,
+    "similarity": parts.standardised_dot,
+    "mask": parts.same_cluster,
+}
+
+
+def routing(
+    *, balanced: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+) -> Diagram:
+    """Attention within clusters of s centroids, which are drawn once: no k-means moves them.
+
+    As equation 6 of the paper has it: keys whose nearest centroid is that of the query. `balanced`
+    is its algorithm 1: each centroid takes the t nearest queries and the t nearest keys, a query in
+    many clusters gets the mean of what they make, one in none gets 0. t is at most n and m. Which
+    queries a centroid takes may depend on later ones, even if causal.
+    """
+    if not balanced:
+        return explicit("routing", QKV, "n e", ROUTING)(causal=causal, padding=padding, mask=mask)
+
+    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None, mask: Wire | None = None) -> Wire:
+        of_queries, of_keys = parts.members(q, k, keep)
+
+        def queries(x: Wire) -> Wire:
+            return vs.gather(x, of_queries, over="n").rename(t="n")
+
+        def keys(x: Wire) -> Wire:
+            return vs.gather(x, of_keys, over="m").rename(j="m")
+
+        scores = ROUTING["similarity"](queries(q), keys(k))
+        if mask is not None:
+            scores = scores + keys(queries(mask))
+        places = of_keys.rename(j="m"), of_queries.rename(t="n")
+        seen = places[0] <= places[1] if causal else None
+        if keep is not None:
+            seen = keys(keep) if seen is None else seen & keys(keep)
+        mixed = ROUTING["mixing"](ROUTING["normaliser"](scores, seen), keys(v))
+        return parts.mean_of_clusters(mixed, of_queries, q)
+
+    return diagram_of("routing", {**QKV, **mask_inputs("m", padding, mask)}, "n e", body)
+
+
+CATALOGUE.enter(
+    Mechanism(
+        "routing",
+        "Routing attention",
+        ROY,
+        "o[n,e] = Σ_m softmax_m(Σ_c q̂[n,c]·k̂[m,c] / √c where n and m have the nearest of s "
+        "centroids in common)·v[m,e], x̂ = (x − mean x) / deviation x",
+        ROUTING,
+        routing,
+    )
 )
 
 REFORMER: dict[str, Part] = {

@@ -57,12 +57,33 @@ def standardised_dot(q: Wire, k: Wire) -> Wire:
     )
 
 
+def centroids(q: Wire) -> Wire:
+    """s normal directions, drawn once and kept"""
+    return vs.parameter("centroids", f"{axes_of(q, 'c')} s", init="normal", trainable=False)
+
+
 def same_cluster(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
     """q̂ and k̂ have the nearest of s centroids in common, and m ≤ n if causal"""
-    axes = f"{axes_of(q, 'c')} s"
-    centroids = vs.parameter("centroids", axes, init="normal", trainable=False)
+    middles = centroids(q)
 
     def nearest(x: Wire) -> Wire:
-        return first_largest(vs.contract(standardised(x, "c", 1e-5), centroids, over="c"), "s")
+        return first_largest(vs.contract(standardised(x, "c", 1e-5), middles, over="c"), "s")
 
     return among(vs.equal(nearest(q), nearest(k)), visible(q, k, causal=causal, keep=keep))
+
+
+def members(q: Wire, k: Wire, keep: Wire | None) -> tuple[Wire, Wire]:
+    """the t queries and the t keys nearest to each of s centroids, of those that are kept"""
+    middles = centroids(q)
+    near_q, near_k = (vs.contract(standardised(x, "c", 1e-5), middles, over="c") for x in (q, k))
+    near_k = near_k if keep is None else vs.where(keep, near_k, float("-inf"))
+    _, of_queries = vs.topk(near_q, "n", "t")
+    _, of_keys = vs.topk(near_k, "m", "j:t")
+    return of_queries, of_keys
+
+
+def mean_of_clusters(o: Wire, places: Wire, q: Wire) -> Wire:
+    """the mean of o[s, n] over the clusters s that a query is in; 0 where it is in none"""
+    here = vs.to_float(vs.equal(places, index(q, "n")))
+    total = vs.contract(here, o.rename(n="t"), over="s t")
+    return total / vs.maximum(vs.sum(vs.sum(here, "s"), "t"), 1.0)
