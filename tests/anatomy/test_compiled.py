@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import vesalius as vs
+from vesalius.inspect.examine import compiled_error
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
 LENGTH = {
@@ -114,3 +115,24 @@ def test_a_kernel_serves_it(mechanism, options):
     assert bool(fine) != (name in WITHOUT), str(explanation)
     whole = any("a bias is added as a mask" in choice.note for choice in explanation)
     assert not whole or name in BIASED, str(explanation)
+
+
+OPTIONS = [
+    ("reformer", {"chunked": True, "causal": True, "padding": True}, 8),
+    ("routing", {"balanced": True, "causal": True, "padding": True}, 8),
+    ("luong_dot", {"local": "monotonic", "causal": True}, 7),
+    ("luong_general", {"local": "predictive", "padding": True}, 7),
+    ("transformer_xl", {"memory": True, "causal": True, "padding": True}, 5),
+    ("gat", {"together": "concat", "loops": True, "elu": True}, 6),
+    ("flash", {"padding": True, "causal": True}, 9),
+    ("mega", {"padding": True, "chunked": True}, 6),
+    ("rwkv", {"padding": True}, 7),
+    ("rfa_gated", {"padding": True}, 7),
+    ("gated_delta_net", {"padding": True}, 7),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "n"), OPTIONS)
+def test_an_option_compiles_and_trains(name, options, n):
+    """Values and gradients are the reference's, fixed parameters aside, which have none."""
+    assert compiled_error(vs.anatomy[name](**options), n) < 1e-9

@@ -16,7 +16,7 @@ def failures(mechanism):
     }
 
 
-@pytest.mark.parametrize("name", ["bahdanau", "linear", "sigmoid", "multihead_cross"])
+@pytest.mark.parametrize("name", ["bahdanau", "linear", "sigmoid", "multihead_cross", "rfa"])
 def test_what_is_as_it_says(name):
     found = vs.examine(name)
     assert found.ok

@@ -106,12 +106,13 @@ def compiled_error(diagram: Diagram, n: int) -> float:
     module = to_torch(diagram, torch.float64, sizes=sizes)
     module.load_state_dict(parameters)
     ours, theirs = _leaves(inputs), _leaves(inputs)
-    own = {name: x.clone().requires_grad_() for name, x in parameters.items()}
+    trained = dict(module.named_parameters())
+    own = {name: x.clone().requires_grad_(name in trained) for name, x in parameters.items()}
     found = module(*ours)
     wanted = diagram.evaluate(*theirs, parameters=own, sizes=sizes)
     pairs = [(found.detach(), wanted.detach())]
     reached = [x for x in (*own.values(), *theirs) if x.requires_grad]
-    others = [x for x in (*map(dict(module.named_parameters()).get, own), *ours) if x is not None]
+    others = [x for x in (*map(trained.get, own), *ours) if x is not None]
     others = [x for x in others if x.requires_grad]
     if reached and wanted.requires_grad:
         weight = torch.randn(
