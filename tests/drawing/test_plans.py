@@ -170,7 +170,7 @@ def test_no_string_has_a_bend_too_small_to_be_meant() -> None:
                     high, wide = abs(numbers[5] - here[1]), abs(numbers[4] - here[0])
                     assert high >= 3.0, (diagram.name, wire.key)
                     assert wide >= 20.0
-                    assert high <= 4.5 * wide, (diagram.name, wire.key)
+                    assert high <= 4 * wide, (diagram.name, wire.key)
                 here = numbers[-2:] if numbers else here
 
 

@@ -68,10 +68,10 @@ def read_off(saturation: Saturation, place: Neighbourhood, right, first) -> vs.D
     return realise(graph, selection, saturation.roots, saturation.diagram)
 
 
-@pytest.mark.parametrize("rule", EQUAL, ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [rule for rule in EQUAL if rule.name in EXAMPLES], ids=lambda rule: rule.name
+)
 def test_both_find_the_same_in_the_worked_example(rule) -> None:
-    if rule.name not in EXAMPLES:
-        pytest.skip("it has no worked example")
     for host in (EXAMPLES[rule.name], EXAMPLES[rule.name].over("batch head")):
         ordinary = in_the_diagram(rule, host)
         if len(host.outputs) > 1 or len(ordinary) > MOST:

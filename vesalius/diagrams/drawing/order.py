@@ -163,7 +163,7 @@ def arrange(graph: Layers) -> dict[int, list[int]]:
     """
     order = _Order(graph)
     best = order.improve([layer[:] for layer in graph.layers])
-    beginnings = 6 if len(graph.items) <= SMALL else 0
+    beginnings = 12 if len(graph.items) <= SMALL else 0
     state = 12345
     for turn in range(beginnings):
         if not best[0]:
