@@ -16,7 +16,9 @@ def failures(mechanism):
     }
 
 
-@pytest.mark.parametrize("name", ["bahdanau", "linear", "sigmoid", "multihead_cross", "rfa"])
+@pytest.mark.parametrize(
+    "name", ["bahdanau", "linear", "sigmoid", "multihead_cross", "rfa", "nystromformer"]
+)
 def test_what_is_as_it_says(name):
     found = vs.examine(name)
     assert found.ok

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism
+from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
 from vesalius.inspect.perturb import arrays_at, grows, leaks, shallow, sizes_at
 
@@ -61,13 +62,30 @@ class Examination:
         )
 
 
-def examine(mechanism: str | Mechanism, lengths: Sequence[int] = LENGTHS) -> Examination:
+def examine(mechanism: str | Mechanism, lengths: Sequence[int] | None = None) -> Examination:
     """Try all that an entry of the catalogue promises, at these numbers of positions.
 
-    Raises `UnknownMechanism` for a name that the catalogue lacks.
+    Without them at a few, which blocks divide where there are blocks. Raises `UnknownMechanism` for
+    a name that the catalogue lacks.
     """
     entry = CATALOGUE[mechanism] if isinstance(mechanism, str) else mechanism
-    return Examination(entry.name, tuple(_findings(entry, lengths)))
+    return Examination(entry.name, tuple(_findings(entry, lengths or _fitting(entry))))
+
+
+def _fitting(entry: Mechanism) -> list[int]:
+    """The usual lengths, or where its sizes do not go with all of these, up to four that do."""
+    diagram = shallow(entry)
+
+    def fits(n: int) -> bool:
+        try:
+            diagram.substitute(**sizes_at(diagram, n))
+        except SizeError:
+            return False
+        return True
+
+    if all(map(fits, LENGTHS)):
+        return list(LENGTHS)
+    return [n for n in range(min(LENGTHS), 2 * max(LENGTHS)) if fits(n)][:4]
 
 
 def _findings(entry: Mechanism, lengths: Sequence[int]) -> Iterator[Finding]:
