@@ -120,6 +120,7 @@ def test_a_kernel_serves_it(mechanism, options):
 OPTIONS = [
     ("reformer", {"chunked": True, "causal": True, "padding": True}, 8),
     ("routing", {"balanced": True, "causal": True, "padding": True}, 8),
+    ("sliding_window", {"blocked": True, "causal": True, "padding": True}, 9),
     ("luong_dot", {"local": "monotonic", "causal": True}, 7),
     ("luong_general", {"local": "predictive", "padding": True}, 7),
     ("transformer_xl", {"memory": True, "causal": True, "padding": True}, 5),

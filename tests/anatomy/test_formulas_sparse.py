@@ -43,6 +43,23 @@ def test_sliding_window(n, m, width, mask, seed):
     agrees("sliding_window", mask, n, m, seed, {"window": width}, words=[width])
 
 
+@given(st.integers(1, 4), sizes, masks, seeds)
+def test_a_window_in_blocks_is_the_window(blocks, width, mask, seed):
+    n = blocks * width
+    agrees(
+        "sliding_window", {**mask, "blocked": True}, n, n, seed, {"window": width}, words=[width]
+    )
+
+
+def test_a_window_in_blocks_costs_what_it_sees():
+    """Linear in the positions, where a mask costs all pairs."""
+    blocked, whole = (vs.anatomy["sliding_window"](blocked=on) for on in (True, False))
+    assert blocked.cost().flops.degree("n") == 1
+    assert whole.cost().flops.substitute({"m": "n"}).degree("n") == 2
+    with pytest.raises(vs.FormatError, match="blocked has no mask"):
+        vs.anatomy["sliding_window"](blocked=True, mask=True)
+
+
 @given(lengths, lengths, sizes, masks, seeds)
 def test_strided(n, m, stride, mask, seed):
     agrees("strided", mask, n, m, seed, {"block": stride}, words=[stride])

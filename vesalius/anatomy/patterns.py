@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import CHANNELS, SOFTMAX
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
+from vesalius.anatomy.forms import QKV
+from vesalius.anatomy.mechanism import (
+    CATALOGUE,
+    Mechanism,
+    Paper,
+    Part,
+    diagram_of,
+    explicit,
+    mask_inputs,
+)
 from vesalius.anatomy.variants import variant
 from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
 
@@ -34,13 +44,55 @@ ZHAO = Paper(
 
 SOFTMAX_OF = "o[n,e] = Σ_m softmax_m(Σ_c q[n,c]·k[m,c] / √c where {})·v[m,e]"
 
-variant(
-    "sliding_window",
-    "Sliding-window attention",
-    BELTAGY,
-    SOFTMAX_OF.format("|n − m| < w"),
-    check="local-attention",
-    mask=parts.sliding_window,
+WINDOW: dict[str, Part] = {
+    "preparation": parts.given,
+    **SOFTMAX,
+    "similarity": parts.scaled_dot,
+    "mask": parts.sliding_window,
+}
+
+
+def sliding_window(
+    *, blocked: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+) -> Diagram:
+    """A window of w − 1 keys to each side, or looking back alone.
+
+    As a mask it costs as much as all pairs. `blocked` computes the same of blocks of w, which see
+    themselves and their neighbours: n·w pairs. Queries and keys are as many then, w divides n, and
+    there is no further mask.
+    """
+    if not blocked:
+        return explicit("sliding_window", QKV, "n e", WINDOW)(
+            causal=causal, padding=padding, mask=mask
+        )
+    if mask:
+        raise FormatError("sliding_window: blocked has no mask; leave one of them out")
+
+    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
+        q = parts.chunks(q)
+        near = parts.near_places(q, causal)
+        k, v = (parts.with_neighbours(parts.chunks(x, "m", "m"), causal) for x in (k, v))
+        if keep is not None:
+            near = near & parts.with_neighbours(parts.chunks(keep, "m", "m"), causal)
+        weights = WINDOW["normaliser"](WINDOW["similarity"](q, k), near)
+        return parts.whole(WINDOW["mixing"](weights, v))
+
+    inputs = {"q": "n c", "k": "m:n c", "v": "m:n e"}
+    if padding:
+        inputs["keep"] = "m:n bool"
+    return diagram_of("sliding_window", inputs, "n e", body)
+
+
+CATALOGUE.enter(
+    Mechanism(
+        "sliding_window",
+        "Sliding-window attention",
+        BELTAGY,
+        SOFTMAX_OF.format("|n − m| < w"),
+        WINDOW,
+        sliding_window,
+        check="local-attention",
+    )
 )
 variant(
     "strided",
