@@ -66,8 +66,22 @@ def added_at_the_key(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "
     return {"s": s, "o": dot(q, s)}
 
 
+@vs.diagram
+def a_sigmoid(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "c e", "o": "e"}:
+    s = s * vs.sigmoid(30 * g + 15) + k * v
+    return {"s": s, "o": dot(q, s)}
+
+
+@vs.diagram
+def a_power_of_one(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "c e", "o": "e"}:
+    """Gates, strengths and a number, each in a spelling of its own."""
+    s = 0.9 * (vs.sigmoid(g) ** 0.25 * vs.sqrt(vs.sigmoid(b))) * s
+    s = s + b * k * (v - dot(k, s))
+    return {"s": s, "o": dot(q, s)}
+
+
 STEPS = [gates, gates_elsewhere, delta, delta_apart, delta_with_gates, delta_that_fades,
-         written_with_a_minus, added_at_the_key]  # fmt: skip
+         written_with_a_minus, added_at_the_key, a_sigmoid, a_power_of_one]  # fmt: skip
 
 
 def along(step):
@@ -154,6 +168,23 @@ def test_a_gate_of_zero_forgets_everything() -> None:
     assert torch.isfinite(after).all()
 
 
+def test_sigmoids_that_are_zero_and_one_in_single_precision() -> None:
+    """Of what underflows as a sigmoid the logarithm is there, and so is its derivative.
+
+    A chunk of 64 adds up logarithms of −100 to −2200, of which single precision keeps 2e-4.
+    """
+    diagram = along(a_sigmoid)
+    torch.manual_seed(0)
+    given = arguments(70, torch.float32)
+    with torch.no_grad():
+        given[4][:, ::3], given[4][:, 1::3] = -1e4, 1e4
+    found = vs.to_torch(diagram)(*given)
+    wanted = diagram.evaluate(*(x.double() for x in given))
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-3, atol=1e-3)
+    found.square().sum().backward()
+    assert all(x.grad is None or torch.isfinite(x.grad).all() for x in given)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_state_is_kept_in_single_precision(dtype) -> None:
     diagram = along(delta)
@@ -201,12 +232,19 @@ def any_factor(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "c e", 
 
 
 @vs.diagram
+def a_negative_number(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "c e", "o": "e"}:
+    s = -0.5 * vs.sigmoid(g) * s + k * v
+    return {"s": s, "o": dot(q, s)}
+
+
+@vs.diagram
 def bent(s: "c e", q: "c", k: "c", v: "e", b: "", g: "c") -> {"s": "c e", "o": "e"}:
     s = s + k * (v - vs.tanh(dot(k, s)))
     return {"s": s, "o": dot(q, s)}
 
 
-OTHERS = [at_another_key, two_keys, read_twice, negative_gates, any_factor, bent]
+OTHERS = [at_another_key, two_keys, read_twice, negative_gates, any_factor,
+          a_negative_number, bent]  # fmt: skip
 
 
 @pytest.mark.parametrize("step", OTHERS, ids=lambda step: step.name)

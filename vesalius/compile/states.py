@@ -9,10 +9,11 @@ but c are tubes of this.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vesalius.compile.terms import Axis, Use, Written
+from vesalius.compile.terms import Axis, Use, Writing, Written
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.builder import Label
 from vesalius.diagrams.graph import Diagram
@@ -20,16 +21,36 @@ from vesalius.diagrams.graph import Diagram
 NOT_LINEAR = "the next state is not linear in the last one"
 
 
+class Fading(NamedTuple):
+    """A power of a factor whose logarithm is known: an exponential, a sigmoid, or a number."""
+
+    use: Use  # what the function is applied to
+    function: str
+    power: float = 1.0
+
+    def logarithm(self, w: Writing, use: Use) -> Use:
+        """Its logarithm, where `use` stands for what the function is applied to.
+
+        That of a sigmoid is −softplus(−x), which is finite where the sigmoid underflows.
+        """
+        if self.function == "sigmoid":
+            minus = w.apply("negate", use)
+            use = w.apply("negate", w.apply("softplus", minus))
+        elif self.function == "number":
+            use = w.apply("log", use)
+        return use if self.power == 1 else w.contract([use, w.number(self.power)])
+
+
 class MatrixState(NamedTuple):
     """The factors of each part of a step, as wires of the body, in the labels of the next state.
 
-    What fades is an exponential of the sum of `decays`. Nothing is corrected where `erases` is
+    The last state fades by the product of `decays`. Nothing is corrected where `erases` is
     None; `added` says that it has the other sign. `read` is the wire of the sum over the state.
     """
 
     axes: tuple[Label, ...]
     channels: tuple[Label, ...]
-    decays: tuple[Use, ...]
+    decays: tuple[Fading, ...]
     keys: tuple[Use, ...]
     values: tuple[Use, ...]
     erases: tuple[Use, ...] | None
@@ -86,17 +107,17 @@ class _Reader:
             return NOT_LINEAR
         if len(written) != 1 or len(erased) > 1:
             return "more than one product is written into the state"
-        decays = [self.r.applied(factor, "exp") for factor in left[0].factors]
-        exponents = [inside[0] for inside in decays if inside is not None]
-        if len(exponents) < len(decays):
-            return "a factor of the last state is no exponential"
+        factors = [self._fading(factor) for factor in left[0].factors]
+        decays = tuple(factor for factor in factors if factor is not None)
+        if len(decays) < len(factors):
+            return "a factor of the last state is no exponential and no sigmoid"
         keys = tuple(x for x in written[0].factors if not channels.isdisjoint(x[1]))
         values = tuple(x for x in written[0].factors if channels.isdisjoint(x[1]))
         erases = self._erases(erased[0], channels, keys) if erased else None
         if isinstance(erases, str):
             return erases
         return MatrixState(
-            self.axes, tuple(x for x in self.axes if x in channels), tuple(exponents), keys, values,
+            self.axes, tuple(x for x in self.axes if x in channels), decays, keys, values,
             erases, queries, read, written[0].negative, bool(erased) and not erased[0].negative,
         )  # fmt: skip
 
@@ -118,6 +139,25 @@ class _Reader:
             return "the state is not read by a sum over some of its axes"
         queries = tuple(_renamed(use, labels) for use in opened.uses if use is not mine[0])
         return {labels[x] for x in opened.bound}, queries, _renamed(read, labels)
+
+    def _fading(self, factor: Use, power: float = 1.0) -> Fading | None:
+        """A factor of the last state as one whose logarithm is known, if it is."""
+        r = self.r
+        for function in ("exp", "sigmoid"):
+            inside = r.applied(factor, function)
+            if inside is not None:
+                return Fading(inside[0], function, power)
+        value = r.value(factor)
+        if isinstance(value, float) and 0 < value < math.inf:
+            return Fading(factor, "number", power)
+        inside = r.applied(factor, "sqrt")
+        if inside is not None:
+            return self._fading(inside[0], power / 2)
+        inside = r.applied(factor, "power")
+        if inside is not None:
+            (exponent,) = r.node_of(factor[0]).box["numbers"]
+            return self._fading(inside[0], power * exponent)
+        return None
 
     def _erases(
         self, term: _Term, channels: set[Label], keys: tuple[Use, ...]

@@ -314,7 +314,8 @@ class _Scan:
         """What each step reads of the state, along all times."""
         w, channels = self.w, matrix.channels
         erases = matrix.erases or ()
-        every = (matrix.queries, matrix.keys, matrix.values, erases, matrix.decays)
+        fading = [decay.use for decay in matrix.decays]
+        every = (matrix.queries, matrix.keys, matrix.values, erases, fading)
         parts = iter(self._graft([use for uses in every for use in uses]))
         queries, keys, values, erased, decays = ([next(parts) for _ in uses] for uses in every)
         state = self.body.types[self.body.outputs[0].wire].sizes
@@ -331,7 +332,8 @@ class _Scan:
             others.append(w.expand(erase, wide))
         if decays:
             words.append(FADING)
-            decay = self._float(w.add(decays))
+            known = zip(matrix.decays, decays, strict=True)
+            decay = w.add([one.logarithm(w, self._float(use)) for one, use in known])
             by_channels = not set(channels).isdisjoint(decay[1])
             words += [BY_CHANNELS] if by_channels else []
             others.append(w.expand(decay, wide if by_channels else along))
