@@ -177,30 +177,13 @@ def fast_weights(
             torch.linalg.solve_triangular(system, x, upper=False, unitriangular=True)
             for x in (v, erase * before.exp())
         )
-    changes, moved = (kept @ v).unbind(-3), None if erased is None else (kept @ erased).unbind(-3)
-    states = [torch.zeros_like(changes[0])]
-    for i, fades in enumerate(forgets.unbind(-3)[:-1]):
-        after = torch.addcmul(changes[i], fades, states[-1])
-        states.append(after if moved is None else after - moved[i] @ states[-1])
-    state = torch.stack(states, -3)
-    if erased is not None:
-        v = v - erased @ state
-    return (asked @ state + inner @ v).flatten(-3, -2)[..., :length, :].to(dtype)
-
-
-def shifted(x: torch.Tensor) -> torch.Tensor:
-    """y[…, n, m] = x[…, n, m − n + |n| − 1]: rows read one entry less far each, as a view."""
-    n, d = x.shape[-2:]
-    if n < 2:
-        return x if n else x.new_zeros(*x.shape[:-1], d + 1)
-    return x.flatten(-2)[..., n - 1 : -1].unflatten(-1, (n, d - 1))[..., : d - n + 1]
-
-
-def shifted_back(y: torch.Tensor) -> torch.Tensor:
-    """x[…, n, m − n + |n| − 1] = y[…, n, m], and zeros elsewhere."""
-    n, m = y.shape[-2:]
-    if n < 2:
-        return y if n else y[..., 1:]
-    x = y.new_zeros(*y.shape[:-2], n * (n + m - 1))
-    x[..., n - 1 : -1].unflatten(-1, (n, n + m - 2))[..., :m].copy_(y)
-    return x.unflatten(-1, (n, n + m - 1))
+    state, states, written = torch.zeros_like(kept[..., 0, :, :] @ v[..., 0, :, :]), [], []
+    olds = [None] * count if erased is None else erased.unbind(-3)
+    for new, key, fades, old in zip(
+        v.unbind(-3), kept.unbind(-3), forgets.unbind(-3), olds, strict=True
+    ):
+        states.append(state)
+        written.append(new if old is None else new - old @ state)
+        state = torch.addcmul(key @ written[-1], fades, state)
+    out = asked @ torch.stack(states, -3) + inner @ torch.stack(written, -3)
+    return out.flatten(-3, -2)[..., :length, :].to(dtype)

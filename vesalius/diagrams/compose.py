@@ -12,7 +12,7 @@ from typing import Any
 
 from vesalius.diagrams.box import Draw, Hole, Parameter, Token
 from vesalius.diagrams.boxes.nested import NAMED
-from vesalius.diagrams.builder import Builder, Label, Use
+from vesalius.diagrams.builder import CURRENT, Builder, Label, Use
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graft import Opening, Opens
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -41,6 +41,11 @@ def call(
     """
     verb = diagram.name
     values = [*_bind(diagram, args, named), *parameters.values()]
+    if CURRENT.get() is None and any(hasattr(value, "shape") for value in values):
+        raise StructureError(
+            f"{verb}(...) puts a diagram into another one; to compute with arrays write "
+            f"{verb}.evaluate(...), or vs.to_torch({verb}) for a module"
+        )
     given = wires(verb, *values) if values else []
     builder = builder_of(given)
     arguments = given[: len(diagram.inputs)]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from vesalius.rewrite.counterexample import Counterexample
 
 Mark = Literal["exact", "rational", "sampled", "outside"]
-Outcome = Literal["equal", "different", "outside"]
+Outcome = Literal["equal", "different", "outside", "measured"]
 MARKS: tuple[Mark, ...] = ("exact", "rational", "sampled", "outside")
 
 
 @dataclass(frozen=True)
 class Tier:
-    """What one tier found: `equal`, `different`, or `outside` with the reason.
+    """What one tier found: `equal`, `different`, `outside` with the reason, or what it `measured`.
 
     `trials` counts evaluations of both sides; `error` bounds the probability with which sides
     that differ pass as equal, at the sizes tried, and is None where no bound is known.

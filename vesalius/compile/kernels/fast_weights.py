@@ -87,7 +87,7 @@ def work(call: Call) -> list[Work]:
     if BY_CHANNELS in call.variant:
         exponentials = call.tubes * length * channels * log2(chunk)
     if corrected:
-        products += pairs * (2 * channels + width) + call.tubes * length * channels * channels
+        products += pairs * (2 * channels + width) + call.tubes * length * channels * width
         exponentials *= 2
     inside = Work(
         products=2.0 * products,
@@ -96,8 +96,8 @@ def work(call: Call) -> list[Work]:
         moved=3 * call.moved + 8.0 * exponentials,
         calls=40 + 20 * corrected,
     )
-    state = call.tubes * channels * width * (1 + channels * corrected)
-    return [inside, Work(simple=float(state), calls=1 + 2 * corrected, times=length / chunk)]
+    state = float(call.tubes * channels * width)
+    return [inside, Work(simple=state, calls=3 + 2 * corrected, times=length / chunk)]
 
 
 FAST_WEIGHTS = kernel(

@@ -51,6 +51,8 @@ def evaluate(
 ) -> Any:
     """Run a diagram. Inputs are arrays whose dimensions are in the order of the interface.
 
+    They are given in order, or by name; `options` are those of the algebra.
+
     `parameters` and `randoms` give values by name; a random source without one is drawn with
     `seed`, a parameter without one is drawn from its initialisation. `sizes` gives size
     variables that no input determines. Returns an array, or a tuple for several outputs.
@@ -58,10 +60,16 @@ def evaluate(
     Raises `SizeError` for shapes that do not fit, `StructureError` for an unfilled learner,
     `Outside` where the algebra does not contain a box.
     """
+    names = [port.name for port in diagram.inputs]
+    if any(name in options for name in names):
+        given_twice = [name for name in names[: len(inputs)] if name in options]
+        if given_twice:
+            raise StructureError(f"{diagram.name}: the input {given_twice[0]!r} is given twice")
+        inputs = (*inputs, *(options.pop(name) for name in names if name in options))
     chosen = algebra_named(algebra, **options) if isinstance(algebra, str) else algebra
     if len(inputs) != len(diagram.inputs):
         raise StructureError(
-            f"{diagram.name} has {len(diagram.inputs)} inputs, {len(inputs)} were given"
+            f"{diagram.name} has {len(names)} inputs ({', '.join(names)}), {len(inputs)} were given"
         )
     if diagram.learners:
         name = next(iter(diagram.learners))
@@ -92,9 +100,24 @@ def evaluate(
             values[name] = chosen.array(source, type_.dtype)
             shapes.append((name, tuple(type_.axes.values()), chosen.shape(values[name])))
     infer_sizes(diagram.name, shapes, known)
+    _check_parameters(diagram, known, values)
     chosen.begin(known, values, seed)
     results = tuple(run(diagram, chosen, wires))
     return results[0] if len(results) == 1 else results
+
+
+def _check_parameters(
+    diagram: Diagram, known: Mapping[str, int], values: Mapping[str, Any]
+) -> None:
+    """Refuse a parameter without a value that cannot be drawn, as an axis of it has no size."""
+    for name, type_ in diagram.parameters.items():
+        missing = sorted(v for s in type_.axes.values() for v in s.variables if v not in known)
+        if name not in values and missing:
+            raise SizeError(
+                f"{diagram.name}: the parameter {name!r} of type {type_} has no value, and cannot "
+                f"be drawn without the size {missing[0]}; pass parameters={{{name!r}: ...}} or "
+                f"sizes={{{missing[0]!r}: ...}}"
+            )
 
 
 def infer_sizes(

@@ -59,7 +59,7 @@ def verb(name: str) -> Callable[..., Wire]:
     fast = unary(function) if function.arity == 1 and not function.parameters else None
 
     def place_it(*operands: Any, **parameters: float) -> Wire:
-        if fast is not None and len(operands) == 1 and type(operands[0]) is Wire:
+        if fast is not None and not parameters and len(operands) == 1 and type(operands[0]) is Wire:
             wire = fast(operands[0])
             if wire is not None:
                 return wire
