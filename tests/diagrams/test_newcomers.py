@@ -53,11 +53,6 @@ def test_a_function_of_entries_takes_no_axis(verb):
             return verb(x, over="d", dim=1)
 
 
-def test_a_size_that_is_none_of_the_diagram_is_refused():
-    with pytest.raises(vs.SizeError, match="there is no size 'zz'"):
-        vs.to_torch(layer, sizes={"d": 3, "e": 4, "zz": 3})
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the device is there")
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(vs.StructureError, match="there is no device 'cuda' here"):

@@ -180,10 +180,7 @@ def to_torch(
 def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes given, when they are sizes of this diagram and suffice for its parameters."""
     what = f"to_torch({diagram.name})"
-    known = {*diagram.size_variables, *diagram.unfold().size_variables} if sizes else set()
     for name, value in sizes.items():
-        if name not in known:
-            raise SizeError(f"{what}: there is no size {name!r}; there are {', '.join(known)}")
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SizeError(f"{what}: the size {name!r} is a natural number, not {value!r}")
     for name, node in _parameters(diagram).items():
