@@ -187,3 +187,21 @@ def fast_weights(
         state = torch.addcmul(key @ written[-1], fades, state)
     out = asked @ torch.stack(states, -3) + inner @ torch.stack(written, -3)
     return out.flatten(-3, -2)[..., :length, :].to(dtype)
+
+
+def shifted(x: torch.Tensor) -> torch.Tensor:
+    """y[…, n, m] = x[…, n, m − n + |n| − 1]: rows read one entry less far each, as a view."""
+    n, d = x.shape[-2:]
+    if n < 2:
+        return x if n else x.new_zeros(*x.shape[:-1], d + 1)
+    return x.flatten(-2)[..., n - 1 : -1].unflatten(-1, (n, d - 1))[..., : d - n + 1]
+
+
+def shifted_back(y: torch.Tensor) -> torch.Tensor:
+    """x[…, n, m − n + |n| − 1] = y[…, n, m], and zeros elsewhere."""
+    n, m = y.shape[-2:]
+    if n < 2:
+        return y if n else y[..., 1:]
+    x = y.new_zeros(*y.shape[:-2], n * (n + m - 1))
+    x[..., n - 1 : -1].unflatten(-1, (n, n + m - 2))[..., :m].copy_(y)
+    return x.unflatten(-1, (n, n + m - 1))
