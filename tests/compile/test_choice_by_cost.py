@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vesalius as vs
-from vesalius.compile import calibrate, machine, store
+from vesalius.compile import calibrate, machine, offers, store
 from vesalius.compile.choose import chosen
 from vesalius.compile.kernels import KERNELS, Found, Place, Target
 from vesalius.compile.nominal import nominal
@@ -145,7 +145,32 @@ def test_usual_lengths_follow_what_an_axis_is_for() -> None:
 
 def test_a_mask_that_hides_most_is_skipped_and_one_that_hides_little_is_not() -> None:
     assert taken(window(64), n=4096) == ["tiles"]
-    assert taken(window(4096), n=4096) != ["tiles"]
+    assert taken(window(1024), n=1024) != ["tiles"]
+
+
+@vs.diagram
+def biased(q: "b h n c", k: "b h m c", v: "b h m e", table: "h o:9") -> "b h n e":
+    far = vs.minimum(vs.maximum(vs.iota("m") - vs.iota("n"), -4), 4) + 4
+    scores = vs.contract(q, k, over="c") + vs.gather(table, far, over="o")
+    return vs.contract(vs.softmax(scores, "m"), v, over="m")
+
+
+def test_a_bias_of_all_pairs_is_not_made_for_a_little_time(monkeypatch) -> None:
+    """A fused kernel with a bias of 32 MiB is a little faster than tiles, which need none of it."""
+    known = {name: sizes()[name] for name in biased.size_variables}
+    found = chosen(biased, Target(sizes=known)).choices
+    assert found.kernels == ["tiles"]
+    assert "with an array of 32 MiB" in str(found)
+    assert str(found).count("array") == 1
+    few = {**known, "n": 64, "m": 64}
+    assert chosen(biased, Target(sizes=few)).choices.kernels != ["tiles"]
+    monkeypatch.setattr(offers, "LONGER", 1.1)
+    assert SDPA in chosen(biased, Target(sizes=known)).choices.kernels
+
+
+def test_what_was_preferred_may_make_large_arrays() -> None:
+    known = {name: sizes()[name] for name in biased.size_variables}
+    assert SDPA in chosen(biased, Target(sizes=known, prefer=(SDPA,))).choices.kernels
 
 
 def test_the_order_of_products_follows_the_lengths() -> None:

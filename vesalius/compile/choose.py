@@ -124,7 +124,8 @@ def _choice(
 ) -> Choice:
     order = sorted(reasons, key=list(KERNELS).index)
     where = f"{node.box.kind.name} {diagram.wire_type(node.first)}"
-    return Choice(where, (), kernel, note, tuple((k, reasons[k]) for k in order), *time[:2])
+    return Choice(where, (), kernel, note, tuple((k, reasons[k]) for k in order),
+                  time.expected, time.measured, time.large)  # fmt: skip
 
 
 def _left(diagram: Diagram, replacing: Mapping[int, Replacement]) -> list[bool]:

@@ -10,11 +10,16 @@ from vesalius.compile.roofline import spoken
 
 
 class Time(NamedTuple):
-    """Seconds that are expected, and that were measured; None where nobody knows."""
+    """Seconds that are expected, and that were measured; None where nobody knows.
+
+    `large` are the bytes of an array that is made, if it is much larger than all that enter and
+    leave.
+    """
 
     expected: float | None = None
     measured: float | None = None
     failed: bool = False
+    large: int = 0
 
 
 def told(time: Time) -> str:
@@ -24,6 +29,8 @@ def told(time: Time) -> str:
         parts.append("it fails")
     elif time.measured is not None:
         parts.append(f"{spoken(time.measured)} measured")
+    if time.large:
+        parts.append(f"with an array of {time.large / 2**20:.0f} MiB")
     return ", ".join(parts)
 
 
@@ -33,7 +40,8 @@ class Choice(NamedTuple):
     `place` is the box there and the type of its wire; `within` are the named boxes around it;
     `note` says what of the diagram went into the kernel, `seconds` what is expected there: at
     lengths that were given, usual ones else. None: the kernel does not say. `measured` is what it
-    took, where it was tuned.
+    took, where it was tuned; `large` are the bytes of the largest array that it makes, if that is
+    much larger than all that enter and leave.
     """
 
     place: str
@@ -43,13 +51,14 @@ class Choice(NamedTuple):
     reasons: tuple[tuple[str, str], ...]
     seconds: float | None = None
     measured: float | None = None
+    large: int = 0
 
     def lines(self, count: int) -> Iterator[str]:
         """This choice as lines of text; `count` is how many places are like this one."""
         times = f"{count} × " if count > 1 else ""
         where = " in ".join((self.place, *reversed(self.within)))
         note = f": {self.note}" if self.note else ""
-        taken = told(Time(self.seconds, self.measured))
+        taken = told(Time(self.seconds, self.measured, large=self.large))
         taken = taken and f"; {taken}"
         yield f"{times}{self.kernel or 'no kernel'} at {where}{note}{taken}"
         for name, reason in self.reasons:

@@ -4,6 +4,9 @@ A rewriting puts a right side in the place of one wire, so boxes that only that 
 What it saves is what those take, less what the right side takes. Two rewritings are rivals where
 one would take away the wire that the other computes. This is greedy, and greedy suffices: offers
 are few, most are rivals of none, and of rivals one is nearly always inside the other.
+
+Time is not all: a rewriting that makes an array several times as large as all that enter and leave,
+as one of all pairs is, gives way to one that makes none, unless that one takes much longer.
 """
 
 from __future__ import annotations
@@ -16,11 +19,13 @@ from typing import NamedTuple
 
 from vesalius.compile.explain import Time
 from vesalius.compile.kernels import KERNELS, Found, Kernel, Target
-from vesalius.compile.roofline import entries, predicted
+from vesalius.compile.roofline import entries, predicted, size_of
 from vesalius.compile.tune import WRITTEN, names
 from vesalius.diagrams.graph import Diagram, Node
 
 CLEARLY = 0.75  # what comes first is left for something that takes at most this part of its time
+SEVERAL = 4  # times as large as all that enters and leaves is large
+LONGER = 1.5  # how much longer a kernel without large arrays may take than one that makes one
 
 
 class Offer(NamedTuple):
@@ -129,6 +134,26 @@ class Market:
         outer, inner = (sources - made) | left, made - left
         return self._largest(inner) > self._largest(outer)
 
+    def large(self, offer: Offer, among: Sequence[Offer]) -> int:
+        """The bytes of the largest array that an offer makes, or leaves to be made, where others do
+        not; 0 unless it is several times as large as all that enter and leave.
+        """
+        diagram, target = self.diagram, self.target
+        every = frozenset[int]().union(*(one.gone for one in among))
+        sources = {wire for k in every for wire in diagram.nodes[k].src}
+        inside = {wire for k in every for wire in diagram.nodes[k].wires}
+        roots = {wire for one in among for k in one.roots for wire in diagram.nodes[k].wires}
+        outer = max(size_of(diagram, wire, target) for wire in (sources - inside) | roots)
+        left = [wire for k in every - offer.gone for wire in diagram.nodes[k].wires]
+        made = [size_of(diagram, wire, target) for wire in left if wire not in roots]
+        for _, replacement in ((0, offer.found.replacement), *offer.found.others):
+            body = replacement.body
+            outputs = {port.wire for port in body.outputs}
+            wires = (wire for node in body.boxes for wire in node.wires if wire not in outputs)
+            made += [size_of(body, wire, target) for wire in wires]
+        largest = max(made, default=0)
+        return largest if largest > SEVERAL * outer else 0
+
     def _largest(self, wires: Iterable[int]) -> int:
         return max((entries(self.diagram, wire, self.target) for wire in wires), default=0)
 
@@ -148,9 +173,11 @@ class Market:
             if measured is None:
                 good = [one for one in rivals if one is best or self._as_good(one, best)]
                 first = min(good, key=lambda one: self._order[one.kernel.name])
+                first = self._leaner(first, rivals)
                 beaten = [one for one in rest if one.rivals(first) and one is not first]
                 every = [first, *beaten]
-                times = [Time(self.seconds(one, every)) for one in every]
+                times = [Time(self.seconds(one, every), large=self.large(one, every))
+                         for one in every]  # fmt: skip
                 found.append(Taken(first, times[0], list(zip(beaten, times[1:], strict=True))))
             else:
                 first = self._fastest(rivals, measured, found)
@@ -158,6 +185,19 @@ class Market:
             lost = set(map(id, beaten))
             rest = [one for one in rest if id(one) not in lost and not one.rivals(first)]
         return found
+
+    def _leaner(self, first: Offer, rivals: Sequence[Offer]) -> Offer:
+        """One that makes no large array and takes not much longer, if the first one makes one."""
+        if not self.large(first, rivals):
+            return first
+        own = self.seconds(first, rivals)
+        lean = [
+            (time, k)
+            for k, one in enumerate(rivals)
+            if (time := self.seconds(one, rivals)) is not None and not self.large(one, rivals)
+        ]
+        time, k = min(lean, default=(inf, -1))
+        return rivals[k] if own is not None and time <= LONGER * own else first
 
     def _fastest(
         self, rivals: list[Offer], measured: tuple[Time, list[Time]], found: list[Taken]

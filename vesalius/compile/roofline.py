@@ -234,12 +234,13 @@ def _repeated(one: Work, tubes: int, times: float = 1.0) -> Work:
 
 def _traffic(diagram: Diagram, node: Node, target: Target) -> tuple[float, float]:
     """The bytes that a box reads and writes, and those of its results that are large."""
-    made = [_bytes(diagram, wire, target) for wire in node.wires]
-    moved = sum(made) + sum(_bytes(diagram, wire, target) for wire in node.src)
+    made = [size_of(diagram, wire, target) for wire in node.wires]
+    moved = sum(made) + sum(size_of(diagram, wire, target) for wire in node.src)
     return float(moved), float(sum(one for one in made if one > LARGE))
 
 
-def _bytes(diagram: Diagram, wire: int, target: Target) -> int:
+def size_of(diagram: Diagram, wire: int, target: Target) -> int:
+    """The bytes of a wire, at lengths that are known or usual."""
     dtype = diagram.types[wire].dtype
     width = {"bool": 1, "int": 8}.get(dtype) or WIDTHS.get(target.dtype, 4)
     return width * entries(diagram, wire, target)

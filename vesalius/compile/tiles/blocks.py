@@ -18,6 +18,11 @@ LEAST, MOST = 32, 256  # columns in a block, at least; blocks, at most
 GAPS = 0.75  # of a stretch is computed: then all of it is, gaps too
 
 
+def column_block(m: int) -> int:
+    """The columns of a block, of m in all."""
+    return max(LEAST, -(-m // MOST))
+
+
 def cut(x: Tensor, dim: int | None, part: Part | Tensor | None) -> Tensor:
     """A part of a tensor along a dimension; all of it where there is none."""
     if dim is None or part is None:
@@ -43,7 +48,7 @@ class Blocks:
         m: int,
     ) -> None:
         self.seen, self.inputs, self.rows, self.columns, self.m = seen, inputs, rows, columns, m
-        self.size = max(LEAST, -(-m // MOST))
+        self.size = column_block(m)
         # What has no rows is the same for all of them.
         self.fixed = [
             None if d is not None else self._bounds(x, None, e)

@@ -13,6 +13,7 @@ from vesalius.compile.roofline import Call, Work, steps
 from vesalius.compile.scores import Condition
 from vesalius.compile.shown import shown
 from vesalius.compile.terms import Use
+from vesalius.compile.tiles.blocks import column_block
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body
 from vesalius.compile.tiles.region import Region
 from vesalius.compile.tiles.run import ENTRIES, PARTS
@@ -25,17 +26,19 @@ from vesalius.diagrams.sizes import Size
 
 RAGGED = 1.25  # how much longer products take where each tile has columns of its own
 START = 8  # operators that cut out a tile and put its result where it belongs
+BOUNDS = 40  # operators that tell which columns some rows see
 
 
 def work(call: Call) -> list[Work]:
     """The operators of the body for one tile, so often as there are tiles with something to see."""
-    tiles = _cut(call.body, call.target, Traces(call.body))[1]
+    block, tiles = _cut(call.body, call.target, Traces(call.body))
     ragged = RAGGED if call.shown < 1 else 1.0
     inside = [one for one in steps(call.body, call.target) or () if one != Work()]
     inside += _learned_tables(call.body, call.target)
     times = max(tiles * call.shown, 1.0)
     return [
         Work(calls=START, times=times),
+        *_bounds(call, block),
         *(
             Work(
                 ragged * one.products / tiles,
@@ -47,6 +50,18 @@ def work(call: Call) -> list[Work]:
             for one in inside
         ),
     ]
+
+
+def _bounds(call: Call, block: int) -> Iterator[Work]:
+    """What it takes to see, for each block of rows, which columns they see."""
+    if call.shown < 1:
+        rows = call.target.length(_lengths(call.body)[0])
+        yield Work(calls=BOUNDS, times=ceil(rows / _masked(block, rows)))
+
+
+def _masked(block: int, rows: int) -> int:
+    """The rows of a tile where columns may be hidden."""
+    return min(block, max(ceil(rows / PARTS), LEAST_ROWS))
 
 
 def _learned_tables(body: Diagram, target: Target) -> Iterator[Work]:
@@ -83,9 +98,10 @@ def share(place: Place, region: Region, body: Body) -> float:
     if not conditions:
         return 1.0
     rows, columns = _lengths(body.diagram)
-    block = _cut(body.diagram, place.target, traces)[0]
-    block = min(block, max(ceil(place.target.length(rows) / PARTS), LEAST_ROWS))
-    return shown(place, conditions, (ROWS, COLUMNS), (rows, columns), block)
+    block = _masked(_cut(body.diagram, place.target, traces)[0], place.target.length(rows))
+    part = shown(place, conditions, (ROWS, COLUMNS), (rows, columns), block)
+    width = place.target.length(columns)  # columns are seen in blocks: half of one more at each end
+    return min(part + column_block(width) / width, 1.0)
 
 
 def _lengths(body: Diagram) -> list[Size]:
