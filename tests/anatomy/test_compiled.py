@@ -127,6 +127,7 @@ OPTIONS = [
     ("gat", {"together": "concat", "loops": True, "elu": True}, 6),
     ("flash", {"padding": True, "causal": True}, 9),
     ("mega", {"padding": True, "chunked": True}, 6),
+    ("native_sparse", {"rotary": True, "padding": True}, 7),
     ("rwkv", {"padding": True}, 7),
     ("rfa_gated", {"padding": True}, 7),
     ("gated_delta_net", {"padding": True}, 7),

@@ -47,6 +47,8 @@ SIZES = {
     "blocks": "s",
     "kept": "t",
     "rotated": "u",
+    "span": "a",
+    "stride": "o",
 }
 """Words for sizes beside the names of their variables: `heads=8` is `h=8`."""
 

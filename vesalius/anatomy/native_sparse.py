@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vesalius.anatomy import parts
-from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of
+from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagram_of, mask_inputs
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -19,7 +21,7 @@ STANDS: dict[str, Part] = {
     "preparation": parts.compressed,
     "position": parts.selected,
     "similarity": parts.scaled_dot,
-    "mask": parts.sliding_window,
+    "mask": parts.near_places,
     "normaliser": parts.softmax,
     "mixing": parts.weighted_sum,
     "gate": parts.gate_of_heads,
@@ -27,41 +29,64 @@ STANDS: dict[str, Part] = {
 }
 
 
-def native_sparse() -> Diagram:
+def native_sparse(*, rotary: bool = False, padding: bool = False) -> Diagram:
     """Three branches with keys and values of their own; g heads of keys serve h of queries each.
 
-    Blocks of l positions, of which each query sees t whole; a window of w. The blocks that are
-    compressed and those that are selected are the same: they do not overlap. The heads of a group
-    select together. A query sees the summaries of complete blocks only.
+    Summaries of a positions, one every o; blocks of l positions, of which each query sees t whole;
+    a window of w. o divides a and l; unless said, a is l and o is a, so that nothing overlaps. The
+    heads of a group select together: a block counts as the summaries do that it meets, each as
+    often as they have o positions in common. A query sees the summaries of complete blocks only.
+
+    `rotary` turns queries and keys by where they stand, also those that are summed up. With
+    `padding`, blocks with a position that is not kept have no summary.
     """
 
-    def body(x: Wire) -> Wire:
-        q = vs.linear(x, "d", "g h c", name="wq")
+    def attend(q: Wire, k: Wire, v: Wire, seen: Wire) -> tuple[Wire, Wire]:
+        weights = STANDS["normaliser"](STANDS["similarity"](q, k), seen)
+        return STANDS["mixing"](weights, v), weights
+
+    def body(x: Wire, keep: Wire | None = None) -> Wire:
+        def turned(y: Wire) -> Wire:
+            return parts.rotary(y) if rotary else y
 
         def memory(branch: str) -> tuple[Wire, Wire]:
             k = vs.linear(x, "d", "g c", name=f"wk_{branch}")
             v = vs.linear(x, "d", "g e", name=f"wv_{branch}")
-            return k.rename(n="m"), v.rename(n="m")
+            return turned(k.rename(n="m")), v.rename(n="m")
 
-        k, v = memory("compressed")
-        k, v = parts.whole_blocks(k, "t"), parts.whole_blocks(v, "t")
+        def where_kept(seen: Wire, laid: Callable[[Wire], Wire]) -> Wire:
+            """What is seen and kept; `laid` brings what is along m into the axes of the keys."""
+            if keep is None:
+                return seen
+            return seen & vs.equal(laid(vs.to_int(keep).rename(n="m")), 1)
+
+        def summed_up(y: Wire) -> Wire:
+            return vs.min(parts.overlapping(y), "a").rename(s="m")
+
+        q = turned(vs.linear(x, "d", "g h c", name="wq"))
+        k, v = (parts.overlapping(y) for y in memory("compressed"))
         k, v = STANDS["preparation"](k, "c", "k"), STANDS["preparation"](v, "e", "v")
         k, v = k.rename(s="m"), v.rename(s="m")
-        weights = STANDS["normaliser"](STANDS["similarity"](q, k), parts.complete(q, k))
-        summary = STANDS["mixing"](weights, v)
+        summary, weights = attend(q, k, v, where_kept(parts.complete(q, k), summed_up))
 
-        places = STANDS["position"](q, vs.mean(weights, "h").rename(m="s"))
-        k, v = memory("selected")
-        k, v = (vs.gather(parts.whole_blocks(y, "t"), places, over="s") for y in (k, v))
-        k, v = (vs.merge(y, "t l", into="m") for y in (k, v))
+        importance = parts.of_blocks(vs.mean(weights, "h").rename(m="s"))
+        places = STANDS["position"](q, importance)
+
+        def chosen_from(y: Wire) -> Wire:
+            return vs.merge(vs.gather(parts.whole_blocks(y, "t"), places, over="s"), "t l", "m")
+
+        k, v = (chosen_from(y) for y in memory("selected"))
         seen = vs.merge(parts.positions_in(places), "t l", into="m") <= parts.index(q, "n")
-        scores = STANDS["similarity"](q, k)
-        chosen = STANDS["mixing"](STANDS["normaliser"](scores, seen), v)
+        chosen, _ = attend(q, k, v, where_kept(seen, chosen_from))
 
-        k, v = memory("window")
-        near = STANDS["mask"](q, k, causal=True, keep=None)
-        scores = STANDS["similarity"](q, k)
-        local = STANDS["mixing"](STANDS["normaliser"](scores, near), v)
+        def near(y: Wire) -> Wire:
+            return parts.with_neighbours(parts.chunks(parts.filled(y, "m"), "m", "m"), True)
+
+        k, v = (near(y) for y in memory("window"))
+        queries = parts.chunks(parts.filled(q))
+        seen = where_kept(STANDS["mask"](queries, True), near)
+        local, _ = attend(queries, k, v, seen)
+        local = vs.slice(parts.whole(local), "n", stop=x.axes["n"])
 
         branches = (("compressed", summary), ("selected", chosen), ("window", local))
         joined: Wire = STANDS["output"](
@@ -69,7 +94,8 @@ def native_sparse() -> Diagram:
         )
         return joined
 
-    return diagram_of("native_sparse", {"x": "n d"}, "n d", body)
+    inputs = {"x": "n d", **mask_inputs("n", padding, False)}
+    return diagram_of("native_sparse", inputs, "n d", body)
 
 
 CATALOGUE.enter(
@@ -82,6 +108,7 @@ CATALOGUE.enter(
         STANDS,
         native_sparse,
         "always",
+        implied={"a": "l", "o": "a"},
         check="fla-core",
     )
 )

@@ -61,16 +61,33 @@ def whole_blocks(x: Wire, beyond: str) -> Wire:
     return vs.split(filled, "m", written(s=blocks, l=length))
 
 
+def overlapping(x: Wire) -> Wire:
+    """x[s, a]: the a positions from s·o on, for all o in whole blocks of l; 0 where x ends"""
+    n, span, stride = x.axes["m"], vs.size("a"), vs.size("o")
+    length = n.ceil_div(vs.size("l")) * vs.size("l") + span - stride
+    cells = vs.split(vs.pad(x, "m", after=length - n), "m", written(s=length / stride, o=stride))
+    return vs.merge(vs.window(cells, "s", f"s {written(r=span / stride)}"), "r o", into="a")
+
+
 def compressed(x: Wire, into: str, name: str) -> Wire:
-    """relu((x[s, l] + place[l])·W)·U: a block as one vector"""
-    place = vs.parameter(f"{name}_place", f"l {into}", init="normal", scale=0.02)
-    hidden = vs.relu(vs.linear(x + place, f"l {into}", "f", name=f"{name}_up"))
+    """relu((x[s, a] + place[a])·W)·U: a block as one vector"""
+    place = vs.parameter(f"{name}_place", f"a {into}", init="normal", scale=0.02)
+    hidden = vs.relu(vs.linear(x + place, f"a {into}", "f", name=f"{name}_up"))
     return vs.linear(hidden, "f", into, name=f"{name}_down")
 
 
 def complete(q: Wire, blocks: Wire) -> Wire:
-    """(m + 1)·l ≤ n + 1: the blocks that end no later than the query"""
-    return (index(blocks, "m") + 1) * vs.size("l") <= index(q, "n") + 1
+    """m·o + a ≤ n + 1: the blocks that end no later than the query"""
+    return index(blocks, "m") * vs.size("o") + vs.size("a") <= index(q, "n") + 1
+
+
+def of_blocks(weights: Wire) -> Wire:
+    """Σ_i weights[i]·(how many of the o's of block s are in i); and t blocks of 0"""
+    span, stride, length = (vs.size(name) for name in "aol")
+    before = vs.pad(weights, "s", before=span / stride - 1)
+    cells = vs.sum(vs.window(before, "s", f"s {written(r=span / stride)}"), "r")
+    blocks = written(s=weights.axes["s"] * stride / length, r=length / stride)
+    return vs.pad(vs.sum(vs.split(cells, "s", blocks), "r"), "s", after=vs.size("t"))
 
 
 def selected(q: Wire, importance: Wire) -> Wire:
@@ -78,7 +95,7 @@ def selected(q: Wire, importance: Wire) -> Wire:
     own = vs.floor_divide(index(q, "n"), vs.size("l"))
     blocks = index(importance, "s")
     always = vs.equal(blocks, 0) | vs.equal(blocks, own) | vs.equal(blocks, own - 1)
-    _, places = vs.topk(vs.where(always, 1.0, importance), "s", "t")
+    _, places = vs.topk(vs.where(always, float("inf"), importance), "s", "t")
     return places
 
 

@@ -37,6 +37,12 @@ def chunks(x: Wire, axis: str = "n", into: str = "n") -> Wire:
     return vs.split(x, axis, written(t=x.axes[axis] / width, **{into: width}))
 
 
+def filled(x: Wire, axis: str = "n") -> Wire:
+    """x, and 0 after it up to a multiple of w"""
+    length, width = x.axes[axis], vs.size("w")
+    return vs.pad(x, axis, after=length.ceil_div(width) * width - length)
+
+
 def whole(x: Wire) -> Wire:
     """The chunks as one sequence again."""
     return vs.merge(x, "t n", "n")
