@@ -16,13 +16,15 @@ A benchmark file builds a list of cases and hands it to :func:`main`::
         raise SystemExit(main("Sums.", cases))
 
 In a case every side takes its turn once a round, so whatever disturbs the machine disturbs all of
-them alike. See ``README.md`` beside this file for the options and the columns.
+them alike; the order changes from round to round, so that none always runs in another's wake (a
+warm cache, a hot chip). See ``README.md`` beside this file for the options and the columns.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import random
 import signal
 import sys
 import threading
@@ -274,8 +276,11 @@ def run_case(
     share = clock.share(cases_left, len(tracks))
     collect = settings.collect if case.collect is None else case.collect
     last = time.monotonic()
+    turns, shuffled = list(tracks), random.Random(0)
     for number in range(wanted + 1):
-        for track in tracks:
+        if number:  # the first round, which warms up, goes by the order of the case
+            shuffled.shuffle(turns)
+        for track in turns:
             if not track.wants(wanted, share):
                 continue
             if clock.left < LEAST_TIME:

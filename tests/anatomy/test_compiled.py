@@ -56,28 +56,32 @@ def requests():
             yield pytest.param(mechanism, {"causal": True}, id=f"{mechanism.name}-causal")
 
 
-def compiled(diagram, n, dtype=torch.float32):
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def compiled(diagram, n, dtype=torch.float32, device="cpu"):
     """The module; lengths stay open unless parameters have them."""
     sizes = sizes_at(diagram, n)
     shapes = [axis for type_ in diagram.parameters.values() for axis in type_.axes.values()]
     fixed = {name for axis in shapes for name in axis.variables}
     known = {k: v for k, v in sizes.items() if k in fixed or k not in ("n", "m")}
-    return vs.to_torch(diagram, dtype, sizes=known)
+    return vs.to_torch(diagram, dtype, device, sizes=known)
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
-def test_a_step_of_training(mechanism, options):
+def test_a_step_of_training(mechanism, options, device):
     diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 7)
     sizes = sizes_at(diagram, n)
     own = arrays_at(diagram.parameters, sizes, 1, scale=0.5)
     inputs = arrays_at(diagram.input_types, sizes, 2)
-    module = compiled(diagram, n)
+    module = compiled(diagram, n, device=device)
     module.load_state_dict({name: x.float() for name, x in own.items()})
 
     def leaves(x, dtype):
         return x.to(dtype).requires_grad_() if x.is_floating_point() else x
 
-    theirs = [leaves(x, torch.float32) for x in inputs.values()]
+    theirs = [leaves(x.to(device), torch.float32) for x in inputs.values()]
     loss = module(*theirs).square().mean()
     loss.backward()
 
@@ -88,14 +92,14 @@ def test_a_step_of_training(mechanism, options):
     ]
     exact = diagram.evaluate(*ours, parameters=wide, sizes=sizes).square().mean()
     exact.backward()
-    torch.testing.assert_close(loss.double(), exact, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(loss.double().cpu(), exact, rtol=1e-4, atol=1e-6)
 
     pairs = {name: (p, wide[name]) for name, p in module.named_parameters()}
     pairs |= {f"input {k}": pair for k, pair in enumerate(zip(theirs, ours, strict=True))}
     scale = max(x.grad.norm() for _, x in pairs.values() if x.is_leaf and x.grad is not None)
     for name, (found, wanted) in pairs.items():
         if wanted.grad is not None or found.requires_grad:
-            error = (found.grad.double() - wanted.grad).norm()
+            error = (found.grad.double().cpu() - wanted.grad).norm()
             assert error <= 1e-4 * wanted.grad.norm() + 1e-6 * scale, name
 
     if list(module.parameters()):

@@ -178,10 +178,13 @@ def test_interleaving():
 
         return harness.Local(sampling.Operation(run))
 
-    case = harness.Case("turns", side("ours"), {"a": side("a"), "b": side("b")})
+    case = harness.Case("turns", side("ours"), {"a": side("a"), "b": side("b")}, repetitions=6)
     found = run_case(case)
-    assert order == ["ours", "a", "b"] * 3  # one to warm up, two that count
-    assert found.repetitions == {"ours": 2, "a": 2, "b": 2}
+    rounds = [order[k : k + 3] for k in range(0, len(order), 3)]
+    assert rounds[0] == ["ours", "a", "b"]  # to warm up
+    assert all(sorted(one) == ["a", "b", "ours"] for one in rounds)
+    assert len({tuple(one) for one in rounds}) > 2  # no side always follows the same one
+    assert found.repetitions == {"ours": 6, "a": 6, "b": 6}
 
 
 def test_warm_up_does_not_count():
