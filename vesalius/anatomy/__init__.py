@@ -26,6 +26,7 @@ from vesalius.anatomy import (  # noqa: F401
     heads,
     kernels,
     latents,
+    longformer,
     mixers,
     native_sparse,
     normalisers,

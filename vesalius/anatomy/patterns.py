@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.attention import CHANNELS, SOFTMAX
+from vesalius.anatomy.attention import SOFTMAX
 from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.mechanism import (
     CATALOGUE,
@@ -12,10 +12,8 @@ from vesalius.anatomy.mechanism import (
     Part,
     diagram_of,
     explicit,
-    mask_inputs,
 )
 from vesalius.anatomy.variants import variant
-from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -123,57 +121,4 @@ variant(
     SOFTMAX_OF.format("it is among the t largest of its row"),
     check="x-transformers",
     normaliser=parts.softmax_of_largest,
-)
-
-
-# -- a window, and positions that see all and are seen by all --------------------------------------
-
-LONGFORMER: dict[str, Part] = {
-    **SOFTMAX,
-    "preparation": parts.projections,
-    "similarity": parts.scaled_dot,
-    "mask": parts.sliding_window,
-    "output": parts.join_heads,
-}
-
-
-def longformer(*, bias: bool = False, padding: bool = False) -> Diagram:
-    """A window on both sides; positions that `anchors` says see all and are seen by all.
-
-    What an anchor sees, it sees by projections of its own.
-    """
-
-    def attend(q: Wire, k: Wire, v: Wire, allowed: Wire | None) -> Wire:
-        scores = LONGFORMER["similarity"](q, k)
-        mixed: Wire = LONGFORMER["mixing"](LONGFORMER["normaliser"](scores, allowed), v)
-        return mixed
-
-    def body(x: Wire, anchors: Wire, keep: Wire | None = None) -> Wire:
-        y = x.rename(n="m")
-        kept = None if keep is None else keep.rename(n="m")
-        q, k, v = LONGFORMER["preparation"](x, y, bias)
-        near = LONGFORMER["mask"](q, k, causal=False, keep=None) | anchors.rename(n="m")
-        local = attend(q, k, v, near if kept is None else near & kept)
-        whole = attend(*parts.global_projections(x, y, bias), kept)
-        joined: Wire = LONGFORMER["output"](vs.where(anchors, whole, local), bias)
-        return joined
-
-    inputs = {"x": "n d", "anchors": "n bool", **mask_inputs("n", padding, False)}
-    return diagram_of("longformer", inputs, "n d", body)
-
-
-CATALOGUE.enter(
-    Mechanism(
-        "longformer",
-        "Longformer",
-        BELTAGY,
-        "z[n,d] = Σ_he o[h,n,e]·W_o[h,e,d], o[h,n,e] = Σ_m softmax_m(Σ_c q[h,n,c]·k[h,m,c] / √c "
-        "where |n − m| < w or m is global)·v[h,m,e]; where n is global, over all m, by weights "
-        "of its own",
-        LONGFORMER,
-        longformer,
-        "never",
-        implied=CHANNELS,
-        check="transformers",
-    )
 )

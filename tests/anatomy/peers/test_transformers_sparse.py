@@ -40,15 +40,17 @@ def test_longformer(n, window, anchors, padding):
             is_index_global_attn=chosen,
             is_global_attn=bool(anchors),
         )
-    ours = vs.anatomy["longformer"](bias=True, padding=True, heads=2, d=6, window=window // 2 + 1)
+    own = {"bias": True, "padding": True, "heads": 2, "d": 6, "window": window // 2 + 1}
     weights = {"wo": torch.eye(6).double().reshape(2, 3, 6), "wo_bias": torch.zeros(6).double()}
     for name, part in (("wq", "query"), ("wk", "key"), ("wv", "value")):
         for suffix in ("", "_global"):
             weight, bias = by_head(getattr(module, part + suffix), 2)
             weights |= {f"{name}{suffix}": weight, f"{name}{suffix}_bias": bias}
     real = keep[0]  # what theirs makes of padding is no matter
-    found = ours.evaluate(x[0], chosen[0], keep[0], parameters=weights)
-    torch.testing.assert_close(found[real], wanted[0, real], rtol=SINGLE, atol=SINGLE)
+    for more in ({}, {"blocked": True, "u": max(1, len(anchors))}):
+        ours = vs.anatomy["longformer"](**own, **more)
+        found = ours.evaluate(x[0], chosen[0], keep[0], parameters=weights)
+        torch.testing.assert_close(found[real], wanted[0, real], rtol=SINGLE, atol=SINGLE)
 
 
 @pytest.mark.parametrize(("blocks", "length"), [(11, 2), (13, 3)])

@@ -27,6 +27,7 @@ from vesalius.anatomy.parts.landmarks import *
 from vesalius.anatomy.parts.masks import *
 from vesalius.anatomy.parts.memories import *
 from vesalius.anatomy.parts.mixing import *
+from vesalius.anatomy.parts.neighbourhoods import *
 from vesalius.anatomy.parts.normalisers import *
 from vesalius.anatomy.parts.norms import *
 from vesalius.anatomy.parts.patterns import *

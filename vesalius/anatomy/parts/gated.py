@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vesalius.anatomy.parts.axes import axes_of, counted, index, written
+from vesalius.anatomy.parts.axes import axes_of, index
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
@@ -29,41 +29,6 @@ def shared_base(x: Wire, count: int = 2) -> tuple[Wire, ...]:
 
 
 # -- chunks of w tokens ---------------------------------------------------------------------------
-
-
-def chunks(x: Wire, axis: str = "n", into: str = "n") -> Wire:
-    """The tokens as t chunks of w."""
-    width = vs.size("w")
-    return vs.split(x, axis, written(t=x.axes[axis] / width, **{into: width}))
-
-
-def filled(x: Wire, axis: str = "n") -> Wire:
-    """x, and 0 after it up to a multiple of w"""
-    length, width = x.axes[axis], vs.size("w")
-    return vs.pad(x, axis, after=length.ceil_div(width) * width - length)
-
-
-def whole(x: Wire) -> Wire:
-    """The chunks as one sequence again."""
-    return vs.merge(x, "t n", "n")
-
-
-def with_neighbours(x: Wire, causal: bool) -> Wire:
-    """each chunk t with the one before it and, unless causal, the one after; the ends go round"""
-    chunks, at = x.axes["t"], index(x, "t")
-    turns = [chunks - 1] if causal else [chunks - 1, vs.size(1)]
-    others = [vs.gather(x, vs.remainder(at + turn, chunks), over="t") for turn in turns]
-    return vs.concat(others[0], x, *others[1:], over="m")
-
-
-def near_places(q: Wire, causal: bool) -> Wire:
-    """|n − m| < w, and m ≤ n if causal, of queries in chunks and keys of chunks with neighbours"""
-    width = vs.size("w")
-    at = index(q, "t") * width
-    places = at - width + counted("m", width * (2 if causal else 3))
-    back = at + index(q, "n") - places
-    near = (vs.abs(back) < width) & (places >= 0) & (places < q.axes["t"] * width)
-    return near & (back >= 0) if causal else near
 
 
 def across_chunks(q: Wire, k: Wire, v: Wire, causal: bool = False) -> Wire:
