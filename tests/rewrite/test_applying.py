@@ -15,7 +15,8 @@ from vesalius import testing
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.apply import apply, rewrite
 from vesalius.rewrite.grade import VARIANT
-from vesalius.rewrite.match import Match, matches
+from vesalius.rewrite.match import matches
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.rule import Rule, checked
 from vesalius.rewrite.rules import RULES, SCHEMAS
 from vesalius.rewrite.ruleset import RuleSet

@@ -4,6 +4,7 @@ Importing any module here declares all the primitive boxes.
 """
 
 from vesalius.diagrams.boxes import (  # noqa: F401
+    functions,
     indexing,
     learner,
     linear,

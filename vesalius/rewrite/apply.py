@@ -21,7 +21,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.rewrite.instance import instance
-from vesalius.rewrite.match import Match
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.order import reordered
 from vesalius.rewrite.refusals import sources
 from vesalius.rewrite.template import Template, template

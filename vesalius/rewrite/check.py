@@ -46,7 +46,8 @@ from vesalius.rewrite.counterexample import Counterexample, smallest
 from vesalius.rewrite.derivation import Derivation, Step
 from vesalius.rewrite.grade import Grade, Relation
 from vesalius.rewrite.grade import grade as grade_named
-from vesalius.rewrite.match import Match, matches
+from vesalius.rewrite.match import matches
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.moves import Rewrite
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema

@@ -20,7 +20,7 @@ from vesalius.diagrams.graph import Diagram, Node
 from vesalius.rewrite.grade import Context
 
 if TYPE_CHECKING:
-    from vesalius.rewrite.match import Match
+    from vesalius.rewrite.matched import Match
 
 # Functions that are continuous wherever they are defined; of a user's own nothing is known.
 _CONTINUOUS = """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vesalius.diagrams.graph import Diagram
 
 if TYPE_CHECKING:
-    from vesalius.rewrite.match import Match
+    from vesalius.rewrite.matched import Match
 
 
 def convex(match: Match) -> bool:

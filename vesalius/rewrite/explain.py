@@ -23,7 +23,8 @@ from vesalius.diagrams.box import Box
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.rewrite.assign import Assigner, Assignment, binds
 from vesalius.rewrite.axes import shapes
-from vesalius.rewrite.match import Match, Matcher
+from vesalius.rewrite.match import Matcher
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.pattern import Pattern
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.spread import edges, spread

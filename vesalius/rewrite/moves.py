@@ -22,7 +22,8 @@ from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.apply import Applied, apply, rewrite
 from vesalius.rewrite.context import surroundings
 from vesalius.rewrite.grade import EQUAL, GRADES, VARIANT, Grade
-from vesalius.rewrite.match import Match, matches
+from vesalius.rewrite.match import matches
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
 

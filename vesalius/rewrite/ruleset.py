@@ -15,7 +15,8 @@ from typing import NamedTuple
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.assign import fits
-from vesalius.rewrite.match import Match, Matcher, matches_of_schema
+from vesalius.rewrite.match import Matcher, matches_of_schema
+from vesalius.rewrite.matched import Match
 from vesalius.rewrite.pattern import Head, head
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema

@@ -20,7 +20,7 @@ from vesalius.rewrite.witness import Witness, identity, zeros
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vesalius.rewrite.match import Match
+    from vesalius.rewrite.matched import Match
 
     State = Mapping[str, Tensor]
     Sizes = Mapping[str, int]
