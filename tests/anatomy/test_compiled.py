@@ -4,6 +4,9 @@ import pytest
 import torch
 
 import vesalius as vs
+from vesalius.compile.choose import chosen
+from vesalius.compile.kernels import Target
+from vesalius.compile.module import module_of
 from vesalius.inspect.examine import compiled_error
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
@@ -59,13 +62,16 @@ def requests():
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
-def compiled(diagram, n, dtype=torch.float32, device="cpu"):
-    """The module; lengths stay open unless parameters have them."""
-    sizes = sizes_at(diagram, n)
+def known(diagram, n):
+    """The sizes that a module is made with; lengths stay open unless parameters have them."""
     shapes = [axis for type_ in diagram.parameters.values() for axis in type_.axes.values()]
     fixed = {name for axis in shapes for name in axis.variables}
-    known = {k: v for k, v in sizes.items() if k in fixed or k not in ("n", "m")}
-    return vs.to_torch(diagram, dtype, device, sizes=known)
+    return {k: v for k, v in sizes_at(diagram, n).items() if k in fixed or k not in ("n", "m")}
+
+
+def compiled(diagram, n, dtype=torch.float32, device="cpu"):
+    """The module."""
+    return vs.to_torch(diagram, dtype, device, sizes=known(diagram, n))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -119,6 +125,23 @@ def test_a_kernel_serves_it(mechanism, options):
     assert bool(fine) != (name in WITHOUT), str(explanation)
     whole = any("a bias is added as a mask" in choice.note for choice in explanation)
     assert not whole or name in BIASED, str(explanation)
+
+
+@pytest.mark.parametrize(("mechanism", "options"), list(requests()))
+def test_what_is_chosen_for_a_gpu_computes_the_same(mechanism, options):
+    """Here it runs on the CPU, and what would be compiled for the GPU uncompiled."""
+    diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 7)
+    sizes = sizes_at(diagram, n)
+    target = Target("cuda", "float32", known(diagram, n))
+    module = module_of(chosen(diagram, target), diagram, known(diagram, n), target)
+    own = arrays_at(diagram.parameters, sizes, 1, scale=0.5)
+    module.load_state_dict({name: x.float() for name, x in own.items()}, assign=True)
+    inputs = arrays_at(diagram.input_types, sizes, 2).values()
+    narrow = [x.float() if x.is_floating_point() else x for x in inputs]
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
+        found = module(*narrow)
+    wanted = diagram.evaluate(*inputs, parameters=own, sizes=sizes)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5)
 
 
 OPTIONS = [

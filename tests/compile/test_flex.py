@@ -81,6 +81,29 @@ def table_of_distances(q: "h n c", k: "h m c", v: "h m e", bias: "h d") -> "h n 
 
 
 @vs.diagram
+def table_of_buckets(q: "h n c", k: "h m c", v: "h m e", bias: "h d", bucket: "p int") -> "h n e":
+    """A table is read where another table says: buckets of distances."""
+    far = vs.abs(vs.iota("n") - vs.iota("m"))
+    return mixed(dot(q, k) + vs.gather(vs.gather(bias, bucket, "d"), far, "p"), v)
+
+
+@vs.diagram
+def blocks(q: "h n c", k: "h m c", v: "h m e", bias: "d") -> "h n e":
+    """Which block a key stands in follows from its position, and from a size other than n and m."""
+    place = vs.remainder(vs.iota("m"), vs.size("d"))
+    own = vs.floor_divide(vs.iota("n"), vs.size("d")) >= vs.floor_divide(vs.iota("m"), vs.size("d"))
+    scores = dot(q, k) + vs.gather(bias, place, "d")
+    return mixed(vs.where(own | (place >= 2), vs.tanh(scores), HIDDEN), v)
+
+
+@vs.diagram
+def positive_scores(q: "h n c", k: "h m c", v: "h m e") -> "h n e":
+    """What hides a pair is its score."""
+    scores = dot(q, k)
+    return mixed(vs.where(scores > -0.5, vs.where(near(4), vs.tanh(scores), HIDDEN), HIDDEN), v)
+
+
+@vs.diagram
 def two_sided(q: "h n c", k: "h m c", v: "h m e", slope: "h") -> "h n e":
     return mixed(dot(q, k) - slope * vs.abs(vs.iota("n") - vs.iota("m")), v)
 
@@ -114,9 +137,10 @@ def scale_given(q: "h n c", k: "h m c", v: "h m e", t: "") -> "h n e":
 
 DIAGRAMS = [
     softcap, softcap_of_grouped, window, window_around, documents, prefix, table_of_distances,
-    two_sided, tempered, gated_by_the_key, by_length, dense, scale_given,
+    table_of_buckets, blocks, positive_scores, two_sided, tempered, gated_by_the_key, by_length,
+    dense, scale_given,
 ]  # fmt: skip
-SIZES = {"b": 2, "h": 3, "k": 2, "g": 2, "n": 9, "m": 7, "c": 4, "e": 5, "d": 3}
+SIZES = {"b": 2, "h": 3, "k": 2, "g": 2, "n": 9, "m": 7, "c": 4, "e": 5, "d": 3, "p": 16}
 
 
 def tensors(diagram, sizes):
@@ -294,6 +318,12 @@ def test_reasons() -> None:
         far = vs.to_float(vs.iota("n") - vs.iota("m"))
         return mixed(vs.tanh(dot(q, k)) + vs.softmax(far, "m"), v)
 
+    @vs.diagram
+    def the_best(q: "n c", k: "m c", v: "m e") -> "n e":
+        best = vs.max(dot(q, k), "m")
+        return mixed(vs.where(dot(q, k) >= best, vs.tanh(dot(q, k)), HIDDEN), v)
+
+    assert "may round them otherwise" in reason(the_best)[1]
     assert "multiplied" in reason(dropped)[1]
     assert "used elsewhere" in reason(both)[1]
     assert "several sums over products" in reason(two)[1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vesalius.compile.scores import Condition, positive, split_condition
@@ -227,9 +227,11 @@ class _Reader:
             raise Refused(f"{kind.name} makes an array of all queries and keys")
         shown = self._shown(use) if clear else None
         if shown is not None:
-            return self.read(shown, clear=True)
+            return shown
         inside = clear and (kind is ADD or (kind is CONTRACT and self._scaled(opened)))
         parts = tuple(self.read(one, inside) for one in opened.uses)
+        if dtype == "bool" and _thresholded(parts):
+            raise Refused("scores are compared with an array, and it may round them otherwise")
         if kind is ADD:  # what is left of a mask that is added
             parts = tuple(p for p in parts if not (isinstance(p, Constant) and p.value == 0))
         if kind is not POINTWISE and len(parts) == 1:
@@ -243,15 +245,18 @@ class _Reader:
         (axis,) = opened.bound
         inner = self.r.open(table)
         if inner.box.kind is GATHER and inner.bound[0] not in table[1]:
-            below = self._table(inner, dtype)
+            below = _at(self._table(inner, dtype), axis, place)
             assert isinstance(below, Read)
-            return Read(dtype, below.use, (*below.places, (axis, place)))
+            return below
         return Read(dtype, table, ((axis, place),))
 
     def _positional(self, use: Use) -> bool:
-        """Whether an array follows from positions and numbers alone."""
+        """Whether an array follows from positions and numbers alone.
+
+        A number may be an input: in the body of a kernel's box, sizes of the host are.
+        """
         opened = self.r.open(use)
-        if opened.box.kind is IOTA:
+        if opened.box.kind is IOTA or (opened.box.kind is INPUT and not use[1]):
             return True
         if opened.box.kind not in (POINTWISE, ADD, CONTRACT, EXPAND) or opened.bound:
             return False
@@ -277,16 +282,23 @@ class _Reader:
 
     # -- what hides a pair ------------------------------------------------------------------------
 
-    def _shown(self, use: Use) -> Use | None:
-        """The score of `where(c, s, −∞)`; the condition is noted."""
+    def _shown(self, use: Use) -> Tree | None:
+        """The score of `where(c, s, −∞)`; the condition is noted, unless it looks at scores."""
         inside = self.r.applied(use, "where")
         if inside is None:
             return None
         condition, yes, no = inside
         for score, other, truth in ((yes, no, True), (no, yes, False)):
             if self.r.value(other) == -math.inf:
-                self.conditions += map(self._truth, split_condition(self.r, condition, truth))
-                return score
+                trees = [self._truth(one) for one in split_condition(self.r, condition, truth)]
+                tree = self.read(score, clear=True)
+                for one in trees:
+                    if any(isinstance(end, Product) for end in ends(one)):
+                        parts = (one, tree, Constant(tree.dtype, -math.inf))
+                        tree = Made(tree.dtype, POINTWISE, (FUNCTIONS["where"], ()), parts)
+                    else:
+                        self.conditions.append(one)
+                return tree
         return None
 
     def _truth(self, condition: Condition) -> Tree:
@@ -301,6 +313,23 @@ class _Reader:
         return len(numbers) == len(opened.uses) - 1 and all(
             positive(self.r, one) for one in numbers
         )
+
+
+def _thresholded(parts: Sequence[Tree]) -> bool:
+    """Whether scores stand on one side and an array on another, as the least of the best does."""
+    found = [{type(end) for end in ends(part)} for part in parts]
+    return any(Product in one for one in found) and any(Read in one for one in found)
+
+
+def _at(tree: Tree, label: Label, place: Tree) -> Tree:
+    """What a tree reads along a label, read at a place of it."""
+    if isinstance(tree, Made):
+        return replace(tree, parts=tuple(_at(part, label, place) for part in tree.parts))
+    if not isinstance(tree, Read):
+        return tree
+    places = tuple((own, _at(inner, label, place)) for own, inner in tree.places)
+    mine = ((label, place),) if label in tree.use[1] else ()
+    return replace(tree, places=(*places, *mine))
 
 
 # -- writing --------------------------------------------------------------------------------------
