@@ -154,6 +154,8 @@ OPTIONS = [
     ("gat", {"together": "concat", "loops": True, "elu": True}, 6),
     ("flash", {"padding": True, "causal": True}, 9),
     ("mega", {"padding": True, "chunked": True}, 6),
+    ("hopfield", {"beta": "learned", "padding": True}, 7),
+    ("based_layers", {"causal": True, "padding": True}, 7),
     ("longformer", {"dilation": (1, 2), "causal": True}, 7),
     ("longformer", {"dilation": (1, 2), "blocked": True, "padding": True}, 7),
     ("native_sparse", {"rotary": True, "padding": True}, 7),

@@ -103,7 +103,13 @@ def test_hopfield(n, m, c, steps, mask, seed):
     s, y = arrays(seed, (n, c), (m, c))
     keep = kept(seed, m) if mask["padding"] else None
     ours = run(vs.anatomy["hopfield"](steps=steps, **mask), [s, y], keep)
-    same(ours, paper.hopfield(s.tolist(), y.tolist(), steps, causal=mask["causal"], keep=keep))
+    lists = s.tolist(), y.tolist(), steps
+    same(ours, paper.hopfield(*lists, causal=mask["causal"], keep=keep))
+    warm = run(vs.anatomy["hopfield"](steps=steps, beta=0.25, **mask), [s, y], keep)
+    same(warm, paper.hopfield(*lists, 0.25, causal=mask["causal"], keep=keep))
+    learned = vs.anatomy["hopfield"](steps=steps, beta="learned", **mask)
+    cold = run(learned, [s, y], keep, {"beta": torch.tensor(3.0).double()})
+    same(cold, paper.hopfield(*lists, 3 / c**0.5, causal=mask["causal"], keep=keep))
 
 
 @given(lengths, lengths, lengths, seeds)

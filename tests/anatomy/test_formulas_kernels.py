@@ -68,3 +68,34 @@ def test_many_random_features_come_near_to_softmax():
     )
     assert 3 * (near - exact).norm() < (few - exact).norm()
     assert (near - exact).abs().max() < 0.15
+
+
+@given(lengths, st.integers(1, 3), st.booleans(), st.booleans(), seeds)
+def test_the_two_layers_of_based(n, width, causal, padding, seed):
+    """Arora et al. 2024, section 4: a Taylor series of exp over all, softmax over a window."""
+    sizes = {"heads": 2, "d": 4, "r": 3, "c": 2, "e": 3, "window": width}
+    ours = vs.anatomy["based_layers"](causal=causal, padding=padding, **sizes)
+    shapes = {name: [s.constant for s in t.axes.values()] for name, t in ours.parameters.items()}
+    weights = dict(zip(shapes, arrays(seed, *shapes.values()), strict=True))
+    (x,) = arrays(seed + 1, (n, 4))
+    keep = kept(seed, n) if padding else None
+    found = run(ours, [x], keep, weights)
+
+    far = torch.arange(n)[:, None] - torch.arange(n)
+    seen = (far >= 0 if causal else far == far) & (True if keep is None else keep)
+
+    for layer, norm in (("taylor", "norm"), ("window", "norm_1")):
+        y = torch.nn.functional.layer_norm(
+            x, (4,), weights[f"{norm}.gain"], weights[f"{norm}.shift"], 1e-5
+        )
+        q, k, v = (
+            torch.einsum("nd,dhc->hnc", y, weights[f"{layer}.{w}"]) for w in ("wq", "wk", "wv")
+        )
+        s = q @ k.mT / q.shape[-1] ** 0.5
+        if layer == "taylor":
+            w = (1 + s + s**2 / 2) * seen
+        else:
+            w = s.exp() * (seen & (far.abs() < width))
+        o = (w / w.sum(-1, keepdim=True)).nan_to_num() @ v  # 0 where it sees nothing
+        x = x + torch.einsum("hne,hed->nd", o, weights[f"{layer}.wo"])
+    torch.testing.assert_close(found, x, rtol=1e-8, atol=1e-8)

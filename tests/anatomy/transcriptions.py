@@ -86,8 +86,9 @@ def luong_local(s, y, width, predicted=None, causal=False, keep=None):
     return rows
 
 
-def hopfield(s, y, steps, **masks):
-    """Ramsauer et al. 2020, equation 3, with β = 1/√c: a state becomes a mean of patterns."""
+def hopfield(s, y, steps, beta=None, **masks):
+    """Ramsauer et al. 2020, equation 3: states become means of patterns; β = 1/√c unless said."""
+    beta = 1 / sqrt(len(s[0])) if beta is None else beta
     for _ in range(steps):
         scores = []
         for state in s:
@@ -96,7 +97,7 @@ def hopfield(s, y, steps, **masks):
                 score = 0.0
                 for c in range(len(state)):
                     score += state[c] * pattern[c]
-                row.append(score / sqrt(len(state)))
+                row.append(beta * score)
             scores.append(row)
         s = attend(scores, y, **masks)
     return s

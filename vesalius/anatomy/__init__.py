@@ -24,6 +24,7 @@ from vesalius.anatomy import (  # noqa: F401
     gated,
     graphs,
     heads,
+    hybrids,
     kernels,
     latents,
     longformer,

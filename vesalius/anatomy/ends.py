@@ -49,6 +49,7 @@ OBSTRUCTIONS: dict[str, str] = {
     "efficient": "Queries and keys are normalised apart, the queries over channels: " + RANK,
     "nystromformer": "Its weights are a product of three softmaxes, one of them inverted by a few "
     "steps: with all tokens as landmarks it is softmax attention only if the inverse is exact.",
+    "based_layers": "One of its two layers is not attention of one softmax: " + RANK,
     "sigmoid": SUM,
     "sigmoid_bias": SUM,
     "relu": SUM,

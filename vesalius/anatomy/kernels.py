@@ -105,6 +105,7 @@ enter(
     "o[n,e] = Σ_m w[n,m]·v[m,e] / Σ_m w[n,m], w = 1 + s + s²/2, s[n,m] = Σ_c q[n,c]·k[m,c] / √c",
     parts.monomials,
     "fla-core",
+    least=0.5,  # as a weight is: it only counts for a query that sees no key
     similarity=parts.second_order,
 )
 

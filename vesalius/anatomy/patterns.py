@@ -14,6 +14,7 @@ from vesalius.anatomy.mechanism import (
     explicit,
 )
 from vesalius.anatomy.variants import variant
+from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -56,8 +57,8 @@ def sliding_window(
     """A window of w − 1 keys to each side, or looking back alone.
 
     As a mask it costs as much as all pairs. `blocked` computes the same of blocks of w, which see
-    themselves and their neighbours: n·w pairs. Queries and keys are as many then, w divides n, and
-    there is no further mask.
+    themselves and their neighbours: n·w pairs. Queries and keys are as many then, and there is no
+    further mask.
     """
     if not blocked:
         return explicit("sliding_window", QKV, "n e", WINDOW)(
@@ -67,13 +68,16 @@ def sliding_window(
         raise FormatError("sliding_window: blocked has no mask; leave one of them out")
 
     def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
-        q = parts.chunks(q)
-        near = parts.near_places(q, causal)
-        k, v = (parts.with_neighbours(parts.chunks(x, "m", "m"), causal) for x in (k, v))
+        def laid(x: Wire) -> Wire:
+            return parts.with_neighbours(parts.chunks(parts.filled(x, "m"), "m", "m"), causal)
+
+        length = q.axes["n"]
+        q = parts.chunks(parts.filled(q))
+        near = parts.near_places(q, causal, length)
         if keep is not None:
-            near = near & parts.with_neighbours(parts.chunks(keep, "m", "m"), causal)
-        weights = WINDOW["normaliser"](WINDOW["similarity"](q, k), near)
-        return parts.whole(WINDOW["mixing"](weights, v))
+            near = near & vs.equal(laid(vs.to_int(keep)), 1)
+        weights = WINDOW["normaliser"](WINDOW["similarity"](q, laid(k)), near)
+        return vs.slice(parts.whole(WINDOW["mixing"](weights, laid(v))), "n", stop=length)
 
     inputs = {"q": "n c", "k": "m:n c", "v": "m:n e"}
     if padding:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+import math
+from typing import Literal, get_args
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SOFTMAX, enter
@@ -120,17 +121,32 @@ def qk_norm(
 
 
 def hopfield(
-    *, steps: int = 3, causal: bool = False, padding: bool = False, mask: bool = False
+    *,
+    steps: int = 3,
+    beta: float | str | None = None,
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
 ) -> Diagram:
-    """The state s falls towards the patterns y in so many steps; one of them is attention."""
+    """The state s falls towards the patterns y in so many steps; one of them is attention.
+
+    `beta`, the inverse temperature, is 1/√c unless it is a number, or `learned`: one for all steps,
+    at first 1/√c. The larger it is, the fewer patterns a state is drawn to.
+    """
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise FormatError(f"hopfield: steps is a positive integer, not {steps!r}")
-    step = explicit("hopfield", {"s": "n c", "y": "m c"}, "n c", HOPFIELD)
-    one = step(causal=causal, padding=padding, mask=mask)
+    number = isinstance(beta, int | float) and not isinstance(beta, bool) and 0 < beta < math.inf
+    if beta not in (None, "learned") and not number:
+        raise FormatError(f"hopfield: beta is a positive number or 'learned', not {beta!r}")
 
-    def body(s: Wire, **rest: Any) -> Wire:
+    def body(s: Wire, y: Wire, keep: Wire | None = None, mask: Wire | None = None) -> Wire:
+        s, k, v = HOPFIELD["preparation"](s, y)
+        allowed = HOPFIELD["mask"](s, k, causal=causal, keep=keep)
+        warmth = parts.learned_scale() if beta == "learned" else beta
         for _ in range(steps):
-            s = one(s, **rest)
+            scores = HOPFIELD["similarity"](s, k, warmth)
+            scores = scores if mask is None else scores + mask
+            s = HOPFIELD["mixing"](HOPFIELD["normaliser"](scores, allowed), v)
         return s
 
     masks = mask_inputs("m", padding, mask)
@@ -143,7 +159,11 @@ NORMED: dict[str, Part] = {
     "similarity": parts.scaled_dot,
     **SOFTMAX,
 }
-HOPFIELD: dict[str, Part] = {**NORMED, "preparation": parts.memory}
+HOPFIELD: dict[str, Part] = {
+    **NORMED,
+    "preparation": parts.memory,
+    "similarity": parts.tempered_dot,
+}
 
 CATALOGUE.enter(
     Mechanism(
@@ -162,7 +182,7 @@ CATALOGUE.enter(
         "hopfield",
         "Modern Hopfield network",
         RAMSAUER,
-        "s[n,c] ← Σ_m softmax_m(Σ_c s[n,c]·y[m,c] / √c)·y[m,c], three times",
+        "s[n,c] ← Σ_m softmax_m(β·Σ_c s[n,c]·y[m,c])·y[m,c], three times, β = 1/√c",
         HOPFIELD,
         hopfield,
     )

@@ -18,6 +18,18 @@ def scaled_dot(q: Wire, k: Wire) -> Wire:
     return dot(q, k) / vs.sqrt(q.axes["c"])
 
 
+def tempered_dot(q: Wire, k: Wire, beta: Wire | float | None = None) -> Wire:
+    """β·Σ_c q·k, β = 1/√c unless said; a β that is learned is in units of 1/√c"""
+    if beta is None:
+        return scaled_dot(q, k)
+    return beta * (scaled_dot(q, k) if isinstance(beta, Wire) else dot(q, k))
+
+
+def learned_scale() -> Wire:
+    """β, at first 1"""
+    return vs.parameter("beta", "", init="ones")
+
+
 def bilinear(s: Wire, y: Wire) -> Wire:
     """Σ_e (Σ_c s·W)·y"""
     return vs.contract(vs.linear(s, "c", "e", name="w"), y, over="e")
