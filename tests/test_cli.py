@@ -83,7 +83,8 @@ def test_show(run, name):
         assert part in out
     assert f"against {vs.anatomy[name].check}\n" in out
     for parameter, start in vs.anatomy[name].initial.items():
-        assert re.search(rf"^  {re.escape(parameter)} : .*, {start} at first$", out, re.MULTILINE)
+        said = rf"^  {re.escape(parameter)} : .*, {re.escape(start)} at first$"
+        assert re.search(said, out, re.MULTILINE)
     assert str(diagram.cost()) in out
     for parameter, type_ in diagram.parameters.items():
         assert f"  {parameter} : {type_}" in out

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vesalius.anatomy.dissection import dissecting
+from vesalius.diagrams import starts
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
@@ -216,16 +217,20 @@ def initial(diagram: Diagram) -> dict[str, str]:
     for token, _ in diagram.tokens:
         if not isinstance(token, Parameter) or (token.init, token.scale) == ("fan", 1.0):
             continue
-        start = {
-            "fan": f"uniform within ±{token.scale:g}/√fan",
-            "normal": f"normal, deviation {token.scale:g}",
-            "orthogonal": "normal, rows orthogonal",
-            "uniform": f"uniform within ±{token.scale:g}",
-        }
-        found[token.name] = start.get(token.init, token.init)
-        if not token.trainable:
-            found[token.name] += ", fixed"
+        found[token.name] = _start(token) + ("" if token.trainable else ", fixed")
     return found
+
+
+def _start(token: Parameter) -> str:
+    if not isinstance(token.init, str):
+        return starts.formula(token.init)
+    plain = token.fan is None or token.fan.variable
+    root = "" if token.fan is None else f"/√{token.fan}" if plain else f"/√({token.fan})"
+    if token.init == "normal":
+        return f"normal, deviation {token.scale:g}{root}"
+    if token.init in ("fan", "uniform"):
+        return f"uniform within ±{token.scale:g}{root}"
+    return "normal, rows orthogonal" if token.init == "orthogonal" else token.init
 
 
 def _lengths_that_fit(diagram: Diagram, sizes: Mapping[str, Size]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from vesalius.compile import helpers, names
 from vesalius.compile.folding import literal_term
 from vesalius.compile.lengths import size_term
+from vesalius.compile.nested import start_of
 from vesalius.compile.scope import Declared, Path, Program, Scope, Unit, attribute
 from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term, wrapped
 from vesalius.diagrams.box import Parameter
@@ -45,6 +46,7 @@ def lowered(
     main.declare((whole or diagram).tokens, whole or diagram)
     wanted = names.class_name(diagram.name)
     main.run()
+    _add_starts(program, main)
     main.unit = Unit(program.name(wanted), (), tuple(main.constructor_sizes()))
     program.chunks.append(main)
     return program, main
@@ -70,6 +72,15 @@ def source(program: Program) -> str:
         head += ["", *(f"from {_FOUND_IN[table]} import {table}" for table in sorted(tables))]
         head += ["", *(f"{name} = {place}" for name, place in program.registered.items())]
     return "\n".join(head) + "\n\n\n" + body + "\n"
+
+
+def _add_starts(program: Program, main: Scope) -> None:
+    """The functions that compute initial values, one for equal ones."""
+    for scope in [chunk for chunk in (*program.chunks, main) if isinstance(chunk, Scope)]:
+        for path, declared in scope.declared.items():
+            start = declared.token.init if isinstance(declared.token, Parameter) else ""
+            if not isinstance(start, str) and start not in program.starts:
+                program.starts[start] = start_of(program, start, f"{path[-1]}_start")
 
 
 # -- classes and functions ----------------------------------------------------------------------
@@ -167,9 +178,7 @@ def _constructor(scope: Scope) -> list[str]:
                 lines.append(_assigned(path[:depth], "nn.Module()"))
                 made.add(path[:depth])
         if path not in made:
-            if getattr(parameter.token, "init", "") == "orthogonal":
-                scope.program.helper("orthogonal_rows")
-            lines += wrapped(_parameter(parameter, path, sizes))
+            lines += wrapped(_parameter(scope.program, parameter, path, sizes))
             made.add(path)
     for variable in scope.static:
         lines.append(f"self.{scope.static_name(variable)} = {sizes[variable]}")
@@ -189,33 +198,40 @@ def _assigned(path: Path, value: str) -> str:
     return f"{term} = {value}"
 
 
-def _parameter(declared: Declared, path: Path, sizes: Mapping[str, str]) -> str:
+def _parameter(program: Program, declared: Declared, path: Path, sizes: Mapping[str, str]) -> str:
     token = declared.token
     assert isinstance(token, Parameter)
     lengths = [size_term(s, sizes).at(0) for s in declared.sizes]
     shape = ", ".join(lengths) or "()"
-    value = _initial(token, shape, sizes).text
+    value = _initial(program, token, shape, sizes).text
     if not token.trainable:
         return f'{attribute(path[:-1]).text}.register_buffer("{path[-1]}", {value})'
     return _assigned(path, f"nn.Parameter({value})")
 
 
-def _initial(token: Parameter, shape: str, sizes: Mapping[str, str]) -> Term:
+def _initial(program: Program, token: Parameter, shape: str, sizes: Mapping[str, str]) -> Term:
     """The initial value of a parameter, as it is declared."""
+    if not isinstance(token.init, str):
+        unit = program.starts[token.init]
+        known = {"dtype": "torch.get_default_dtype()", "device": "None", **sizes}
+        given = ", ".join(f"{name}={known[extra]}" for name, extra in unit.extras)
+        return Term(f"{unit.name}({given})")
     if token.init in ("zeros", "ones"):
         return Term(f"torch.{token.init}({shape})")
-    scale = literal_term(token.scale).at(SIGN)
-    if token.init == "normal":
-        drawn = Term(f"torch.randn({shape})")
-        return drawn if token.scale == 1 else Term(f"{scale} * {drawn.at(PRODUCT)}", PRODUCT)
     if token.init == "orthogonal":
-        drawn = Term(f"orthogonal_rows({shape})")
-        return drawn if token.scale == 1 else Term(f"{scale} * {drawn.text}", PRODUCT)
-    if token.init == "uniform":
+        drawn = Term(f"{program.helper('orthogonal_rows')}({shape})")
+        return drawn if token.scale == 1 else _times(token.scale, drawn)
+    if token.init == "uniform" and token.fan is None:
+        scale = literal_term(token.scale).at(SIGN)
         return Term(f"torch.empty({shape}).uniform_(-{scale}, {scale})")
-    text = f"torch.empty({shape}).uniform_(-1, 1)"
-    text = text if token.scale == 1 else f"{scale} * {text}"
+    normal = token.init == "normal"
+    drawn = Term(f"torch.randn({shape})" if normal else f"torch.empty({shape}).uniform_(-1, 1)")
+    drawn = drawn if token.scale == 1 else _times(token.scale, drawn)
     if token.fan is None or token.fan == 1:
-        return Term(text, PRODUCT)
+        return drawn
     root = Term(f"{size_term(token.fan, sizes).at(ATOM)}**0.5", POWER)
-    return Term(f"{text} / {root.at(PRODUCT + 1)}", PRODUCT)
+    return Term(f"{drawn.at(PRODUCT)} / {root.at(PRODUCT + 1)}", PRODUCT)
+
+
+def _times(scale: float, drawn: Term) -> Term:
+    return Term(f"{literal_term(scale).at(SIGN)} * {drawn.at(PRODUCT)}", PRODUCT)

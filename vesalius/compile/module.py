@@ -28,6 +28,7 @@ from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
+from vesalius.diagrams.sizes import size as read_size
 
 
 class DiagramModule(nn.Module):
@@ -186,8 +187,8 @@ def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
     for name, node in _parameters(diagram).items():
         token = node.box["token"]
         needed = [(f"an axis of unknown size {s}", s) for s in diagram.types[node.first].sizes]
-        if token.fan is not None:
-            needed.append((f"initial values that depend on the size {token.fan}", token.fan))
+        for size in map(read_size, token.needs):
+            needed.append((f"initial values that depend on the size {size}", size))
         for why, size in needed:
             missing = [v for v in sorted(size.variables) if v not in sizes]
             if missing:
@@ -383,8 +384,8 @@ def _fill(
         token, site = node.box["token"], module.diagram.site(node)
         concrete = site._replace(sizes=[algebra.integer(size) for size in site.sizes])
         if seed is None:
-            fan = algebra.integer(token.fan) if token.fan is not None else 1
-            value = initial(token, tuple(concrete.sizes), fan, None).to(algebra.device, dtype)
+            value = initial(token, tuple(concrete.sizes), algebra.integer, None)
+            value = value.to(algebra.device, dtype)
         else:
             value = algebra.parameter(token, concrete)
         owner, _, leaf = name.rpartition(".")

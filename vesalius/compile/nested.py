@@ -167,6 +167,17 @@ def function_of(program: Program, diagram: Diagram, name: str) -> str:
     return scope.unit.name
 
 
+def start_of(program: Program, diagram: Diagram, name: str) -> Unit:
+    """A function of the text that computes the initial values of a parameter."""
+    order = [port.slots for port in diagram.outputs]
+    scope = Scope(program, diagram, {}, {}, ([], order), kind="function", eager=True)
+    scope.run()
+    extras = tuple((scope.lengths.get(extra, extra), extra) for extra in scope.extras)
+    scope.unit = Unit(program.name(names.identifier(name)), extras)
+    program.chunks.append(scope)
+    return scope.unit
+
+
 def _turned(slots: Order, declared: int) -> Order:
     return (*slots[declared:], *slots[:declared])
 

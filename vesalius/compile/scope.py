@@ -30,7 +30,7 @@ from vesalius.compile.text import (
 from vesalius.diagrams.box import Box, Parameter, Site, Token
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.diagrams.sizes import ONE, Size
+from vesalius.diagrams.sizes import Size
 
 DTYPES = {"int": "torch.int64", "bool": "torch.bool"}
 Path = tuple[str, ...]
@@ -63,6 +63,7 @@ class Program:
         self.chunks: list[Scope | str] = []
         self.imports: dict[str, str] = {}  # name in the text -> the module that it is imported from
         self.units: dict[Any, Unit] = {}
+        self.starts: dict[Diagram, Unit] = {}  # of initial values that are computed
         self.helpers: dict[str, None] = {}
         self.registered: dict[str, str] = {}  # name in the text -> where it is found
         self.letters: dict[str, str] = {}
@@ -239,9 +240,9 @@ class Scope:
         """The size variables that the constructor of this class takes."""
         found: dict[str, None] = {}
         for token, sizes in self.declared.values():
-            fan = token.fan if isinstance(token, Parameter) and token.fan is not None else ONE
-            for size in (*sizes, fan):
+            for size in sizes:
                 found.update(dict.fromkeys(sorted(size.variables)))
+            found.update(dict.fromkeys(token.needs if isinstance(token, Parameter) else ()))
         for unit in self.parts.values():
             found.update(dict.fromkeys(unit.sizes))
         return list({**found, **self.static})

@@ -24,6 +24,7 @@ from vesalius.diagrams.sizes import Size
 
 if TYPE_CHECKING:
     from vesalius.diagrams.derivative import Pull
+    from vesalius.diagrams.graph import Diagram
     from vesalius.diagrams.wire import Wire
 
 Axes = tuple[int, ...]
@@ -271,8 +272,9 @@ class Token:
 class Parameter(Token):
     """A learned (or, with `trainable=False`, a fixed) array of its own.
 
-    `init` is `fan` (uniform within 1/sqrt(fan), as torch's linear maps), `zeros`, `ones`,
-    `normal` or `uniform` with `scale` as standard deviation or half-width, or `orthogonal` rows.
+    `init` is `fan` (uniform within scale/√fan), `zeros`, `ones`, `normal` or `uniform` with
+    `scale` as standard deviation or half-width, divided by √fan where there is one, `orthogonal`
+    rows, or a diagram without inputs that computes the initial values.
     """
 
     __slots__ = ("fan", "init", "scale", "trainable")
@@ -280,7 +282,7 @@ class Parameter(Token):
     def __init__(
         self,
         name: str,
-        init: str = "fan",
+        init: str | Diagram = "fan",
         scale: float = 1.0,
         fan: Size | None = None,
         trainable: bool = True,
@@ -293,7 +295,15 @@ class Parameter(Token):
 
     def fresh(self, name: str, sizes: Mapping[str, Size]) -> Parameter:
         fan = self.fan.substitute(sizes) if self.fan is not None else None
-        return Parameter(name, self.init, self.scale, fan, self.trainable)
+        init = self.init if isinstance(self.init, str) else self.init.substitute(**sizes)
+        return Parameter(name, init, self.scale, fan, self.trainable)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The size variables on which the initial values depend, beside those of the axes."""
+        of_fan = self.fan.variables if self.fan is not None else frozenset()
+        computed = () if isinstance(self.init, str) else self.init.size_variables
+        return tuple(sorted(of_fan.union(computed)))
 
     def describe(self) -> tuple[Any, ...]:
         return ("Parameter", self.init, self.scale, self.fan, self.trainable)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from vesalius.diagrams.box import Axes, Draw, Token
+from vesalius.diagrams.box import Axes, Draw, Parameter, Token
 from vesalius.diagrams.boxes.shape import EXPAND, LIKE
 from vesalius.diagrams.canonical import Label, Use
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -375,7 +375,10 @@ class Graft:
             stand_in = self.tokens.get(value)
             if stand_in is None:
                 name = self.builder.free_name(self.prefix + value.name)
-                stand_in = self.tokens[value] = value.fresh(name, self.sizes)
+                stand_in = value.fresh(name, self.sizes)
+                if isinstance(stand_in, Parameter) and value.name in self.tubes:
+                    stand_in = _widened(stand_in, self.tubes[value.name])
+                self.tokens[value] = stand_in
             return stand_in
         return value
 
@@ -387,3 +390,13 @@ class Graft:
         }
         slots: Sequence[Label] = range(len(port.axes)) if labels is None else labels
         return wire, tuple(names[x] if isinstance(x, int) else x for x in slots)
+
+
+def _widened(token: Parameter, tubes: Sequence[tuple[Label, Size]]) -> Parameter:
+    """The parameter with further axes in front, along which it starts likewise."""
+    from vesalius.diagrams import starts
+
+    if isinstance(token.init, str):
+        return token
+    init = starts.widened(token.init, tubes)
+    return Parameter(token.name, init, token.scale, token.fan, token.trainable)

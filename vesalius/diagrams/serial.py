@@ -22,6 +22,7 @@ node reads wires with smaller numbers only.
                 of each output. Empty fields are left out.
     TOKEN       {"type": "parameter", "name": "wq", "init": "fan", "scale": 1.0, "fan": "d",
                  "trainable": true}
+                `init` is a word, or a GRAPH without inputs that computes the initial values
                 {"type": "draw", "name": "noise", "distribution": "normal", "p": 0.5}
                 {"type": "hole", "name": "score", "ports": [["c"], ["c"]], "into": []}
 
@@ -138,7 +139,7 @@ class _Writer:
         if diagram.doc:
             fields.append(f'"doc":{json.dumps(diagram.doc)}')
         if tokens:
-            fields.append(f'"tokens":{_compact([_token(token) for token in tokens])}')
+            fields.append(f'"tokens":{_compact([self._token(token) for token in tokens])}')
         fields.append(f'"inputs":{_compact([_input(diagram, p) for p in diagram.inputs])}')
         fields.append(f'"nodes":[{",".join(nodes)}]')
         fields.append(f'"outputs":{_compact([_output(port) for port in diagram.outputs])}')
@@ -196,6 +197,29 @@ class _Writer:
             return value
         raise FormatError(f"to_json: {box.kind.name} has an attribute of the codec {codec!r}")
 
+    def _token(self, token: Token) -> dict[str, Any]:
+        if type(token) is Parameter:
+            return {
+                "type": "parameter",
+                "name": _name(token.name),
+                "init": self._start(token.init),
+                "scale": encode_number(token.scale, "float"),
+                "fan": None if token.fan is None else _formula(token.fan),
+                "trainable": token.trainable,
+            }
+        if type(token) is Draw:
+            p = encode_number(token.p, "float")
+            name = _name(token.name)
+            return {"type": "draw", "name": name, "distribution": token.distribution, "p": p}
+        if type(token) is Hole:
+            name = _name(token.name)
+            return {"type": "hole", "name": name, "ports": token.ports, "into": token.into}
+        raise FormatError(f"to_json: {token!r} is of a class that the format does not know")
+
+    def _start(self, init: str | Diagram) -> Any:
+        """How a parameter starts: a word, or the fields of a GRAPH."""
+        return init if isinstance(init, str) else json.loads(f"{{{self.graph(init)}}}")
+
     def _body(self, body: Diagram) -> int:
         """The place of a body; equal texts share one."""
         known = self._by_object.get(id(body))
@@ -240,23 +264,3 @@ def _input(diagram: Diagram, port: Port) -> dict[str, Any]:
 
 def _output(port: Port) -> dict[str, Any]:
     return {"name": _name(port.name), "wire": port.wire, "axes": port.axes, "slots": port.slots}
-
-
-def _token(token: Token) -> dict[str, Any]:
-    if type(token) is Parameter:
-        return {
-            "type": "parameter",
-            "name": _name(token.name),
-            "init": token.init,
-            "scale": encode_number(token.scale, "float"),
-            "fan": None if token.fan is None else _formula(token.fan),
-            "trainable": token.trainable,
-        }
-    if type(token) is Draw:
-        p = encode_number(token.p, "float")
-        name = _name(token.name)
-        return {"type": "draw", "name": name, "distribution": token.distribution, "p": p}
-    if type(token) is Hole:
-        name = _name(token.name)
-        return {"type": "hole", "name": name, "ports": token.ports, "into": token.into}
-    raise FormatError(f"to_json: {token!r} is of a class that the format does not know")

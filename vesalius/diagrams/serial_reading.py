@@ -50,7 +50,9 @@ from vesalius.diagrams.serial_values import (
     shown,
 )
 from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.starts import checked
 from vesalius.diagrams.types import ArrayType
+from vesalius.diagrams.verbs.sources import INITS
 
 GRAPH_REQUIRED = frozenset({"name", "inputs", "nodes", "outputs"})
 GRAPH_OPTIONAL = frozenset({"doc", "tokens"})
@@ -166,11 +168,22 @@ class _Graph:
             raise Bad(said(error), ".outputs") from None
 
     def _token(self, value: Any) -> None:
-        token = as_token(value)
+        token = as_token(value, self._start)
+        if isinstance(token, Parameter) and not isinstance(token.init, str):
+            try:
+                checked(token.name, token.init)
+            except VesaliusError as error:
+                raise Bad(said(error), ".init") from None
         if token.name in self.builder.token_names:
             raise Bad(f"two identities are called {token.name!r}", ".name")
         self.builder.free_name(token.name)
         self.tokens.append(token)
+
+    def _start(self, value: Any) -> str | Diagram:
+        if type(value) is not dict:
+            return as_one_of(value, INITS)
+        fields = as_object(value, GRAPH_REQUIRED, GRAPH_REQUIRED | GRAPH_OPTIONAL)
+        return _Graph(fields, self.bodies).read()
 
     def _input(self, value: Any) -> None:
         names = frozenset({"name", "type"})
@@ -324,7 +337,13 @@ class _Graph:
                 raise Bad(f"bound axes are some of 0 to {inner - 1}, each once", ".bound")
         new = tuple(field(raw, "new", lambda x: each(x, as_length)) if "new" in raw else ())
         hints = field(raw, "names", lambda x: each(x, as_names))
-        return _Shape(kind, self._attributes(kind, raw), maps, bound, new, hints)
+        attrs = self._attributes(kind, raw)
+        for token in attrs:
+            if isinstance(token, Parameter) and not isinstance(token.init, str):
+                made = token.init.port_type(token.init.outputs[0])
+                if tuple(made.axes.values()) != new:
+                    raise Bad(f"{token.name!r} starts as {made}, which has other sizes", ".new")
+        return _Shape(kind, attrs, maps, bound, new, hints)
 
     def _attributes(self, kind: Kind, raw: dict[str, Any]) -> tuple[Any, ...]:
         codecs = dict(kind.fields)

@@ -16,10 +16,11 @@ from typing import Any
 from vesalius.diagrams.box import KINDS, Axes, Draw, Hole, Kind, Parameter, Token
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS
 from vesalius.diagrams.errors import VesaliusError
+from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.sizes import size as read_size
 from vesalius.diagrams.types import DTYPES, is_axis_name
-from vesalius.diagrams.verbs.sources import DISTRIBUTIONS, INITS
+from vesalius.diagrams.verbs.sources import DISTRIBUTIONS
 
 TOKENS: Mapping[str, frozenset[str]] = {
     "parameter": frozenset({"type", "name", "init", "scale", "fan", "trainable"}),
@@ -283,8 +284,8 @@ def as_kind(value: Any) -> Kind:
     return KINDS[name]
 
 
-def as_token(value: Any) -> Token:
-    """An identity: a parameter, a random source, or a hole."""
+def as_token(value: Any, as_start: Callable[[Any], str | Diagram]) -> Token:
+    """An identity: a parameter, a random source, or a hole; `as_start` reads initial values."""
     if type(value) is not dict or type(value.get("type")) is not str or value["type"] not in TOKENS:
         kinds = ", ".join(TOKENS)
         raise Bad(f"expected an object whose type is one of {kinds}, found {shown(value)}")
@@ -299,7 +300,7 @@ def as_token(value: Any) -> Token:
         return Draw(name, distribution, field(fields, "p", as_probability))
     return Parameter(
         name,
-        field(fields, "init", lambda x: as_one_of(x, INITS)),
+        field(fields, "init", as_start),
         field(fields, "scale", as_finite),
         field(fields, "fan", lambda x: None if x is None else as_size(x)),
         field(fields, "trainable", as_flag),

@@ -265,9 +265,7 @@ def _told(diagram: Diagram, sizes: Mapping[str, int], whole: Diagram) -> dict[st
         name
         for token, node in whole.tokens
         if isinstance(token, Parameter)
-        for length in (token.fan, *whole.types[node.first].sizes)
-        if length is not None
-        for name in length.variables
+        for name in (*token.needs, *(v for s in whole.types[node.first].sizes for v in s.variables))
     }
     known = {s.variable for t in diagram.input_types.values() for s in t.axes.values()}
     untold = set(diagram.size_variables) - known

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vesalius.anatomy.parts.axes import axes_of, counted, index
 from vesalius.anatomy.parts.normalisers import shown
 from vesalius.anatomy.parts.positions import running_sum
@@ -38,16 +40,29 @@ def token_shift(x: Wire) -> tuple[Wire, Wire, Wire]:
 
 
 def shifted(x: Wire, before: Wire, name: str) -> Wire:
-    """(x + before + μ·(x − before))·W / 2"""
-    mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init="uniform")
+    """(x + before + μ·(x − before))·W / 2; of the last channels nearly x alone, at first"""
+
+    def ramp(d: Wire) -> Wire:
+        share = d / x.axes["d"]
+        return 2 * (vs.sqrt(share) if name == "r" else share) - 1
+
+    mix = vs.parameter(f"mix_{name}", axes_of(x, "d"), init=ramp)
     return vs.linear((x + before + mix * (x - before)) / 2, "d", "e", name=f"w{name}")
 
 
 def decay_and_bonus(k: Wire) -> tuple[Wire, Wire]:
     """w = exp(ω − 1), by which a channel fades, and u, which the present has more"""
+    width = k.axes["e"]
+
+    def slow_to_fast(e: Wire) -> Wire:
+        return 8 * vs.power(e / (width - 1), exponent=0.7) - 4
+
+    def zigzag(e: Wire) -> Wire:
+        return math.log(0.3) + (vs.remainder(e + 1, 3) - 1) / 2
+
     channels = axes_of(k, "e")
-    decay = vs.exp(vs.parameter("omega", channels, init="uniform", scale=4.0) - 1)
-    return decay, vs.parameter("u", channels, init="uniform")
+    decay = vs.exp(vs.parameter("omega", channels, init=slow_to_fast) - 1)
+    return decay, vs.parameter("u", channels, init=zigzag)
 
 
 def fading_keys(k: Wire, w: Wire, u: Wire) -> Wire:

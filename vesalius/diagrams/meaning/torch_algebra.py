@@ -15,7 +15,7 @@ from vesalius.diagrams.box import Draw, Parameter, Site
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.errors import Outside, SizeError, TypeClash
 from vesalius.diagrams.meaning.algebra import Algebra
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import Size, variable
 
 
 class TorchAlgebra(Algebra):
@@ -112,9 +112,8 @@ class TorchAlgebra(Algebra):
         if token.name in self.values:
             value: torch.Tensor = self.values[token.name]
             return value
-        fan = self.integer(token.fan) if token.fan is not None else 1
-        shape = tuple(site.sizes)
-        return initial(token, shape, fan, self._generator(token.name)).to(self.device, self.dtype)
+        made = initial(token, tuple(site.sizes), self.integer, self._generator(token.name))
+        return made.to(self.device, self.dtype)
 
     def draw(self, token: Draw, site: Site) -> torch.Tensor:
         if token.name in self.values:
@@ -222,22 +221,30 @@ class TorchAlgebra(Algebra):
 
 
 def initial(
-    token: Parameter, shape: Sequence[int], fan: int, generator: torch.Generator | None
+    token: Parameter,
+    shape: Sequence[int],
+    integer: Callable[[Size], int],
+    generator: torch.Generator | None,
 ) -> torch.Tensor:
-    """A parameter's initial value in float64; `fan` is the number of summed positions."""
-    shape = tuple(shape)
-    if token.init == "zeros":
+    """A parameter's initial value in float64; `integer` tells what sizes are."""
+    shape, start = tuple(shape), token.init
+    if not isinstance(start, str):
+        sizes = {name: integer(variable(name)) for name in start.size_variables}
+        seed = int(torch.randint(2**62, (), generator=generator))
+        made: torch.Tensor = start.evaluate(sizes=sizes, seed=seed, dtype=torch.float64)
+        return made.contiguous()
+    if start == "zeros":
         return torch.zeros(shape, dtype=torch.float64)
-    if token.init == "ones":
+    if start == "ones":
         return torch.ones(shape, dtype=torch.float64)
-    if token.init == "normal":
-        return token.scale * torch.randn(shape, generator=generator, dtype=torch.float64)
-    if token.init == "orthogonal":
+    if start == "orthogonal":
         turned, normal = torch.randn((2, *shape), generator=generator, dtype=torch.float64)
         blocks = [torch.linalg.qr(block.T)[0].T for block in torch.split(turned, shape[1])]
         rows: torch.Tensor = torch.cat(blocks) * normal.norm(dim=1, keepdim=True)
         return token.scale * rows
-    width = token.scale * (max(fan, 1) ** -0.5 if token.init == "fan" else 1.0)
+    width = token.scale * (max(integer(token.fan), 1) ** -0.5 if token.fan is not None else 1.0)
+    if start == "normal":
+        return width * torch.randn(shape, generator=generator, dtype=torch.float64)
     return width * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vesalius.diagrams.box import Draw, Parameter, Token
 from vesalius.diagrams.boxes.sources import CONSTANT, IOTA, PARAMETER, RANDOM
 from vesalius.diagrams.errors import AxisError, FormatError
+from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, number, product
 from vesalius.diagrams.sizes import size as read_size
+from vesalius.diagrams.starts import checked, start
 from vesalius.diagrams.types import ArrayType, axis_names
 from vesalius.diagrams.verbs.arithmetic import contract
 from vesalius.diagrams.verbs.common import (
@@ -23,6 +25,7 @@ from vesalius.diagrams.verbs.common import (
 from vesalius.diagrams.wire import Wire
 
 INITS = ("fan", "zeros", "ones", "normal", "uniform", "orthogonal")
+DRAWN = ("normal", "uniform")  # of a width that a fan may divide
 DISTRIBUTIONS = ("normal", "uniform", "bernoulli")
 
 
@@ -75,22 +78,33 @@ def parameter(
     name: str,
     axes: str,
     *,
-    init: str = "fan",
+    init: str | Callable[..., Wire | float] | Diagram = "fan",
     scale: float = 1.0,
-    fan: str | None = None,
+    fan: str | Size | None = None,
     trainable: bool = True,
 ) -> Wire:
     """A fresh parameter: `parameter("wq", "d h e", fan="d")`.
 
-    `init` is `fan` (uniform within ±scale/√fan, where `fan` names the axes that are summed;
-    by default the first), `zeros`, `ones`, `normal` or `uniform` with `scale`; or `orthogonal`, of
-    two axes: rows as long as normal ones, but orthogonal to each other in blocks of as many as
-    they have entries (Orthogonal Random Features, arXiv 1610.09072). Each call makes another
-    parameter; hand the same wire to two places to share one. In a rule, a name is one parameter:
-    on both sides it is kept, on one side only it goes or is new.
+    `init` is how it starts:
+
+    - `fan`: uniform within ±scale/√fan. `fan` names the axes that are summed, by default the
+      first, or is a formula in axes, `"d + h*e"`;
+    - `zeros`, `ones`;
+    - `normal` or `uniform`, with the deviation or within ± `scale`, divided by √fan if `fan` is
+      given;
+    - `orthogonal`, of two axes: rows as long as normal ones, but orthogonal to each other in
+      blocks of as many as they have entries (Orthogonal Random Features, arXiv 1610.09072);
+    - a function that computes it, of the positions along each axis, from these, sizes and random
+      draws: `parameter("a", "h", init=lambda h: vs.log(h + 1))`; or such a diagram without inputs.
+
+    Each call makes another parameter; hand the same wire to two places to share one. In a rule, a
+    name is one parameter: on both sides it is kept, on one side only it goes or is new.
     """
-    if init not in INITS:
-        raise FormatError(f"parameter {name!r}: init is one of {', '.join(INITS)}, not {init!r}")
+    if init not in INITS if isinstance(init, str) else not callable(init):
+        known = ", ".join(INITS)
+        raise FormatError(
+            f"parameter {name!r}: init is one of {known}, or a function of positions, not {init!r}"
+        )
     if not all(part.isidentifier() for part in name.split(".")):
         raise FormatError(f"a parameter's name is made of identifiers and dots, not {name!r}")
     builder = builder_of(())
@@ -99,18 +113,40 @@ def parameter(
         raise FormatError(f"parameter {name!r}: parameters are float, not {named.dtype}")
     if init == "orthogonal" and len(named.axes) != 2:
         raise FormatError(f"parameter {name!r}: orthogonal rows have two axes, not {named}")
-    summed = axis_names(fan) if fan is not None else tuple(named)[:1]
-    for axis in summed:
-        if axis not in named:
-            raise AxisError(f"parameter {name!r}: fan names {axis!r}, the type is {named}")
-    width = product(named.axes[axis] for axis in summed) if init == "fan" else None
+    width = _fan(name, named, fan) if init == "fan" or (fan is not None and init in DRAWN) else None
+    kept = init if isinstance(init, str) else _computed(name, named, init)
 
     def fresh(name: str) -> Token:
-        return Parameter(name, init, float(scale), width, trainable)
+        return Parameter(name, kept, float(scale), width, trainable)
 
     axes_ = tuple(named.axes.items())
     token = builder.identity(name, fresh, (PARAMETER, axes_))
     return handle(builder, builder.add(PARAMETER, (token,), (), (), axes_))
+
+
+def _fan(name: str, named: ArrayType, fan: str | Size | None) -> Size:
+    """The number under the root: a size, a product of axes, or a formula in them."""
+    if isinstance(fan, Size):
+        return fan
+    words = fan.split() if fan is not None else list(named)[:1]
+    formula = not all(word.isidentifier() for word in words)
+    found = read_size(fan) if formula and fan is not None else product(map(read_size, words))
+    for axis in sorted(found.variables):
+        if axis not in named:
+            raise AxisError(f"parameter {name!r}: fan names {axis!r}, the type is {named}")
+    return found.substitute(named.axes)
+
+
+def _computed(name: str, named: ArrayType, init: Callable[..., Wire | float] | Diagram) -> Diagram:
+    """The diagram that computes the initial values of a parameter of this type."""
+    if not isinstance(init, Diagram):
+        return start(name, named, init)
+    made = checked(name, init).port_type(init.outputs[0])
+    if list(made.axes.values()) != list(named.axes.values()):
+        raise AxisError(
+            f"parameter {name!r}: its initial values have the type {made}, the parameter {named}"
+        )
+    return init
 
 
 def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str = "noise") -> Wire:

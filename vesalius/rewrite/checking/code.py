@@ -381,10 +381,13 @@ def _concat(place: _Place) -> str:
 
 def _parameter(place: _Place) -> str:
     token = place.box["token"]
-    options = {"init": f'"{token.init}"'}
-    if token.init == "fan":
-        fan = _fan(token.fan, [(place.labels[a], place.sizes[a]) for a in place.new])
-        options = {"fan": f'"{fan}"'}
+    options = {}
+    if not isinstance(token.init, str):
+        options["init"] = place.source.listing.body(token.init)
+    elif token.init != "fan":
+        options["init"] = f'"{token.init}"'
+    if token.fan is not None or token.init == "fan":
+        options["fan"] = _fan(token.fan, [(place.labels[a], place.sizes[a]) for a in place.new])
     if token.scale != 1:
         options["scale"] = repr(token.scale)
     if not token.trainable:
@@ -393,12 +396,14 @@ def _parameter(place: _Place) -> str:
 
 
 def _fan(fan: Size | None, axes: Sequence[tuple[str, Size]]) -> str:
-    """Axes whose sizes multiply to `fan`; none when there are no such."""
+    """Axes whose sizes multiply to `fan`, else the size itself; none when there is none."""
+    if fan is None:
+        return '""'
     for count in range(len(axes) + 1):
         for chosen in combinations(axes, count):
             if product(size for _, size in chosen) == fan:
-                return " ".join(name for name, _ in chosen)
-    return ""
+                return '"' + " ".join(name for name, _ in chosen) + '"'
+    return f'vs.size("{fan}")'
 
 
 def _random(place: _Place) -> str:
