@@ -9,6 +9,7 @@ use comes out.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -52,19 +53,19 @@ class Opened(NamedTuple):
         return self.node.box
 
 
-class Reading:
+class Reading(ABC):
     """What is common to a diagram and one under construction: wires, types, and boxes behind."""
 
     types: Sequence[WireType]
     hints: Sequence[tuple[str, ...]]
 
+    @abstractmethod
     def node_of(self, wire: int) -> Node:
         """The node that owns a wire."""
-        raise NotImplementedError
 
+    @abstractmethod
     def single(self, wire: int) -> bool:
         """Whether one box alone reads this wire."""
-        raise NotImplementedError
 
     def size(self, use: Use, label: Label) -> Size:
         """The size of an axis of a use."""

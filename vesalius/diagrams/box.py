@@ -55,10 +55,6 @@ class Site(NamedTuple):
         """The sizes of the axes that the box creates."""
         return list(self.sizes[self.box.inner :])
 
-    def out_sizes(self, output: int = 0) -> list[Any]:
-        """The sizes of the slots of an output."""
-        return [self.sizes[a] for a in self.box.outs[output]]
-
     def in_sizes(self, port: int) -> list[Any]:
         """The sizes of the slots of the wire at an input port."""
         return [self.sizes[a] for a in self.box.maps[port]]

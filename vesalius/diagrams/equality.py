@@ -9,7 +9,6 @@ for which is guessed by name, then searched among those that look alike, bounded
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -118,8 +117,3 @@ def _same_use(diagram: Diagram, port: Port, use: Use) -> bool:
     wanted = tuple(names[slot] for slot in range(len(names)))
     turns = diagram.symmetries.get(wire, ())
     return wanted == labels or any(tuple(labels[i] for i in turn) == wanted for turn in turns)
-
-
-def kind_counts(diagram: Diagram) -> Counter[str]:
-    """How many boxes of each kind a diagram has."""
-    return Counter(node.box.kind.name for node in diagram.boxes)

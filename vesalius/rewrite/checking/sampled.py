@@ -6,14 +6,13 @@ sides: see `draws` and `corners`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from vesalius.diagrams.errors import Outside, SizeError, StructureError, VesaliusError
-from vesalius.diagrams.meaning.algebra import Algebra
 from vesalius.diagrams.meaning.rational import RationalAlgebra
 from vesalius.rewrite.checking.balls import BITS
 from vesalius.rewrite.checking.compare import DEEP, Finding, compare
@@ -171,7 +170,6 @@ def rational(
     return Tier("rationals", "equal", done), None, list(notes)
 
 
-def _all_same(pair: Pair, values: Values, algebra: Algebra, seed: int) -> bool:
+def _all_same(pair: Pair, values: Values, algebra: RationalAlgebra, seed: int) -> bool:
     left, right = (pair.run(side, values, algebra, seed) for side in (pair.left, pair.right))
-    same: Callable[[Any, Any], bool] = algebra.same  # type: ignore[attr-defined]
-    return all(same(x, y) for x, y in zip(left, right, strict=True))
+    return all(algebra.same(x, y) for x, y in zip(left, right, strict=True))

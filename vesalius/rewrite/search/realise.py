@@ -9,6 +9,7 @@ from vesalius.diagrams.boxes.sources import INPUT
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.compose import finish_as, start
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
 Placed = tuple[int, Axes]  # a wire, and for each of its slots the slot of the class
@@ -73,8 +74,8 @@ def _place(
         for axis, name in zip(use, builder.hints[wire], strict=True):
             hints.setdefault(axis, name)
         uses.append((wire, use))
-    new: list[tuple[Label, object]] = [(box.inner + k, size) for k, size in enumerate(box.new)]
-    made = builder.add(box.kind, box.attrs, uses, box.bound, new)  # type: ignore[arg-type]
+    new: list[tuple[Label, Size]] = [(box.inner + k, size) for k, size in enumerate(box.new)]
+    made = builder.add(box.kind, box.attrs, uses, box.bound, new)
     found = []
     for output, (wire, labels) in enumerate(zip(made.wires, made.labels, strict=True)):
         if made.fresh:
