@@ -32,9 +32,9 @@ from vesalius.anatomy.mechanism import (
 )
 from vesalius.anatomy.parts import given, visible, weighted_sum
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.compose import expose
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import expose
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.wire import Wire
 

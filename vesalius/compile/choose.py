@@ -25,9 +25,9 @@ from vesalius.compile.unrolled import unrolled, why_loop
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.builder import Use
-from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graft import Opening, Replacement
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.interface import finish_as, same_tokens, start
 from vesalius.rewrite.match import Matcher
 from vesalius.rewrite.rule import Rule
 

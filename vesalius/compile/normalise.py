@@ -18,8 +18,8 @@ from typing import Any
 from vesalius.compile.terms import Axis, Writing
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.builder import Builder, Label, Use
-from vesalius.diagrams.compose import finish_as
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as
 from vesalius.diagrams.sizes import Size
 
 PASSES = 8

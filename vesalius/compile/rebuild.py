@@ -7,9 +7,9 @@ from typing import Any
 
 from vesalius.compile.terms import Axis, Use, Writing
 from vesalius.diagrams.builder import Builder, Label
-from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.interface import finish_as, same_tokens, start
 from vesalius.diagrams.types import ArrayType
 
 

@@ -20,9 +20,9 @@ from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.boxes.sources import IOTA, PARAMETER
 from vesalius.diagrams.builder import Builder, Made, Use
-from vesalius.diagrams.compose import same_tokens, start
 from vesalius.diagrams.errors import StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.interface import same_tokens, start
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import is_axis_name

@@ -13,11 +13,12 @@ from vesalius.diagrams.box import Axes, Hole
 from vesalius.diagrams.boxes.learner import LEARNER
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.compose import opens_named, reopen, same_tokens
 from vesalius.diagrams.errors import SizeError, StructureError, TypeClash
 from vesalius.diagrams.graft import Opening
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.interface import same_tokens
 from vesalius.diagrams.names import fresh_name
+from vesalius.diagrams.nesting import opens_named, reopen
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.types import ArrayType

@@ -226,14 +226,14 @@ class Diagram:
     def __call__(
         self, *args: Any, parameters: Mapping[str, Any] | None = None, **named: Any
     ) -> Any:
-        """Use this diagram inside another one; see `vesalius.diagrams.compose.call`."""
-        from vesalius.diagrams.compose import call
+        """Use this diagram inside another one; see `vesalius.diagrams.call.call`."""
+        from vesalius.diagrams.call import call
 
         return call(self, args, named, parameters or {})
 
     def boxed(self, *args: Any, parameters: Mapping[str, Any] | None = None, **named: Any) -> Any:
         """Use this diagram inside another one as one named box, which unfolds again."""
-        from vesalius.diagrams.compose import call
+        from vesalius.diagrams.call import call
 
         return call(self, args, named, parameters or {}, boxed=True)
 
@@ -255,32 +255,32 @@ class Diagram:
         parameters: Any = False,
         random: Any = True,
     ) -> Diagram:
-        """This diagram in a tube; see `vesalius.diagrams.compose.over`."""
-        from vesalius.diagrams.compose import over
+        """This diagram in a tube; see `vesalius.diagrams.interface.over`."""
+        from vesalius.diagrams.interface import over
 
         return over(self, axes, inputs=inputs, parameters=parameters, random=random)
 
     def rename(self, **names: str) -> Diagram:
         """This diagram with other names for the axes of its interface, all at once."""
-        from vesalius.diagrams.compose import rename
+        from vesalius.diagrams.interface import rename
 
         return rename(self, names)
 
     def substitute(self, **sizes: Any) -> Diagram:
         """This diagram with size variables replaced by sizes."""
-        from vesalius.diagrams.compose import substitute
+        from vesalius.diagrams.interface import substitute
 
         return substitute(self, sizes)
 
     def fold(self, name: str | None = None) -> Diagram:
         """This diagram as a single named box."""
-        from vesalius.diagrams.compose import fold
+        from vesalius.diagrams.nesting import fold
 
         return fold(self, name)
 
     def unfold(self, name: str | None = None, *, depth: int | None = None) -> Diagram:
         """Open named boxes: those called `name`, or all, down to `depth` levels."""
-        from vesalius.diagrams.compose import unfold
+        from vesalius.diagrams.nesting import unfold
 
         return unfold(self, name, depth)
 
@@ -292,7 +292,7 @@ class Diagram:
 
     def expose(self, *names: str) -> Diagram:
         """Turn parameters or random sources into inputs; all parameters when none is named."""
-        from vesalius.diagrams.compose import expose
+        from vesalius.diagrams.interface import expose
 
         return expose(self, names)
 

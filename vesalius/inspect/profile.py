@@ -24,11 +24,11 @@ from vesalius.compile.kernels import kernel_of
 from vesalius.compile.module import DiagramModule, to_torch
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
-from vesalius.diagrams.compose import opens_named, reopen
 from vesalius.diagrams.cost import FLOPS_PER_OPERATION, CostNumbers, moved, operations
 from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import SOURCES, Diagram, Node
 from vesalius.diagrams.meaning.evaluate import infer_sizes
+from vesalius.diagrams.nesting import opens_named, reopen
 from vesalius.diagrams.sizes import product, size
 from vesalius.inspect.machine import Machine, calibrate, calls, peak_bytes
 from vesalius.inspect.machine import together as timed

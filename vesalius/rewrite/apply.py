@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from vesalius.diagrams.box import Token
 from vesalius.diagrams.builder import Label
-from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graft import GONE, Graft, Replacement, Seen
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as, same_tokens, start
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.rewrite.instance import instance

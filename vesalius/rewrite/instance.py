@@ -10,9 +10,9 @@ from vesalius.diagrams.box import Axes
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label
-from vesalius.diagrams.compose import finish_as, start
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram, Node
+from vesalius.diagrams.interface import finish_as, start
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.rule import Rule
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.compose import expose, finish_as, same_tokens, start
 from vesalius.diagrams.errors import FormatError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.interface import expose, finish_as, same_tokens, start
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.grade import EQUAL, GRADES, Grade

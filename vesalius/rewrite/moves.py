@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
-from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as, same_tokens, start
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType
 from vesalius.rewrite.apply import Applied, apply, rewrite

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from vesalius.diagrams.box import Box, Kind, Token
 from vesalius.diagrams.boxes.pointwise import POINTWISE
-from vesalius.diagrams.compose import finish_as, same_tokens, start
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as, same_tokens, start
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.spread import spread

@@ -21,9 +21,9 @@ from vesalius.anatomy.edges.registry import Place, at, lemma
 from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.mechanism import CATALOGUE, Part, diagram_of
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.compose import finish_as, start
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as, start
 from vesalius.diagrams.sizes import size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire

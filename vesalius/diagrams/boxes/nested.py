@@ -109,7 +109,7 @@ def tubed(body: Diagram, tubes: tuple[Axes, ...]) -> Diagram:
     """The body with tube axes added to its inputs; tube t is called `_t`, of size `_t`."""
     cache = body.__dict__.setdefault("_tubed", {})
     if tubes not in cache:
-        from vesalius.diagrams.compose import with_tubes
+        from vesalius.diagrams.interface import with_tubes
 
         cache[tubes] = with_tubes(body, [tuple(f"_{t}" for t in row) for row in tubes])
     found: Diagram = cache[tubes]

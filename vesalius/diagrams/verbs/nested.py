@@ -72,7 +72,8 @@ def scan(
     Arguments may be given by the names of the body's inputs. The body's own parameters are
     shared by all positions. `length` is needed only when there is no sequence.
     """
-    from vesalius.diagrams.compose import closed, promoted, unify
+    from vesalius.diagrams.call import promoted, unify
+    from vesalius.diagrams.interface import closed
 
     values = _scan_arguments(body, [states, sequences, captured])
     builder = builder_of(values)

@@ -18,9 +18,9 @@ import numpy as np
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.builder import Builder, Label, Use
-from vesalius.diagrams.compose import same_tokens
 from vesalius.diagrams.errors import VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.interface import same_tokens
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType

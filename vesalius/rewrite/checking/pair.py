@@ -12,9 +12,9 @@ import numpy.typing as npt
 from vesalius.diagrams.box import Draw
 from vesalius.diagrams.boxes.indexing import GATHER
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
-from vesalius.diagrams.compose import same_tokens, start
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.interface import same_tokens, start
 from vesalius.diagrams.meaning import evaluate
 from vesalius.diagrams.meaning.algebra import Algebra
 from vesalius.diagrams.sizes import Size

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from vesalius.diagrams.box import Axes
 from vesalius.diagrams.boxes.sources import INPUT
 from vesalius.diagrams.builder import Builder, Label, Use
-from vesalius.diagrams.compose import finish_as, start
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import finish_as, start
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.search.egraph import EGraph, ENode
 
