@@ -4,8 +4,13 @@
 at random, and prints how to repeat a failure. `HYPOTHESIS_PROFILE` in the environment chooses.
 """
 
+import importlib
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,3 +50,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         own = getattr(test, attribute, None)
         if own is not None and own.max_examples != settings.default.max_examples:
             setattr(test, attribute, settings(own, max_examples=SOAKED * own.max_examples))
+
+
+@pytest.fixture(scope="module")
+def writer(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The module that writes pages of the documentation: `WRITER` in the module of the test."""
+    docs = Path(__file__).parents[1] / "docs"
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(docs))
+        yield importlib.import_module(request.module.WRITER)
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == docs:
+            del sys.modules[name]  # its name is that of a page, and may be another's
+
+
+@pytest.fixture(scope="module")
+def files(writer: Any) -> dict[str, str]:
+    """All pages and pictures of a writer."""
+    made: dict[str, str] = writer.pages()
+    return made

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from vesalius.anatomy.derivations import DERIVATIONS
 
 DOCS = Path(__file__).parents[1] / "docs"
+WRITER = "derivations"
 
 
-@pytest.fixture(scope="module")
-def reference() -> Iterator[Any]:
-    """The module that writes the pages, as the documentation imports it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(DOCS))
-        yield importlib.import_module("derivations")
-    sys.modules.pop("derivations", None)
-    sys.modules.pop("rules", None)
-
-
-@pytest.fixture(scope="module")
-def files(reference: Any) -> dict[str, str]:
-    """All pages and pictures."""
-    made: dict[str, str] = reference.pages()
-    return made
-
-
-def test_every_derivation_is_measured(reference: Any) -> None:
+def test_every_derivation_is_measured(writer: Any) -> None:
     """`python docs/derivations.py NAME` measures one anew."""
-    known = reference.measured()
+    known = writer.measured()
     assert list(known) == list(DERIVATIONS)
     for name, row in known.items():
         same = DERIVATIONS[name].grade.name == "equal"
-        for way in reference.WAYS:
+        for way in writer.WAYS:
             if same:
                 assert abs(row[way]["change"]) < 1e-9, name
             if "before" in row[way]:

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import vesalius as vs
 
 DOCS = Path(__file__).parents[1] / "docs"
-
-
-@pytest.fixture(scope="module")
-def writer() -> Iterator[Any]:
-    """The module that writes the pages, as the documentation imports it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(DOCS))
-        yield importlib.import_module("mechanisms")
-    sys.modules.pop("mechanisms", None)
-    sys.modules.pop("rules", None)
-
-
-@pytest.fixture(scope="module")
-def files(writer: Any) -> dict[str, str]:
-    """All pages and pictures."""
-    made: dict[str, str] = writer.pages()
-    return made
+WRITER = "mechanisms"
 
 
 def test_every_mechanism_has_a_page_and_two_pictures(files: dict[str, str]) -> None:

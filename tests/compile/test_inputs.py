@@ -64,7 +64,7 @@ def test_right_inputs_are_no_error(module, embedded) -> None:
 
 def test_too_few(module) -> None:
     message = refused(module, torch.randn(3, 4), error=StructureError)
-    assert "attention has 4 inputs (q, k, v, mask); missing: 'k', 'v', 'mask'" in message
+    assert "attention: the inputs 'k', 'v', 'mask' are missing; it has 4 inputs" in message
 
 
 def test_too_many(module) -> None:
@@ -74,7 +74,9 @@ def test_too_many(module) -> None:
 
 def test_unknown_and_repeated_names(module) -> None:
     given = inputs()
-    assert "none called 'w'" in refused(module, **given, w=1, error=StructureError)
+    assert "attention has no input 'w'; it has 4 inputs" in refused(
+        module, **given, w=1, error=StructureError
+    )
     q = given["q"]
     assert "'q' is given twice" in refused(module, q, **given, error=StructureError)
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 
 from vesalius.compile.lengths import may_break, non_negative, solved
+from vesalius.diagrams.arguments import arranged
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
-from vesalius.diagrams.errors import SizeError, StructureError, TypeClash
+from vesalius.diagrams.errors import SizeError, TypeClash
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.sizes import Size
 
@@ -50,21 +51,7 @@ class Interface:
         """The inputs in order, also those given by name."""
         if not named and len(inputs) == len(self.ports):
             return inputs
-        names = [port.name for port in self.ports]
-        wanted = f"{self.name} has {len(names)} inputs ({', '.join(names) or 'none'})"
-        if len(inputs) > len(names):
-            raise StructureError(f"{wanted}, {len(inputs)} were given")
-        given = dict(zip(names, inputs, strict=False))
-        for name, value in named.items():
-            if name not in names:
-                raise StructureError(f"{wanted}, none called {name!r}")
-            if name in given:
-                raise StructureError(f"{self.name}: the input {name!r} is given twice")
-            given[name] = value
-        missing = [name for name in names if name not in given]
-        if missing:
-            raise StructureError(f"{wanted}; missing: {', '.join(map(repr, missing))}")
-        return [given[name] for name in names]
+        return arranged(self.name, [port.name for port in self.ports], inputs, named)
 
     def widened(self, inputs: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """The inputs, integers as int64: what is computed from them does not overflow early."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vesalius.diagrams.arguments import arranged
 from vesalius.diagrams.box import Hole
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.builder import CURRENT, Builder, Label, Use
@@ -32,7 +33,8 @@ def call(
     `parameters={"wq": wire}` hands one over. Returns a wire, or a tuple for several outputs.
     """
     verb = diagram.name
-    values = [*_bind(diagram, args, named), *parameters.values()]
+    names = [port.name for port in diagram.inputs]
+    values = [*arranged(verb, names, args, named), *parameters.values()]
     if CURRENT.get() is None and any(hasattr(value, "shape") for value in values):
         raise StructureError(
             f"{verb}(...) puts a diagram into another one; to compute with arrays write "
@@ -67,23 +69,6 @@ def _prefix(builder: Builder, diagram: Diagram) -> str:
         return ""
     heads = {name.partition(".")[0] for name in builder.token_names}
     return fresh_name(diagram.name, heads) + "."
-
-
-def _bind(diagram: Diagram, args: Sequence[Any], named: Mapping[str, Any]) -> list[Any]:
-    names = [port.name for port in diagram.inputs]
-    if len(args) > len(names):
-        raise StructureError(f"{diagram.name} has {len(names)} inputs, {len(args)} were given")
-    bound = dict(zip(names, args, strict=False))
-    for name, value in named.items():
-        if name not in names:
-            raise StructureError(f"{diagram.name} has no input {name!r}; it has {names}")
-        if name in bound:
-            raise StructureError(f"{diagram.name}: the input {name!r} is given twice")
-        bound[name] = value
-    missing = [name for name in names if name not in bound]
-    if missing:
-        raise StructureError(f"{diagram.name}: the input {missing[0]!r} is missing")
-    return [bound[name] for name in names]
 
 
 def promoted(diagram: Diagram, arguments: Sequence[Wire]) -> list[Wire]:
