@@ -124,7 +124,7 @@ def _renamed(here: Here, axes: Sequence[int]) -> tuple[int, ...]:
 
 
 def pad(here: Here) -> list[Term]:
-    """`F.pad(x, (before, after))`."""
+    """`F.pad(x, (before, after))`; by a helper where there may be nothing to pad."""
     x = here.operand(0)
     behind = len(x.axes) - 1 - x.axes.index(here.box.bound[0])
     amounts = ["0"] * (2 * behind)
@@ -133,7 +133,9 @@ def pad(here: Here) -> list[Term]:
     extra = [] if value == 0 and not isinstance(value, bool) else [
         f"value={literal_term(value).at(ANY)}"
     ]  # fmt: skip
-    term = apply("F.pad", x.term, f"({', '.join(amounts)})", *extra)
+    sure = any((here.box[side].constant or 0) > 0 for side in ("before", "after"))
+    function = "F.pad" if sure else here.scope.program.helper("padded")
+    term = apply(function, x.term, f"({', '.join(amounts)})", *extra)
     return [permuted(term, _renamed(here, x.axes), here.out())]
 
 

@@ -366,12 +366,10 @@ class _Form:
 
 
 def _sum_before(x: Wire, axis: str) -> Wire:
-    """The sum of all that comes before, along an axis: a running sum of what is moved by one."""
-    from vesalius.compile.kernels.cumulative_sum import CUMULATIVE
+    """The sum of all that comes before, along an axis."""
+    from vesalius.compile.kernels.cumulative_sum import BEFORE, CUMULATIVE
 
-    length = x.axes[axis]
-    moved = vs.slice(vs.pad(x, axis, before=1, into="m_"), "m_", 0, length, into="m")
-    total: Wire = CUMULATIVE.definition().boxed(moved)
+    total: Wire = CUMULATIVE.definition(BEFORE).boxed(x.rename(**{axis: "m"}))
     return total.rename(n=axis)
 
 

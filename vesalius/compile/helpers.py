@@ -28,6 +28,30 @@ def quick_masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     return masked_softmax(x, dim) if hidden else torch.softmax(x, dim)
 
 
+def padded(x: torch.Tensor, pad: tuple[int, ...], value: float = 0.0) -> torch.Tensor:
+    """`F.pad`, which copies even where there is nothing to pad."""
+    if torch.compiler.is_compiling() or any(pad):
+        return F.pad(x, pad, value=value)
+    return x
+
+
+def sums_before(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """y[n] = Σ_{m < n} x[m] along a dimension.
+
+    A CPU steps through a `cumsum` entry by entry, from one page of memory to the next where slices
+    are long: those are added whole.
+    """
+    length = x.shape[dim]
+    quick = torch.compiler.is_compiling() or x.device.type != "cpu" or x.element_size() < 4
+    if quick or length < 2 or x.numel() < 8192 * length:
+        moved = F.pad(x, [0, 0] * (x.ndim - 1 - dim) + [1, 0])
+        return moved.narrow(dim, 0, length).cumsum(dim)
+    sums = [torch.zeros_like(x.select(dim, 0))]
+    for y in x.unbind(dim)[:-1]:
+        sums.append(sums[-1] + y)
+    return torch.stack(sums, dim)
+
+
 def windows(
     x: torch.Tensor, dim: int, count: int, width: int, stride: int = 1, dilation: int = 1
 ) -> torch.Tensor:

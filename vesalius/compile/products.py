@@ -24,6 +24,7 @@ def contract(here: Here) -> list[Term]:
     result_dtype = here.dtype()
     numbers: list[Number] = []
     tensors: list[Operand] = []
+    made: list[bool] = []  # whether a tensor is the result of something entry by entry
     divisors: list[Operand] = []
     for port in range(len(here.box.maps)):
         number, below = here.number(port), here.absorbed(port, result_dtype)
@@ -33,6 +34,7 @@ def contract(here: Here) -> list[Term]:
             divisors.append(below)
         else:
             tensors.append(here.operand(port, result_dtype))
+            made.append(_is_entrywise(here, here.node.src[port]))
     mean = _mean(here, numbers, divisors)
     if mean is not None:
         return [mean]
@@ -40,7 +42,7 @@ def contract(here: Here) -> list[Term]:
     slope = _logistic_slope(here, out)
     if slope is not None:
         return [slope]
-    body = _product(here, tensors, out) if tensors else None
+    body = _product(here, tensors, out, made) if tensors else None
     return [_scaled(here, body, numbers, divisors, out)]
 
 
@@ -161,7 +163,16 @@ def _divides(number: Number, inner: Here) -> bool:
     return below == count
 
 
-def _product(here: Here, tensors: Sequence[Operand], out: Order) -> Operand:
+def _is_entrywise(here: Here, wire: int) -> bool:
+    """Whether a tensor is computed entry by entry."""
+    diagram = here.scope.diagram
+    box = diagram.nodes[diagram.owner[wire]].box
+    return box.kind.name in ("pointwise", "add") or (box.kind.name == "contract" and not box.bound)
+
+
+def _product(
+    here: Here, tensors: Sequence[Operand], out: Order, made: Sequence[bool]
+) -> Operand:
     """The tensors multiplied and summed; the axes come in the order `out`."""
     bound = set(here.box.bound)
     carried = {a for t in tensors for a in t.axes}
@@ -180,7 +191,11 @@ def _product(here: Here, tensors: Sequence[Operand], out: Order) -> Operand:
         return _summed_integers(here, tensors, order)
     if len(tensors) > 2:
         return _in_steps(here, tensors, order)
-    term = _matmul(tensors[0], tensors[1], here.box.bound, order) or _einsum(here, tensors, order)
+    term = (
+        _unturned(here, tensors, made, order)
+        or _matmul(tensors[0], tensors[1], here.box.bound, order)
+        or _einsum(here, tensors, order)
+    )
     return Operand(term, order, "float")
 
 
@@ -208,7 +223,8 @@ def _einsum(here: Here, tensors: Sequence[Operand], order: Order) -> Term:
     def place(one: Operand) -> tuple[bool, int]:
         others = {a for t in tensors if t is not one for a in t.axes}
         own = [order.index(a) for a in one.axes if a in order and a not in others]
-        return one.term.text.startswith("self."), min(own, default=0)
+        # A vector comes behind its matrix, whose gradient then lies as the matrix does.
+        return one.term.text.startswith("self."), min(own, default=len(order))
 
     operands = sorted(tensors, key=place)
     used = list(dict.fromkeys(a for t in operands for a in t.axes))
@@ -268,6 +284,28 @@ def _matmul(a: Operand, b: Operand, bound: Sequence[int], out: Order) -> Term | 
             if left is not None and right is not None and _multiplies(left, right, bound[0], out):
                 return chain("@", PRODUCT, [left.term, right.term], heavy=True)
     return None
+
+
+def _unturned(
+    here: Here, tensors: Sequence[Operand], made: Sequence[bool], out: Order
+) -> Term | None:
+    """`(y.mT @ x).mT` for `x.mT @ y`, where x alone is made entry by entry, for products to read.
+
+    The gradient of what is turned comes back turned; entry by entry, one that lies as x does is
+    taken several times as fast.
+    """
+    scope = here.scope
+    (wire,) = here.node.wires
+    readers = [scope.diagram.nodes[k].box for k, _ in scope.diagram.consumers[wire]]
+    products = bool(readers) and all(b.kind.name == "contract" and b.bound for b in readers)
+    if made[0] == made[1] or not products or wire in scope.outputs:
+        return None
+    x, y = tensors if made[0] else tensors[::-1]
+    left, over = _turned(y), here.box.bound
+    back = (*out[:-2], *out[-2:][::-1])
+    if left is None or len(over) != 1 or not _multiplies(left, x, over[0], back):
+        return None
+    return permuted(chain("@", PRODUCT, [left.term, x.term], heavy=True), back, out)
 
 
 def _turned(x: Operand) -> Operand | None:

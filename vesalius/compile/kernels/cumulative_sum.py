@@ -1,4 +1,4 @@
-"""`torch.cumsum`: a sum of all that comes no later."""
+"""`torch.cumsum`: a sum of all that comes no later, or of all that comes before."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
 from vesalius.compile.roofline import Call, Work
 from vesalius.compile.scope import Here, permuted
-from vesalius.compile.text import Term, method
+from vesalius.compile.text import Term, apply, method
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
 
 
+BEFORE = "before"
+
+
 def define(variant: str) -> Diagram:
-    """Σ_{m ≤ n} x[m]; there are no variants."""
+    """Σ_{m ≤ n} x[m], or Σ_{m < n} x[m] "before"."""
     builder = Builder("cumulative_sum")
     x = builder.input("x", "m")
     with builder:
-        shown = vs.iota("m") <= vs.iota("n:m")
+        m, n = vs.iota("m"), vs.iota("n:m")
+        shown = m < n if variant == BEFORE else m <= n
         return builder.diagram(total=vs.sum(vs.where(shown, x, 0.0), "m"))
 
 
@@ -45,11 +49,15 @@ def find(place: Place) -> Found | str:
 
 
 def emit(here: Here, variant: str) -> list[Term]:
-    """`x.cumsum(dim)`."""
+    """`x.cumsum(dim)`, or `sums_before(x, dim)`."""
     x = here.operand(0)
     (axis,) = here.box.bound
     made = tuple(here.box.inner if a == axis else a for a in x.axes)
-    term = method(x.term, f"cumsum({x.axes.index(axis)})", heavy=True)
+    place = str(x.axes.index(axis))
+    if variant == BEFORE:
+        term = apply(here.scope.program.helper("sums_before"), x.term, place, heavy=True)
+    else:
+        term = method(x.term, f"cumsum({place})", heavy=True)
     return [permuted(term, made, here.out())]
 
 
@@ -70,7 +78,7 @@ def _asks(box: Box, have: list[Order], target: list[Order]) -> list[Order | None
 CUMULATIVE = kernel(
     Kernel(
         name="cumulative_sum",
-        summary="Σ_{m ≤ n} x[m]",
+        summary="Σ_{m ≤ n} x[m], or Σ_{m < n} x[m]",
         define=define,
         root="contract",
         find=find,

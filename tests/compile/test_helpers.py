@@ -1,0 +1,85 @@
+"""Functions that emitted text brings along: whatever way they take, they give the same."""
+
+import pytest
+import torch
+
+import vesalius as vs
+from vesalius.compile.helpers import padded, sums_before
+
+torch.set_num_threads(1)
+
+
+def by_definition(x, dim):
+    """A sum for each position, of a slice."""
+    sums = [x.narrow(dim, 0, n).sum(dim) for n in range(x.shape[dim])]
+    return torch.stack(sums, dim) if sums else x
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", [0, 1, 2, 5])
+@pytest.mark.parametrize("width", [3, 100])  # slices of 9 or of 10 000 entries
+def test_sums_before_leave_out_the_position_itself(dtype, length, width) -> None:
+    torch.manual_seed(0)
+    for dim in (0, 1):
+        shape = [width, width]
+        shape.insert(dim, length)
+        x = torch.randn(shape, dtype=dtype, requires_grad=True)
+        found, wanted = sums_before(x, dim), by_definition(x, dim)
+        assert found.dtype == dtype
+        close = {"rtol": 2e-2, "atol": 2e-2} if dtype == torch.bfloat16 else {}
+        torch.testing.assert_close(found, wanted, **close)
+        upstream = torch.randn_like(found)
+        gradients = (torch.autograd.grad(y, x, upstream)[0] for y in (found, wanted))
+        torch.testing.assert_close(*gradients, **close)
+
+
+@pytest.mark.parametrize("width", [3, 100])
+def test_sums_before_know_nothing_of_what_comes_later(width) -> None:
+    x = torch.randn(4, width, width)
+    x[2] = torch.nan
+    assert sums_before(x, 0)[:3].isfinite().all()
+    assert sums_before(x, 0)[3].isnan().all()
+
+
+def test_nothing_to_pad_is_not_copied() -> None:
+    x = torch.randn(2, 3)
+    assert padded(x, (0, 0, 0, 0), value=1.0) is x
+    assert padded(x, (0, 1), value=2.0).tolist() == [[*row, 2.0] for row in x.tolist()]
+
+
+@pytest.mark.parametrize("length", [64, 100, 300])
+def test_chunks_with_wide_states_agree_with_all_pairs(length) -> None:
+    @vs.diagram
+    def running(q: "n c", k: "n c", v: "n e") -> "n e":
+        shown = vs.iota("m:n") <= vs.iota("n")
+        scores = vs.contract(q, k.rename(n="m"), over="c")
+        return vs.contract(vs.where(shown, scores, 0.0), v.rename(n="m"), over="m")
+
+    torch.manual_seed(length)
+    module = vs.to_torch(running, prefer=["chunked"])
+    assert "sums_before" in module.source
+    inputs = [torch.randn(length, 100, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    q, k, v = inputs
+    found, wanted = module(*inputs), (q @ k.T).tril() @ v
+    torch.testing.assert_close(found, wanted)
+    upstream = torch.randn_like(wanted)
+    pairs = zip(*(torch.autograd.grad(y, inputs, upstream) for y in (found, wanted)), strict=True)
+    for one, other in pairs:
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("made", ["k", "v", "both", "neither"])
+def test_gradients_of_what_is_made_entry_by_entry_lie_as_it_does(made) -> None:
+    @vs.diagram
+    def read(q: "n c", k: "m c", v: "m e") -> "n e":
+        k = vs.exp(k) if made in ("k", "both") else k
+        v = vs.exp(v) if made in ("v", "both") else v
+        return vs.contract(q, vs.contract(k, v, over="m"), over="c")
+
+    line = {"k": "(v.T @ torch.exp(k)).T", "v": "k.T @ torch.exp(v)"}
+    module = vs.to_torch(read)
+    assert line.get(made, ".T @") in module.source
+    assert (".T @ torch.exp(k)).T" in module.source) == (made == "k")
+    q, k, v = (torch.randn(*shape, dtype=torch.float64) for shape in ((3, 4), (5, 4), (5, 6)))
+    exp = {name: x.exp() if made in (name, "both") else x for name, x in (("k", k), ("v", v))}
+    torch.testing.assert_close(module(q, k, v), q @ (exp["k"].T @ exp["v"]))
