@@ -170,9 +170,7 @@ def _is_entrywise(here: Here, wire: int) -> bool:
     return box.kind.name in ("pointwise", "add") or (box.kind.name == "contract" and not box.bound)
 
 
-def _product(
-    here: Here, tensors: Sequence[Operand], out: Order, made: Sequence[bool]
-) -> Operand:
+def _product(here: Here, tensors: Sequence[Operand], out: Order, made: Sequence[bool]) -> Operand:
     """The tensors multiplied and summed; the axes come in the order `out`."""
     bound = set(here.box.bound)
     carried = {a for t in tensors for a in t.axes}

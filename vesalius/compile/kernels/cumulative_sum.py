@@ -13,7 +13,6 @@ from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
 
-
 BEFORE = "before"
 
 
