@@ -109,6 +109,7 @@ _PUBLIC = {
     "Choose": "vesalius.rewrite.moves",
     "Unfold": "vesalius.rewrite.moves",
     "Rename": "vesalius.rewrite.interfaces",
+    "Finish": "vesalius.rewrite.finish",
     "Prepare": "vesalius.rewrite.interfaces",
     "Tie": "vesalius.rewrite.interfaces",
     "Lemma": "vesalius.rewrite.lemma",

@@ -8,7 +8,6 @@ import pytest
 
 import vesalius as vs
 from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, Frame, Slot
-from vesalius.anatomy.edges.graphs import MASKED
 from vesalius.anatomy.edges.heads import HEADS, heads
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.wire import Wire
@@ -17,7 +16,6 @@ from vesalius.rewrite.derivation import Derivation
 FRAMES = [
     ATTENTION,
     SMOOTHER,
-    MASKED,
     HEADS,
     heads(window=True),
     heads(fades="h"),

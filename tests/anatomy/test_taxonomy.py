@@ -174,10 +174,14 @@ def test_a_chain_is_told_in_a_few_words() -> None:
     found = taxonomy.reached()
     words = {name: taxonomy.told(chain) for name, chain in found.siblings.items()}
     assert words["sparsemax"] == "normaliser opened"
-    assert words["differential"] == "wq, wk, wv fixed; output opened"
-    assert words["latent"] == "wqr, wkr, wq fixed; y prepared"
+    assert words["gmlp"] == (
+        "norm.gain, norm.shift tied; similarity, normaliser, values, output opened"
+    )
     assert all(words.values())
     assert taxonomy.told(found.promised["hopfield"]) == "v := k"
+    assert taxonomy.told(found.promised["latent"]) == (
+        "output: Σ_he o·W_o; down, gain tied; q, k, v prepared"
+    )
     assert taxonomy.told(found.promised["sink"]) == "sink_that_is_never_looked_at"
     assert taxonomy.told(found.promised["multihead"]) == ""
 

@@ -36,17 +36,12 @@ CORRECTED = (
     "A value is written less what the state holds at its key: the weight of a pair depends on all "
     "the keys in between."
 )
-CHANNELS = (
-    "Each channel has its own weights, of keys and places; the query gates what comes out and "
-    "is in no score."
-)
 FIXED = "Its weights do not depend on what the tokens are: there is no score."
 
 OBSTRUCTIONS: dict[str, str] = {
     "linear": RANK,
     "rfa": RANK,
     "cosformer": RANK,
-    "efficient": "Queries and keys are normalised apart, the queries over channels: " + RANK,
     "nystromformer": "Its weights are a product of three softmaxes, one of them inverted by a few "
     "steps: with all tokens as landmarks it is softmax attention only if the inverse is exact.",
     "based_layers": "One of its two layers is not attention of one softmax: " + RANK,
@@ -67,25 +62,12 @@ OBSTRUCTIONS: dict[str, str] = {
     "gau": SUM,
     "flash": SUM,
     "mega": "A silu stands behind what was mixed, and no value of its gates takes it away.",
-    "differential": "The difference of its two softmaxes is brought to length 1 in each head: no "
-    "value of λ takes the norm away.",
-    "gat": "Its values are the vectors that are scored, and a mask that is an input hides keys: "
-    "scores of sums of two parts are no products.",
-    "gat_v2": "Its values are the vectors that are scored, and a mask that is an input hides keys: "
-    "scores of rectified sums are no products.",
-    "aft_full": CHANNELS,
-    "aft_local": CHANNELS,
-    "aft_simple": CHANNELS,
-    "rwkv": CHANNELS,
     "fastformer": "Tokens meet in one pooled query and one pooled key: there is no weight for a "
     "pair of tokens.",
-    "light_convolution": "Its softmax is over distances, not over keys, and reads no key.",
-    "dynamic_convolution": "Its softmax is over distances, not over keys, and reads no key.",
     "hyena": "Filters of positions mix and tokens gate, twice in turn: what one token is to "
     "another depends on all in between.",
     "gmlp": FIXED,
     "fnet": FIXED,
-    "poolformer": FIXED,
     "retnet": STATE,
     "rfa_gated": RANK,
     "gla": STATE,

@@ -27,6 +27,7 @@ from vesalius.anatomy.mechanism import CATALOGUE, SIZES
 from vesalius.diagrams.errors import VesaliusError
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.derivation import Derivation, Step
+from vesalius.rewrite.finish import Finish
 from vesalius.rewrite.grade import EQUAL, Grade, Relation
 from vesalius.rewrite.interfaces import Prepare, Tie
 from vesalius.rewrite.moves import Choose, Fill, Restrict, Rewrite
@@ -241,6 +242,8 @@ def _word(step: Step) -> str:
     if isinstance(move, Prepare):
         prepared = any(body.inputs for body in move.bodies.values())
         return f"{', '.join(move.bodies)} {'prepared' if prepared else 'fixed'}"
+    if isinstance(move, Finish):
+        return f"output: {move.doc or move.body.name}"
     if isinstance(move, Tie):
         return f"{', '.join(dict.fromkeys(move.names.values()))} tied"
     if isinstance(move, Restrict):

@@ -2,8 +2,9 @@
 
 Most steps apply a rule at a place (`Rewrite`). The others change what the rules do not reach:
 `Fill` puts a diagram into a learner, `Restrict` reads one input in the place of another,
-`Choose` sets sizes, `Unfold` opens named boxes; `interfaces` has two more, `lemma`
-one. A move is a value: it is applied again whenever its step is checked, and it names no wire.
+`Choose` sets sizes, `Unfold` opens named boxes; `interfaces` has three more, `finish` and
+`lemma` one each. A move is a value: it is applied again whenever its step is checked, and it names
+no wire.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ class NoMatch(StructureError):
 def written_at() -> str:
     """The file and line of the code that makes a move."""
     frame = sys._getframe(1)
-    inside = (__name__, "vesalius.rewrite.interfaces", "vesalius.rewrite.lemma", None)
+    inside = (
+        __name__,
+        "vesalius.rewrite.interfaces",
+        "vesalius.rewrite.finish",
+        "vesalius.rewrite.lemma",
+        None,
+    )
     while frame.f_globals.get("__name__") in inside and frame.f_back is not None:
         frame = frame.f_back
     return f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}"

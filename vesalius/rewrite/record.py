@@ -15,6 +15,7 @@ A DIAGRAM is what `Diagram.to_json` writes. A MOVE is one of
     {"kind": "unfold", "box": "norm", "doc": "", "source": ""}
     {"kind": "rename", "inputs": {"s": "q"}, "axes": {"e": "c"}, "doc": "", "source": ""}
     {"kind": "prepare", "bodies": {"q": DIAGRAM}, "doc": "", "source": ""}
+    {"kind": "finish", "body": DIAGRAM, "over": "n", "doc": "", "source": ""}
     {"kind": "tie", "names": {"keys_gain": "gain"}, "doc": "", "source": ""}
     {"kind": "lemma", "left": DIAGRAM, "right": DIAGRAM, "doc": "", "source": ""}
 
@@ -50,6 +51,7 @@ from vesalius.diagrams.serial_values import (
 from vesalius.diagrams.sizes import Size, SizeLike
 from vesalius.diagrams.types import is_axis_name
 from vesalius.rewrite.derivation import Derivation
+from vesalius.rewrite.finish import Finish
 from vesalius.rewrite.grade import GRADES
 from vesalius.rewrite.interfaces import Prepare, Rename, Tie
 from vesalius.rewrite.lemma import Lemma
@@ -138,6 +140,8 @@ def _move(move: Move) -> dict[str, Any]:
     if isinstance(move, Prepare):
         bodies = {name: _diagram(body) for name, body in move.bodies.items()}
         return {"kind": "prepare", "bodies": bodies, **said_of}
+    if isinstance(move, Finish):
+        return {"kind": "finish", "body": _diagram(move.body), "over": move.over, **said_of}
     if isinstance(move, Tie):
         return {"kind": "tie", "names": dict(move.names), **said_of}
     if isinstance(move, Lemma):
@@ -283,6 +287,10 @@ def _read_prepare(written: dict[str, Any], doc: str) -> Move:
     return Prepare(field(written, "bodies", _read_bodies), doc)
 
 
+def _read_finish(written: dict[str, Any], doc: str) -> Move:
+    return Finish(field(written, "body", _read_diagram), field(written, "over", as_name), doc)
+
+
 def _read_tie(written: dict[str, Any], doc: str) -> Move:
     return Tie(field(written, "names", _read_tied), doc)
 
@@ -313,6 +321,7 @@ _READ: dict[str, tuple[frozenset[str], _Reader]] = {
     "unfold": (frozenset({"box"}), _read_unfold),
     "rename": (frozenset({"inputs", "axes"}), _read_rename),
     "prepare": (frozenset({"bodies"}), _read_prepare),
+    "finish": (frozenset({"body", "over"}), _read_finish),
     "tie": (frozenset({"names"}), _read_tie),
     "lemma": (frozenset({"left", "right"}), _read_lemma),
 }

@@ -23,6 +23,7 @@ from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.evaluate import infer_sizes
 from vesalius.rewrite.apply import Image
 from vesalius.rewrite.derivation import Derivation, Step
+from vesalius.rewrite.finish import Finish
 from vesalius.rewrite.interfaces import Prepare, Tie
 from vesalius.rewrite.moves import Fill, Rewrite
 
@@ -115,7 +116,7 @@ def _carried(step: Step, state: State, lengths: Mapping[str, int]) -> dict[str, 
             raise NoWitness(f"nothing says that {names} are equal")
         known |= {one: known[kept] for one, kept in step.move.names.items()}
     missing = [name for name in step.after.parameters if name not in known]
-    if missing and isinstance(step.move, Fill) and not step.backwards:
+    if missing and isinstance(step.move, Fill | Finish) and not step.backwards:
         names = ", ".join(repr(name) for name in missing)
         raise NoWitness(f"nothing says what the parameters of the body are; hand in {names}")
     for name in missing:

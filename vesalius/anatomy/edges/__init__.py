@@ -6,19 +6,21 @@ values of them it is softmax attention, and the rules of the library prove it.
 
 # Importing a file of edges enters them.
 from vesalius.anatomy.edges import (  # noqa: F401
-    channels,
     fading,
     gates,
-    graphs,
     limits,
     masks,
     mixers,
+    nearby,
     normalisers,
+    outputs,
+    places,
     prepared,
     rounds,
     scores,
     similarities,
     smoothers,
+    sums,
     values,
 )
 from vesalius.anatomy.edges.registry import EDGES, ENDS, at, edge

@@ -12,7 +12,6 @@ from vesalius.anatomy.edges.registry import at, edge
 from vesalius.anatomy.mechanism import diagram_of
 from vesalius.anatomy.transformer import norm_diagram
 from vesalius.diagrams import verbs as vs
-from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.interfaces import Prepare, Tie
@@ -40,33 +39,6 @@ def retnet_and_multihead() -> Derivation:
         normaliser=as_it_is,
         output=normed_and_gated,
     )
-
-
-# -- the difference of two heads ------------------------------------------------------------------
-
-
-def subtracted(o: Wire, x: Wire, i: Wire) -> Wire:
-    """((1 − λ₁)·rms_e(o[0] − λ·o[1]))·W_o, of two heads each"""
-    return parts.join_heads(parts.difference(vs.split(o, "h", "s:2 h")))
-
-
-def _pairs(name: str, channels: str, shared: bool = False) -> Diagram:
-    """A parameter of 2·h heads as two of h, or as one of h twice."""
-
-    def body() -> Wire:
-        own = vs.parameter(name, f"d {'' if shared else 's:2 '}h {channels}", fan="d")
-        return vs.merge(vs.expand(own, "s:2") if shared else own, "s h", "h")
-
-    return diagram_of("pairs", {}, f"d h:2*h {channels}", body)
-
-
-@edge("differential", at("multihead", h="2*h"))
-def differential_and_multihead() -> Derivation:
-    """Heads in pairs, which share their values: one is subtracted from the other, with a norm."""
-    pairs = {"wq": _pairs("wq", "c"), "wk": _pairs("wk", "c"), "wv": _pairs("wv", "e", True)}
-    prepared = Prepare(pairs, "heads in pairs, W_v[0, h] = W_v[1, h]")
-    why = "2·h heads as two of h"
-    return HEADS.siblings("differential", why, prepared, sizes={"h": "2*h"}, output=subtracted)
 
 
 # -- gated units: one head, a norm before and a residual after -------------------------------------

@@ -6,7 +6,7 @@ Scores are weights as they are, and what is made of the mix may read the token.
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.edges.frames import as_it_is, row
+from vesalius.anatomy.edges.frames import as_it_is
 from vesalius.anatomy.edges.heads import HEADS
 from vesalius.anatomy.edges.registry import at, edge
 from vesalius.anatomy.mechanism import diagram_of
@@ -89,100 +89,4 @@ def fnet_and_multihead() -> Derivation:
         sizes={"h": 2, "e": "d"},
         similarity=two_waves,
         normaliser=as_it_is,
-    )
-
-
-def _taps(i: Wire, j: Wire) -> Wire:
-    """Which tap of a window of w that is centred on i lies on j; outside, none does."""
-    return j - i + vs.constant(vs.size("w") // 2)
-
-
-def near(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
-    """1 in a window of w that is centred on i, 0 elsewhere"""
-    tap = _taps(i, j)
-    return vs.expand(vs.to_float((tap >= 0) & (tap < vs.size("w"))), "h:1")
-
-
-def less_token(o: Wire, x: Wire, i: Wire) -> Wire:
-    """o − x"""
-    return parts.less_itself(vs.sum(o, "h").rename(e="d"), x)
-
-
-def _as_they_are() -> Wire:
-    """W_v = 1"""
-    return vs.expand(vs.to_float(vs.equal(vs.iota("d"), vs.iota("e:d"))), "h:1")
-
-
-@edge("poolformer", at("multihead", h=1, e="d"))
-def pooling_and_multihead() -> Derivation:
-    """A mean of neighbours is one head, whose weights are 1 there, by their sum."""
-    fixed = {"wv": diagram_of("as they are", {}, "d h:1 e:d", _as_they_are)}
-    return HEADS.siblings(
-        "poolformer",
-        "the windows' sum by their count",
-        Prepare(fixed, "W_v = 1"),
-        sizes={"h": 1, "e": "d"},
-        similarity=near,
-        normaliser=row(parts.row_sum),
-        output=less_token,
-    )
-
-
-# -- short convolutions ---------------------------------------------------------------------------
-
-
-def _read(taps: Wire, i: Wire, j: Wire) -> Wire:
-    """taps[w] at the tap that lies on j, 0 where none does"""
-    tap = _taps(i, j)
-    there = (tap >= 0) & (tap < vs.size("w"))
-    return vs.where(there, vs.gather(taps, vs.where(there, tap, 0), over="w"), 0.0)
-
-
-def light_taps(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
-    """softmax_w(f[h,w]) at w = j − i + ⌊|w|/2⌋"""
-    return _read(vs.softmax(vs.parameter("filter", "h w", fan="w"), "w"), i, j)
-
-
-def dynamic_taps(x: Wire, y: Wire, i: Wire, j: Wire) -> Wire:
-    """softmax_w(Σ_hc glu(x)·W[h,c,h,w]) at w = j − i + ⌊|w|/2⌋"""
-    return _read(parts.dynamic_filter(parts.glu(x)), i, j)
-
-
-def gated_linear(y: Wire) -> Wire:
-    """(y·W + b)·σ(y·V + b)"""
-    return parts.glu(y).rename(c="e")
-
-
-def joined_with_bias(o: Wire, x: Wire, i: Wire) -> Wire:
-    """Σ_he o·W_o + b"""
-    return parts.join_heads(o, bias=True)
-
-
-@edge("light_convolution", at("multihead", e="c"))
-def light_convolution_and_multihead() -> Derivation:
-    """Weights of a distance, which are normalised already, for each head."""
-    return HEADS.siblings(
-        "light_convolution",
-        "Σ_w f[w]·y[n + w − ⌊|w|/2⌋]",
-        sizes={"e": "c"},
-        similarity=light_taps,
-        normaliser=as_it_is,
-        values=gated_linear,
-        output=joined_with_bias,
-    )
-
-
-@edge("dynamic_convolution", at("multihead", e="c"))
-def dynamic_convolution_and_multihead() -> Derivation:
-    """The same, where a token says what its weights are."""
-    one = {f"values.{own}": own for own in ("w", "w_bias", "v", "v_bias")}
-    return HEADS.siblings(
-        "dynamic_convolution",
-        "Σ_w f[n,w]·y[n + w − ⌊|w|/2⌋]",
-        Tie(one, "the filter reads the values"),
-        sizes={"e": "c"},
-        similarity=dynamic_taps,
-        normaliser=as_it_is,
-        values=gated_linear,
-        output=joined_with_bias,
     )

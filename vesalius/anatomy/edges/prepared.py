@@ -6,9 +6,7 @@ from typing import Any
 
 from vesalius.anatomy import parts
 from vesalius.anatomy.attention import SCALED_DOT_PRODUCT
-from vesalius.anatomy.edges.frames import renamed
 from vesalius.anatomy.edges.registry import at, edge, lemma
-from vesalius.anatomy.edges.values import constant
 from vesalius.anatomy.mechanism import CATALOGUE, diagram_of
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import StructureError
@@ -174,40 +172,3 @@ def softmax_to_routing() -> Derivation:
     both = {name: standardised(name) for name in ("q", "k")}
     found = derive(SCALED_DOT_PRODUCT(), Prepare(both, "q → (q − mean)/deviation, and so k"))
     return lemma(found, CATALOGUE["routing"](s=1), "the nearest of one centroid is the same")
-
-
-# -- by way of a latent ---------------------------------------------------------------------------
-
-
-def squeezed(x: Wire) -> Wire:
-    """z = rms(x·W_down), as wide as x"""
-    z = vs.linear(x.rename(n="m"), "d", "r:d", name="down")
-    return parts.rms_norm(z, over="r").rename(r="d")
-
-
-def wider() -> Wire:
-    """W_q·√(c + u)/√c"""
-    both, own = vs.sqrt(vs.size("c+u")), vs.sqrt(vs.size("c"))
-    return vs.parameter("wq", "d h c", fan="d") * (both / own)
-
-
-@edge(at("latent", rank="d"), at("multihead_cross", m="n"))
-def latent_and_cross() -> Derivation:
-    """Without its rotated channels it is attention to the latent, as a memory that was prepared."""
-    fixed = {
-        "wqr": constant(0.0, "d h u"),
-        "wkr": constant(0.0, "d u"),
-        "wq": diagram_of("wider", {}, "d h c", wider),
-    }
-    memory = Prepare({"y": diagram_of("squeezed", {"x": "n d"}, "m:n d", squeezed)}, "y → z")
-    cross = Derivation(CATALOGUE["multihead_cross"](m="n")).then(memory)
-    names = {name: name for name in cross.end.parameters} | {"wk": "up_k", "wv": "up_v"}
-    found = Derivation(CATALOGUE["latent"](rank="d")).then(
-        Prepare(fixed, "W_qr = W_kr = 0, W_q → W_q·√(c + u)/√c")
-    )
-    found = lemma(
-        found,
-        renamed(cross.end, names, "attention to the latent"),
-        "[q ; 0]·[k ; 0]·√(c + u)/√c/√(c + u) = q·k/√c",
-    )
-    return found >> cross.inverse()

@@ -7,13 +7,10 @@ two tokens. Tsai et al. 2019, *Transformer Dissection*, arXiv 1908.11775.
 from __future__ import annotations
 
 from vesalius.anatomy import parts
-from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, as_it_is, row
+from vesalius.anatomy.edges.frames import ATTENTION, SMOOTHER, row
 from vesalius.anatomy.edges.registry import edge
-from vesalius.anatomy.mechanism import diagram_of
-from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation
-from vesalius.rewrite.interfaces import Prepare
 
 
 def elu_kernel(q: Wire, k: Wire, i: Wire, j: Wire) -> Wire:
@@ -52,25 +49,3 @@ def cosformer_and_softmax() -> Derivation:
         similarity=waves_of_places,
         normaliser=row(parts.clamped_row_sum),
     )
-
-
-def choices(q: Wire) -> Wire:
-    """√c·softmax_c(q)"""
-    return vs.sqrt(q.axes["c"]) * vs.softmax(q, "c")
-
-
-def shares(k: Wire) -> Wire:
-    """softmax_m(k)"""
-    return vs.softmax(k, "m")
-
-
-@edge("efficient", "scaled_dot_product")
-def efficient_and_softmax() -> Derivation:
-    """Queries are prepared over channels and keys over all tokens: scores are weights already."""
-    both = {
-        "q": diagram_of("choices", {"q": "n c"}, "n c", choices),
-        "k": diagram_of("shares", {"k": "m c"}, "m c", shares),
-    }
-    prepared = Prepare(both, "q → √c·softmax_c(q), k → softmax_m(k)")
-    why = "(√c·q·k/√c)·v, and Σ_m (q·k)·v = q·(Σ_m k·v)"
-    return ATTENTION.siblings("efficient", why, prepared, normaliser=as_it_is)

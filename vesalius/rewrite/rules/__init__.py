@@ -15,6 +15,7 @@ from vesalius.rewrite.rules import (
     functions,
     fusion,
     hoisting,
+    interpolation,
     kernels,
     learners,
     limits,
@@ -61,6 +62,7 @@ FAMILIES = (
     weights,
     learners,
     limits,
+    interpolation,
     kernels,
     mechanisms,
 )

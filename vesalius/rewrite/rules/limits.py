@@ -41,6 +41,30 @@ def weights_with_a_learned_sink(s: "h n m") -> "h n m":
     return e / (vs.exp(vs.parameter("sink", "h")) + vs.sum(e, "m"))
 
 
+def _low_bias(p: State, sizes: Sizes, scale: float) -> State:
+    """σ(s + b) → exp(b)·exp(s) as b → −∞"""
+    from torch import tensor
+
+    return {"b": tensor(-1 / scale)}
+
+
+@rule("limit", witness=Witness(to_left=_low_bias, scales=(1.0, 0.2, 0.04)))
+def sigmoids_of_a_low_bias(s: "m") -> "m":
+    """σ(s + b)/Σ_m σ(s + b) → softmax_m(s), as b → −∞: where a sigmoid is low, it is exponential
+
+    The error of a weight is of the order exp(b)·Σ_m exp(s).
+    """
+    b = vs.parameter("b", "")
+    w = vs.sigmoid(s + b)
+    return w / vs.sum(w, "m"), vs.like(vs.softmax(s, over="m"), b)
+
+
+@worked(sigmoids_of_a_low_bias)
+def sigmoids_by_their_sum(q: "n c", k: "m c") -> "n m":
+    w = vs.sigmoid(vs.contract(q, k, over="c") + vs.parameter("bias", ""))
+    return w / vs.sum(w, "m")
+
+
 def _far_above(p: State, sizes: Sizes, scale: float) -> State:
     """σ(b) → 1 as b → ∞"""
     from torch import tensor
