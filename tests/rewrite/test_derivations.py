@@ -151,7 +151,7 @@ def test_a_step_leads_to_a_stated_target() -> None:
 def test_up_and_then_down_makes_siblings() -> None:
     from vesalius import taxonomy
 
-    found = taxonomy.path("bahdanau", "scaled_dot_product", variants=False)
+    found = taxonomy.path("sparsemax", "scaled_dot_product", variants=False)
     assert found.siblings
     assert not found[:1].siblings
     first, *steps = str(found).splitlines()

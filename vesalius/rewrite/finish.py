@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vesalius.diagrams.builder import Builder, Label
-from vesalius.diagrams.compose import same_tokens, start
 from vesalius.diagrams.errors import StructureError, TypeClash
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import same_tokens, start
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
