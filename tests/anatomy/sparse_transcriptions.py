@@ -232,38 +232,3 @@ def balanced_routing(q, k, v, centroids, taken, causal=False, keep=None):
         [sum(out[0][c] for out in outs) / max(len(outs), 1) for c in range(len(v[0]))]
         for outs in made
     ]
-
-
-def sinkhorn(x, wq, wk, wv, up, down, wo, length, turns):
-    """Tay et al. 2020, sections 3.1 and 3.2, without noise: blocks, sorted by SortNet."""
-    blocks, outs = len(x) // length, []
-    for h in range(len(wo)):
-        q, k, v = (matrix(x, of_head(w, h)) for w in (wq, wk, wv))
-        pooled = [
-            [sum(x[b * length + p][d] for p in range(length)) for d in range(len(x[0]))]
-            for b in range(blocks)
-        ]
-        hidden = [[max(y, 0.0) for y in row] for row in matrix(pooled, of_head(up, h))]
-        order = [[exp(y) for y in row] for row in matrix(hidden, down)]
-        for _ in range(turns):
-            order = [[y / sum(row) for y in row] for row in order]
-            columns = [sum(row[j] for row in order) for j in range(blocks)]
-            order = [[y / columns[j] for j, y in enumerate(row)] for row in order]
-
-        def both(y, i, order=order):
-            own = y[i * length : (i + 1) * length]
-            moved = [
-                [
-                    sum(order[i][j] * y[j * length + p][c] for j in range(blocks))
-                    for c in range(len(y[0]))
-                ]
-                for p in range(length)
-            ]
-            return own + moved
-
-        out = []
-        for i in range(blocks):
-            queries = q[i * length : (i + 1) * length]
-            out += attend(scaled_scores(queries, both(k, i)), both(v, i))
-        outs.append(out)
-    return joined(outs, wo)

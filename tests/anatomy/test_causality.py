@@ -9,7 +9,7 @@ LENGTHS = {
     "flash": (3, 6, 9),
     "nystromformer": (3, 6, 9),
     "synthesizer_factorised_dense": (4, 6, 8),
-    "sinkhorn": (4, 8),
+    "sinkhorn": (4, 8, 12),
 }
 """For mechanisms whose length cannot be any: those that are tried."""
 

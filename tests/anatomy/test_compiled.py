@@ -154,6 +154,7 @@ OPTIONS = [
     ("gat", {"together": "concat", "loops": True, "elu": True}, 6),
     ("flash", {"padding": True, "causal": True}, 9),
     ("mega", {"padding": True, "chunked": True}, 6),
+    ("sinkhorn", {"causal": True, "padding": True}, 12),
     ("hopfield", {"beta": "learned", "padding": True}, 7),
     ("based_layers", {"causal": True, "padding": True}, 7),
     ("longformer", {"dilation": (1, 2), "causal": True}, 7),

@@ -1,6 +1,7 @@
 """Sparse masks and other normalisers against loops over the papers' formulas."""
 
 import pytest
+import sinkhorn_transcription
 import sparse_transcriptions as paper
 import torch
 from hypothesis import given
@@ -134,7 +135,7 @@ def with_weights(name, inputs, words=(), options=None, sizes=None, seed=0, **mas
         )
     )
     ours = diagram.evaluate(*inputs, parameters=weights)
-    theirs = getattr(paper, name)(
+    theirs = getattr(sinkhorn_transcription if name == "sinkhorn" else paper, name)(
         inputs[0].tolist(), *(w.tolist() for w in weights.values()), *words, **masks
     )
     torch.testing.assert_close(
@@ -194,13 +195,21 @@ def test_a_mask_goes_with_its_cluster():
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 4), seeds)
-def test_sinkhorn(blocks, length, turns, seed):
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 4), masks, seeds)
+def test_sinkhorn(blocks, length, turns, mask, seed):
     (x,) = arrays(seed, (blocks * length, 4))
     x = x / 4
+    keep = arrays(seed + 1, (len(x),))[0] > -1 if mask["padding"] else None
     sizes = {"heads": 2, "d": 4, "c": 3, "e": 2, "f": 3, "n": len(x), "block": length}
     with_weights(
-        "sinkhorn", [x], words=[length, turns], options={"turns": turns}, sizes=sizes, seed=seed
+        "sinkhorn",
+        [x] if keep is None else [x, keep],
+        words=[length, turns],
+        options={"turns": turns, **mask},
+        sizes=sizes,
+        seed=seed,
+        causal=mask["causal"],
+        keep=None if keep is None else keep.tolist(),
     )
 
 

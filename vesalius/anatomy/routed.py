@@ -165,24 +165,33 @@ SINKHORN: dict[str, Part] = {
 }
 
 
-def sinkhorn(*, turns: int = 8) -> Diagram:
+def sinkhorn(*, turns: int = 8, causal: bool = False, padding: bool = False) -> Diagram:
     """Blocks of l attend to themselves and to a block that is sorted to them, by a soft
     permutation that `turns` of normalising rows and columns make; without noise.
+
+    `causal` sorts to a block earlier ones alone, as what comes before its second position says,
+    and normalises columns over the rows up to each. With `padding`, what is not kept is 0 in what
+    is sorted.
     """
     if not isinstance(turns, int) or isinstance(turns, bool) or turns < 1:
         raise FormatError(f"sinkhorn: turns is a positive integer, not {turns!r}")
 
-    def body(x: Wire) -> Wire:
-        q, k, v = SINKHORN["preparation"](x, x)
-        order = SINKHORN["position"](x, turns)
+    def body(x: Wire, keep: Wire | None = None) -> Wire:
+        shown = parts.shown(x, keep)
+        q, k, v = SINKHORN["preparation"](shown, shown)
+        order = SINKHORN["position"](shown, turns, causal)
+        seen = None
+        if causal or keep is not None:
+            kept = None if keep is None else keep.rename(n="m")
+            seen = parts.seen_of_sorted(order, x.axes["n"], causal, kept).rename(l="m")
         k, v = (SINKHORN["mask"](y.rename(n="m"), order).rename(l="m") for y in (k, v))
         q = vs.split(q, "n", parts.blocks_of(q, "n", "i n"))
-        weights = SINKHORN["normaliser"](SINKHORN["similarity"](q, k), None)
+        weights = SINKHORN["normaliser"](SINKHORN["similarity"](q, k), seen)
         mixed = vs.merge(SINKHORN["mixing"](weights, v), "i n", into="n")
         joined: Wire = SINKHORN["output"](mixed)
         return joined
 
-    return diagram_of("sinkhorn", {"x": "n d"}, "n d", body)
+    return diagram_of("sinkhorn", {"x": "n d", **mask_inputs("n", padding, False)}, "n d", body)
 
 
 CATALOGUE.enter(
@@ -194,7 +203,6 @@ CATALOGUE.enter(
         "blocks i, j of length l, R doubly stochastic, of what the blocks' sums say",
         SINKHORN,
         sinkhorn,
-        "never",
         implied=CHANNELS,
     )
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vesalius.anatomy.parts.axes import index, written
+from vesalius.anatomy.parts.axes import counted, index, written
 from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.trace import diagram
 from vesalius.diagrams.wire import Wire
 
@@ -31,16 +32,50 @@ def balanced(r: "i j") -> {"r": "i j"}:  # type: ignore[misc]
     return {"r": r - log_sum(r, "i")}
 
 
-def sorting(x: Wire, turns: int) -> Wire:
-    """exp of relu(Σ_l x[i,l]·W)·U[·,j], made doubly stochastic in some turns: Sinkhorn's R[i,j]
+def _or_one(total: Wire) -> Wire:
+    """A divisor: 1 where there is nothing to divide."""
+    return vs.where(total > 0, total, 1.0)
 
-    U has a column for each block: the length is fixed.
+
+def up_to(x: Wire, axis: str, other: str) -> Wire:
+    """1 where `other`, an axis of the same length, is at `axis` or before, else 0"""
+    return vs.to_float(counted(other, x.axes[axis]) <= index(x, axis))
+
+
+@diagram
+def balanced_past(r: "i j") -> {"r": "i j"}:  # type: ignore[misc]
+    """Rows are brought to the sum 1; columns too, each row by itself and those before it."""
+    r = r / _or_one(vs.sum(r, "j"))
+    former = vs.contract(up_to(r, "i", "k"), r.rename(i="k"), over="k")
+    return {"r": r / _or_one(former)}
+
+
+def pooled(x: Wire, causal: bool) -> Wire:
+    """Σ_l x[i,l], the sum of a block; causal, of all that is up to its first position"""
+    blocks = vs.split(x, "n", blocks_of(x, "n", "i l"))
+    sums = vs.sum(blocks, "l")
+    if not causal:
+        return sums
+    first = vs.sum(vs.slice(blocks, "l", length=1), "l")
+    return vs.contract(up_to(sums, "i", "k"), sums.rename(i="k"), over="k") - sums + first
+
+
+def sorting(x: Wire, turns: int, causal: bool = False) -> Wire:
+    """exp of relu(pooled x[i]·W)·U[·,j], made doubly stochastic in some turns: Sinkhorn's R[i,j]
+
+    U has a column for each block: the length is fixed. Causal, a block takes of earlier ones alone,
+    and columns are normalised with the rows up to their own.
     """
-    pooled = vs.sum(vs.split(x, "n", blocks_of(x, "n", "i l")), "l")
-    hidden = vs.relu(vs.linear(pooled, "d", "h f", name="sort_up"))
-    scores = vs.linear(hidden, "f", written(j=pooled.axes["i"]), name="sort_down")
-    (logs,) = vs.scan(balanced, over="turn", states=[scores], length=turns)
-    return vs.exp(logs)
+    sums = pooled(x, causal)
+    hidden = vs.relu(vs.linear(sums, "d", "h f", name="sort_up"))
+    scores = vs.linear(hidden, "f", written(j=sums.axes["i"]), name="sort_down")
+    if not causal:
+        (logs,) = vs.scan(balanced, over="turn", states=[scores], length=turns)
+        return vs.exp(logs)
+    earlier = index(scores, "j") < index(scores, "i")
+    start = vs.softmax(vs.where(earlier, scores, float("-inf")), "j")
+    (order,) = vs.scan(balanced_past, over="turn", states=[start], length=turns)
+    return order
 
 
 def with_sorted(x: Wire, order: Wire) -> Wire:
@@ -48,6 +83,19 @@ def with_sorted(x: Wire, order: Wire) -> Wire:
     blocks = vs.split(x, "m", blocks_of(x, "m", "j l"))
     moved = vs.contract(order, blocks, over="j")
     return vs.concat(blocks.rename(j="i"), moved, over="l")
+
+
+def seen_of_sorted(order: Wire, length: Size, causal: bool, keep: Wire | None) -> Wire:
+    """the keys that count: in the block those kept and, if causal, m ≤ n; of what is sorted to it
+    those places of which anything is kept
+    """
+    blocks, size = order.axes["i"], vs.size("l")
+    kept = vs.expand(1.0, written(m=length)) if keep is None else vs.to_float(keep)
+    own = vs.split(kept, "m", written(i=blocks, l=size)) > 0
+    if causal:
+        own = own & (counted("l", size) <= counted("n", size))
+    moved = vs.contract(order, vs.split(kept, "m", written(j=blocks, l=size)), over="j") > 0
+    return vs.concat(own, moved, over="l")
 
 
 # -- selected blocks --------------------------------------------------------------------------
