@@ -80,6 +80,30 @@ def test_a_gauge_change_is_a_reparametrisation():
     assert "to_right" in verdict.reason
 
 
+def test_a_map_that_serves_one_way_is_tried_both_ways():
+    """Half the weight does for twice the product; half of half of it does not."""
+
+    @vs.diagram
+    def once(x: "n") -> "n":
+        return vs.parameter("w", "n") * x
+
+    @vs.diagram
+    def twice(x: "n") -> "n":
+        return 2 * vs.parameter("w", "n") * x
+
+    def halved(p, sizes):
+        return {"w": p["w"] / 2}
+
+    def doubled(p, sizes):
+        return {"w": p["w"] * 2}
+
+    sides = (twice, once)
+    assert check(sides, grade="reparametrised", witness=Witness(halved, doubled))
+    verdict = check(sides, grade="reparametrised", witness=Witness(halved, halved))
+    assert not verdict
+    assert "to_right" in verdict.reason
+
+
 @vs.diagram
 def score(q: "n", k: "m") -> "n m":
     return vs.learner("u", q, k)
@@ -120,6 +144,19 @@ def test_a_limit_is_shown_by_a_family_whose_error_falls():
     verdict = check((score, product), grade="limit", witness=stuck)
     assert not verdict
     assert "does not fall" in verdict.reason
+    broken = Witness(
+        to_left=lambda p, sizes, scale: {
+            name: x * math.nan for name, x in by_squares(p, sizes, scale).items()
+        },
+        fill={"u": four_units},
+        scales=(2.0, 8.0, 32.0),
+    )
+    verdict = check((score, product), grade="limit", witness=broken)
+    assert not verdict  # errors that are infinite do not fall
+    lacking = Witness(to_left=lambda p, sizes, scale: {}, fill={"u": four_units}, scales=(2.0, 8.0))
+    verdict = check((score, product), grade="limit", witness=lacking)
+    assert not verdict
+    assert "the parameters of to_left do not fit: nothing is said of" in verdict.reason
     unfilled = Witness(to_left=by_squares, scales=(2.0, 8.0))
     assert "hole" in check((score, product), grade="limit", witness=unfilled).reason
 

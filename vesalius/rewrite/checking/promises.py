@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,11 @@ def promised(
         if side.learners:
             reason = f"the learner {next(iter(side.learners))!r} is a hole: the witness fills it"
             return Verdict(name, grade.name, False, "outside", reason)
-    maps = [m for m in (witness.to_left, witness.to_right) if m is not None]
     tiers: list[Tier] = []
     measured = 0.0
-    for mapping in maps:
-        into_left = mapping is witness.to_left
+    for mapping, into_left in ((witness.to_left, True), (witness.to_right, False)):
+        if mapping is None:
+            continue
         if grade.precision is Precision.LIMIT:
             verdict = _falls(name, grade, sides, mapping, into_left, witness, seed)
         else:
@@ -175,17 +176,16 @@ def _agrees(
     """The same outputs with mapped parameters, at random inputs and parameters."""
     done, worst = 0, 0.0
     pair = _from(sides, into_left)
-    where = "to_left" if into_left else "to_right"
     for values in _families(pair, seed, DRAWS):
         try:
             image = partial(mapping, sizes=dict(values[0].sizes))
             error = _distance(pair, values, image, seed)
         except (SizeError, KeyError) as problem:
-            reason = f"the parameters of {where} do not fit: {str(problem).splitlines()[0]}"
-            return Verdict(name, grade.name, False, "sampled", reason)
+            return _unfit(name, grade, into_left, problem)
         done += 1
         worst = max(worst, error)
         if error > CLOSE:
+            where = _where(into_left)
             reason = f"with the parameters of {where} the outputs differ by {error:.1e}, relatively"
             tier = Tier("witness", "different", done)
             return Verdict(name, grade.name, False, "sampled", reason, (tier,), measured=error)
@@ -193,6 +193,17 @@ def _agrees(
         return Verdict(name, grade.name, False, "outside", "no sizes fit")
     tier = Tier("witness", "equal", done)
     return Verdict(name, grade.name, True, "sampled", "", (tier,), measured=worst)
+
+
+def _where(into_left: bool) -> str:
+    return "to_left" if into_left else "to_right"
+
+
+def _unfit(name: str, grade: Grade, into_left: bool, problem: Exception) -> Verdict:
+    """A map of parameters that leaves some out, or gives them other sizes."""
+    said = str(problem).splitlines()[0]
+    reason = f"the parameters of {_where(into_left)} do not fit: {said}"
+    return Verdict(name, grade.name, False, "sampled", reason)
 
 
 def _falls(
@@ -208,16 +219,21 @@ def _falls(
     errors: list[float] = []
     for scale in witness.scales:
         pair = _from(_at(sides, witness, scale), into_left)
-        worst = 0.0
+        found: list[float] = []
         for values in _draws(pair, seed, 4):
             sizes = dict(values.sizes)
             if witness.width:
                 sizes[witness.width] = int(scale)
             image = partial(mapping, sizes=sizes, scale=scale)
-            worst = max(worst, _distance(pair, [values], image, seed))
-        errors.append(worst)
+            try:
+                found.append(_distance(pair, [values], image, seed))
+            except (SizeError, KeyError) as problem:
+                return _unfit(name, grade, into_left, problem)
+        if not found:
+            return Verdict(name, grade.name, False, "outside", "no sizes fit")
+        errors.append(max(found))
     shown = ", ".join(f"{error:.1e}" for error in errors)
-    falling = all(b <= 1.1 * a for a, b in pairwise(errors))
+    falling = all(b <= 1.1 * a for a, b in pairwise(errors)) and isfinite(errors[-1])
     if not falling or not errors[-1] <= FALL * errors[0]:
         reason = f"the error does not fall along the family: {shown}"
         bad = Tier("family", "different", len(errors))
