@@ -275,7 +275,7 @@ def test_the_cost_of_a_kind_is_a_count_of_operations(name: str) -> None:
     assert all(size.at(SIZES) > 0 for size in counted.values())
     says_nothing = ROWS["box", name].cost.startswith("nothing")
     assert says_nothing == (not counted)
-    assert EXAMPLES[name].cost().at(**SIZES).peak_bytes > 0
+    assert EXAMPLES[name].cost().given(SIZES).peak_bytes > 0
 
 
 @every_kind

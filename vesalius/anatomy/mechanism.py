@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.names import meant
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
@@ -178,6 +178,11 @@ class Mechanism:
                 )
         sizes = {SIZES.get(name, name): size(value) for name, value in given.items()}
         for name, value in sizes.items():
+            if not value.variables <= set(diagram.size_variables):
+                raise FormatError(
+                    f"{self.name}: the size {name} is a number, or a formula in the sizes "
+                    f"{', '.join(diagram.size_variables)}, not {str(value)!r}"
+                )
             if value.constant is not None and value.constant < 1:
                 raise FormatError(f"{self.name}: the size {name} is at least 1, not {value}")
         for name, formula in self.implied.items():
@@ -357,9 +362,7 @@ class Catalogue:
     def __getitem__(self, name: str) -> Mechanism:
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(str(name), self._entries, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._entries)}"
-        raise UnknownMechanism(f"there is no mechanism {name!r}; {meant}")
+        raise UnknownMechanism(f"there is no mechanism {name!r}; {meant(name, self._entries)}")
 
     def __delitem__(self, name: str) -> None:
         """Take a mechanism out, to enter it anew; raises `UnknownMechanism`."""

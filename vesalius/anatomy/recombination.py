@@ -12,7 +12,6 @@ is, by equality of diagrams; `Space.classes` says which members are equal by the
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +34,7 @@ from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.interface import expose
+from vesalius.diagrams.names import meant
 from vesalius.diagrams.trace import output_port
 from vesalius.diagrams.wire import Wire
 
@@ -254,9 +254,7 @@ def _gated(name: str, build: Callable[..., Diagram], gate: Part) -> Callable[...
 
 def _known(name: str, names: Sequence[str], what: str) -> str:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names[:20])}"
-        raise FormatError(f"recombine: there is no {what} {name!r}; {meant}")
+        raise FormatError(f"recombine: there is no {what} {name!r}; {meant(name, names)}")
     return name
 
 

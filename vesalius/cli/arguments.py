@@ -111,12 +111,9 @@ def check_device(device: str) -> None:
 
 def check_names(diagram: Diagram, sizes: dict[str, int]) -> None:
     """Refuse sizes that the diagram does not have."""
-    from vesalius.diagrams.errors import SizeError
+    from vesalius.diagrams.names import check_sizes
 
-    known = diagram.size_variables
-    for name in sizes:
-        if name not in known:
-            raise SizeError(f"{diagram.name} has no size {name!r}; it has {', '.join(known)}")
+    check_sizes(diagram.name, sizes, diagram.size_variables)
 
 
 def message(error: Exception) -> str:

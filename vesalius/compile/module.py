@@ -28,6 +28,7 @@ from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
+from vesalius.diagrams.names import check_sizes
 from vesalius.diagrams.sizes import size as read_size
 
 
@@ -146,8 +147,9 @@ def to_torch(
     `module.source` is the text that runs. Random sources are drawn at each call, from
     `generator=` if it is given. An index outside a table raises on a CPU; on a GPU torch asserts.
 
-    Raises `SizeError` for a missing size or one to tune at, `StructureError` for a learner that is
-    still a hole or for a parameter whose name a module cannot have.
+    Raises `SizeError` for a missing size or one to tune at, and for one that the diagram does not
+    have, `StructureError` for a learner that is still a hole or for a parameter whose name a module
+    cannot have.
 
     >>> import vesalius as vs
     >>> @vs.diagram
@@ -181,6 +183,7 @@ def to_torch(
 def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes given, when they are sizes of this diagram and suffice for its parameters."""
     what = f"to_torch({diagram.name})"
+    check_sizes(what, sizes, tellable(diagram))
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SizeError(f"{what}: the size {name!r} is a natural number, not {value!r}")
@@ -200,6 +203,16 @@ def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
     return dict(sizes)
 
 
+def tellable(diagram: Diagram) -> dict[str, None]:
+    """The sizes that a module may be told: those of the diagram, and of initial values.
+
+    A bias, say, starts as the matrix beside it does, whose inputs are not among its own axes.
+    """
+    fans = [node.box["token"].fan for node in _parameters(diagram).values()]
+    own = [name for fan in fans if fan is not None for name in sorted(fan.variables)]
+    return dict.fromkeys([*diagram.size_variables, *own])
+
+
 def _tuned(
     diagram: Diagram, fixed: Mapping[str, int], tune: bool | Mapping[str, int]
 ) -> tuple[dict[str, int], Timings | None]:
@@ -208,6 +221,7 @@ def _tuned(
         return dict(fixed), None
     what = f"to_torch({diagram.name})"
     lengths = {**fixed, **({} if tune is True else tune)}
+    check_sizes(what, lengths, tellable(diagram))
     for name, value in lengths.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise SizeError(f"{what}: a length to tune at is positive: {name!r} is {value!r}")

@@ -32,6 +32,7 @@ from vesalius.diagrams.boxes.nested import NAMED, SCAN, port_tubes, state_tubes,
 from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import check_sizes
 from vesalius.diagrams.sizes import (
     ONE,
     ZERO,
@@ -78,7 +79,8 @@ class Cost:
     """The cost of a diagram as formulas; see `vesalius.diagrams.cost` for the model.
 
     `peak` lists the candidates for the peak memory in bytes: the peak is the largest of them,
-    or at most that where `peak_is_bound` is set. `learners` names holes that cost nothing yet.
+    or at most that where `peak_is_bound` is set. `learners` names holes that cost nothing yet,
+    `sizes` the size variables of the diagram.
     """
 
     name: str
@@ -89,12 +91,19 @@ class Cost:
     parameters: Size
     learners: tuple[str, ...] = ()
     peak_is_bound: bool = False
+    sizes: tuple[str, ...] = ()
 
     def at(self, **sizes: int) -> CostNumbers:
-        """The cost at sizes: `cost.at(n=1024, c=64)`. Names that do not occur are ignored.
+        """The cost at sizes: `cost.at(n=1024, c=64)`.
 
-        Raises `SizeError` for a size variable without a value.
+        Raises `SizeError` for a size variable without a value, and for one that the diagram does
+        not have.
         """
+        check_sizes(self.name, sizes, self.sizes)
+        return self.given(sizes)
+
+    def given(self, sizes: Mapping[str, int]) -> CostNumbers:
+        """The cost at sizes, of which the diagram need not have all."""
         return CostNumbers(
             self.flops.at(sizes),
             self.bytes_moved.at(sizes),
@@ -104,7 +113,11 @@ class Cost:
         )
 
     def leading(self, variable: str) -> Cost:
-        """The terms that are left of each formula as one size variable grows."""
+        """The terms that are left of each formula as one size variable grows.
+
+        Raises `SizeError` for a variable that the diagram does not have.
+        """
+        check_sizes(self.name, [variable], self.sizes)
         degree = max(candidate.degree(variable) for candidate in self.peak)
         highest = [c.leading(variable) for c in self.peak if c.degree(variable) == degree]
         return Cost(
@@ -116,6 +129,7 @@ class Cost:
             self.parameters.leading(variable),
             self.learners,
             self.peak_is_bound,
+            self.sizes,
         )
 
     def sympy(self) -> dict[str, Any]:
@@ -182,6 +196,7 @@ def cost(
         Size(learned),
         tuple(diagram.learners),
         held.is_bound,
+        diagram.size_variables,
     )
 
 

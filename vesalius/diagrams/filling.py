@@ -16,7 +16,7 @@ from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import SizeError, StructureError, TypeClash
 from vesalius.diagrams.graft import Opening
 from vesalius.diagrams.graph import Diagram, Node
-from vesalius.diagrams.interface import same_tokens
+from vesalius.diagrams.interface import same_tokens, substitute
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.nesting import opens_named, reopen
 from vesalius.diagrams.sizes import Size
@@ -102,7 +102,7 @@ def _filling(host: Diagram, node: Node, filling: Diagram, fitted: dict[Any, Diag
         if length.substitute(sizes) != real:
             raise SizeError(f"{what} has {name!r} of size {real}, {filling.name} of size {length}")
     if token not in fitted:
-        fitted[token] = filling.substitute(**{n: s for n, s in sizes.items() if s.variable != n})
+        fitted[token] = substitute(filling, {n: s for n, s in sizes.items() if s.variable != n})
     return Opening(
         fitted[token],
         tuple(slots),

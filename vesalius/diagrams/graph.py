@@ -267,9 +267,14 @@ class Diagram:
         return rename(self, names)
 
     def substitute(self, **sizes: Any) -> Diagram:
-        """This diagram with size variables replaced by sizes."""
-        from vesalius.diagrams.interface import substitute
+        """This diagram with size variables replaced by sizes: `d.substitute(m="n", c=64)`.
 
+        Raises `SizeError` for a size variable that it does not have.
+        """
+        from vesalius.diagrams.interface import substitute
+        from vesalius.diagrams.names import check_sizes
+
+        check_sizes(self.name, sizes, self.size_variables)
         return substitute(self, sizes)
 
     def fold(self, name: str | None = None) -> Diagram:

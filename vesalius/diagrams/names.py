@@ -1,8 +1,47 @@
-"""Names that are free."""
+"""Names: those that are free, and those that were meant."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+import difflib
+from collections.abc import Collection, Container, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from vesalius.diagrams.errors import SizeError
+
+if TYPE_CHECKING:
+    from vesalius.diagrams.graph import Diagram
+
+T = TypeVar("T")
+
+LISTED = 12  # so many names are read; of more, only those that are near
+
+
+def meant(name: object, known: Collection[str]) -> str:
+    """What is said of a name that is not known: the one that is near it, or those there are.
+
+    >>> meant("lineer", ["linear", "cosine"]), meant("x", ["linear", "cosine"])
+    ("did you mean 'linear'?", 'there are linear, cosine')
+    """
+    near = difflib.get_close_matches(str(name), known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    listed = ", ".join(list(known)[:LISTED])
+    return f"there are {listed}" + (", …" if len(known) > LISTED else "")
+
+
+def check_sizes(what: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Raise `SizeError` for a size that `what` does not have."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            there = f"it has {', '.join(known)}" if known else "it has none"
+            raise SizeError(f"{what} has no size {name!r}; {hint}{there}")
+
+
+def sizes_of(diagram: Diagram, sizes: Mapping[str, T]) -> dict[str, T]:
+    """Those of these sizes that a diagram has."""
+    return {name: value for name, value in sizes.items() if name in diagram.size_variables}
 
 
 def fresh_name(name: str, taken: Container[str]) -> str:

@@ -49,7 +49,7 @@ def optimise(
 
 def costs(found: Found, at: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """FLOPs, bytes moved and peak memory, before and after."""
-    before, after = (one.cost().at(**at) for one in (found.start, found.end))
+    before, after = (one.cost().given(at) for one in (found.start, found.end))
     return {name: (getattr(before, name), getattr(after, name)) for name in COSTS}
 
 

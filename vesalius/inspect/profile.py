@@ -21,13 +21,14 @@ from torch import Tensor
 
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism
 from vesalius.compile.kernels import kernel_of
-from vesalius.compile.module import DiagramModule, to_torch
+from vesalius.compile.module import DiagramModule, tellable, to_torch
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.cost import FLOPS_PER_OPERATION, CostNumbers, moved, operations
 from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import SOURCES, Diagram, Node
 from vesalius.diagrams.meaning.evaluate import infer_sizes
+from vesalius.diagrams.names import check_sizes
 from vesalius.diagrams.nesting import opens_named, reopen
 from vesalius.diagrams.sizes import product, size
 from vesalius.inspect.machine import Machine, calibrate, calls, peak_bytes
@@ -207,10 +208,7 @@ def sizes_for(
     diagram: Diagram, given: Mapping[str, int], implied: Mapping[str, str]
 ) -> dict[str, int]:
     """A number for each size variable: as given, as it follows, or typical."""
-    for name in given:
-        if name not in diagram.size_variables:
-            known = ", ".join(diagram.size_variables)
-            raise SizeError(f"{diagram.name} has no size {name!r}; it has {known}")
+    check_sizes(diagram.name, given, diagram.size_variables)
     found = dict(given)
     follows = {**implied, **{name: like for name, like in LIKE.items() if name not in implied}}
     for name in diagram.size_variables:
@@ -260,7 +258,10 @@ def _sizes_of(
 
 
 def _told(diagram: Diagram, sizes: Mapping[str, int], whole: Diagram) -> dict[str, int]:
-    """The sizes that a module needs to be told: of parameters, and what no input has."""
+    """The sizes that a module needs to be told: of parameters, and what no input has.
+
+    The parameters are those of the whole, of which the diagram may be a piece.
+    """
     parameters = {
         name
         for token, node in whole.tokens
@@ -269,7 +270,8 @@ def _told(diagram: Diagram, sizes: Mapping[str, int], whole: Diagram) -> dict[st
     }
     known = {s.variable for t in diagram.input_types.values() for s in t.axes.values()}
     untold = set(diagram.size_variables) - known
-    return {name: value for name, value in sizes.items() if name in parameters | untold}
+    told = (parameters | untold) & tellable(diagram).keys()
+    return {name: value for name, value in sizes.items() if name in told}
 
 
 # -- measuring ------------------------------------------------------------------------------------

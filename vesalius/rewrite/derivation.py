@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import substitute
 from vesalius.diagrams.sizes import SizeLike, size
 from vesalius.rewrite.grade import EQUAL, Grade, Relation
 from vesalius.rewrite.interfaces import Rename
@@ -91,7 +92,7 @@ class Derivation:
         seen = self.start
         for step in self.steps:
             if isinstance(step.move, Choose):
-                seen = seen.substitute(**step.move.sizes)
+                seen = substitute(seen, step.move.sizes)
             elif isinstance(step.move, Restrict) and not step.backwards:
                 seen = step.move.apply(seen)
             elif isinstance(step.move, Rename):

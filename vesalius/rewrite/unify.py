@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import substitute as of_diagram
 from vesalius.diagrams.sizes import Size
 from vesalius.rewrite.pattern import Pattern
 
@@ -59,7 +60,7 @@ def bind_axes(
         for mine, other in zip(ours.attrs, theirs.attrs, strict=True):
             if isinstance(mine, Size) and mine.substitute(known) != other:
                 return None
-            if isinstance(mine, Diagram) and mine.substitute(**known) != other:
+            if isinstance(mine, Diagram) and of_diagram(mine, known) != other:
                 return None
     return known
 

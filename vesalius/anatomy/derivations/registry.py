@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vesalius.diagrams.errors import FormatError, VesaliusError
+from vesalius.diagrams.names import meant
 from vesalius.rewrite.derivation import Derivation
 
 
@@ -48,10 +48,8 @@ class Registry(Mapping[str, Derivation]):
     def __getitem__(self, name: str) -> Derivation:
         if name not in self._built:
             if name not in self.entries:
-                near = difflib.get_close_matches(str(name), self.entries, n=1)
-                known = ", ".join(self.entries)
-                meant = f"did you mean {near[0]!r}?" if near else f"there are {known}"
-                raise UnknownDerivation(f"there is no derivation {name!r}; {meant}")
+                why = meant(name, self.entries)
+                raise UnknownDerivation(f"there is no derivation {name!r}; {why}")
             self._built[name] = self.entries[name].build().named(name)
         return self._built[name]
 

@@ -24,6 +24,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.interface import finish_as, start
+from vesalius.diagrams.names import sizes_of
 from vesalius.diagrams.sizes import size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
@@ -143,15 +144,10 @@ class Frame:
         found = found if found.end == own.end else lemma(found, own.end, why)
         found = (found >> own.inverse()).back(up, family)
         whole = CATALOGUE[self.of](**self.options)
-        whole = whole.substitute(**_known(whole, sizes or {}))
+        whole = whole.substitute(**sizes_of(whole, sizes or {}))
         if self.finish is None:
             return found.reach(down, whole)
         return self.finish(found.then(down), whole)
-
-
-def _known(diagram: Diagram, sizes: Mapping[str, Any]) -> dict[str, Any]:
-    """The sizes that it has; a frame may have more."""
-    return {name: value for name, value in sizes.items() if name in diagram.size_variables}
 
 
 def _summary(part: Part) -> str:

@@ -14,7 +14,7 @@ from vesalius.diagrams.boxes.indexing import GATHER
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.errors import TypeClash
 from vesalius.diagrams.graph import Diagram, Port
-from vesalius.diagrams.interface import same_tokens, start
+from vesalius.diagrams.interface import same_tokens, start, substitute
 from vesalius.diagrams.meaning import evaluate
 from vesalius.diagrams.meaning.algebra import Algebra
 from vesalius.diagrams.sizes import Size
@@ -108,7 +108,7 @@ def _read_as(left: Diagram, right: Diagram) -> Diagram:
         for axis, length in theirs[name].axes.items():
             if length.variable is not None:
                 sizes.setdefault(length.variable, type_.axes[axis])
-    right = right.substitute(**sizes)
+    right = substitute(right, sizes)
     by_name = ours.keys() == right.input_types.keys()
     builder, wires = start(right.name, right.doc, list(ours.items()))
     at = dict(zip(ours, wires, strict=True))

@@ -17,6 +17,7 @@ import numpy as np
 
 from vesalius.diagrams.errors import SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import substitute
 from vesalius.diagrams.meaning import evaluate
 from vesalius.rewrite.checking.draws import STYLES, Style, any_sizes, different_sizes, draw_floats
 from vesalius.rewrite.checking.instances import Instance, legal_counts, samples, sides_of
@@ -246,7 +247,7 @@ def _at(sides: Sides, witness: Witness, scale: float) -> Sides:
     """The sides with the width that grows set to a number."""
     if not witness.width:
         return sides
-    left, right = (side.substitute(**{witness.width: int(scale)}) for side in sides)
+    left, right = (substitute(side, {witness.width: int(scale)}) for side in sides)
     return left, right
 
 

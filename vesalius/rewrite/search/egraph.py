@@ -34,6 +34,7 @@ from vesalius.diagrams.canonical import (
 )
 from vesalius.diagrams.errors import SizeError, TypeClash
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.interface import substitute as of_diagram
 from vesalius.diagrams.sizes import Size
 
 
@@ -457,6 +458,6 @@ def substituted(box_: Box, sizes: Mapping[str, Size]) -> tuple[Any, ...]:
             if codec == "value" and value.constant is not None:
                 value = value.constant
         elif codec == "diagram":
-            value = value.substitute(**sizes)
+            value = of_diagram(value, sizes)
         found.append(value)
     return tuple(found)

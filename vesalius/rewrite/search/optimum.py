@@ -122,8 +122,8 @@ def search(
     exponential is taken that the diagram lacks and that may overflow. For FLOPs no loop is
     taken for a diagram that has none. With `check`, the derivation is checked.
 
-    Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value, and
-    `StructureError` when the check refutes the derivation.
+    Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value or one
+    that the diagram does not have, and `StructureError` when the check refutes the derivation.
     """
     chosen = equal_rules(rules)
     start = Derivation(diagram)

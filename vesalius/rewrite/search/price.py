@@ -18,6 +18,7 @@ from vesalius.diagrams.cost import CostNumbers
 from vesalius.diagrams.cost import cost as cost_of
 from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.names import check_sizes
 
 Number = int | float
 Function = Callable[[Diagram], Number]
@@ -91,7 +92,7 @@ def _names(slots: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _numbers(diagram: Diagram, at: Mapping[str, int]) -> CostNumbers:
-    return cost_of(diagram).at(**at)
+    return cost_of(diagram).given(at)
 
 
 HOPELESS = 4  # a box of more FLOPs than so many diagrams is not run, only to find it slow
@@ -158,10 +159,12 @@ NAMES = (*ADDITIVE, "peak")
 def price(cost: Any, diagram: Diagram, at: Mapping[str, int]) -> Price:
     """The cost that a name, weights of names, or a function stands for.
 
-    Raises `FormatError` for an unknown name, and `SizeError` when a size has no value.
+    Raises `FormatError` for an unknown name, and `SizeError` when a size has no value, or a value
+    is of no size.
     """
     if isinstance(cost, Price):
         return cost
+    check_sizes(diagram.name, at, diagram.size_variables)
     if callable(cost):
         return Price(getattr(cost, "__name__", "cost"), cost, at, False)
     weights = {cost: 1} if isinstance(cost, str) else cost
