@@ -13,6 +13,7 @@ import vesalius as vs
 from vesalius.compile.check import conditions
 from vesalius.compile.layout import layout
 from vesalius.compile.lowerings import LOWERINGS
+from vesalius.compile.module import tellable
 from vesalius.diagrams.boxes.own import OWN
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS
 from vesalius.diagrams.errors import VesaliusError
@@ -418,6 +419,11 @@ def arguments_for(diagram, sizes, seed):
     return found
 
 
+def told(diagram, sizes):
+    """The sizes that its module may be told."""
+    return {name: sizes[name] for name in tellable(diagram)}
+
+
 def drawn(diagram, sizes, seed):
     """What the module will draw: each source once, in the order of the diagram."""
     generator = torch.Generator().manual_seed(seed)
@@ -436,7 +442,7 @@ def drawn(diagram, sizes, seed):
 
 def compare(diagram, sizes, seed):
     """Module and reference agree on values; returns both, or None where both refuse the sizes."""
-    module = vs.to_torch(diagram, dtype=torch.float64, sizes=sizes, seed=seed)
+    module = vs.to_torch(diagram, dtype=torch.float64, sizes=told(diagram, sizes), seed=seed)
     inputs = arguments_for(diagram, sizes, seed)
     try:
         expected = diagram.evaluate(
@@ -480,7 +486,7 @@ def test_gradients_are_those_of_the_reference(seed, steps) -> None:
     diagram = grower.diagram(steps, 1)
     if diagram.output_types["out0"].dtype != "float":
         return
-    module = vs.to_torch(diagram, dtype=torch.float64, sizes=grower.sizes, seed=seed)
+    module = vs.to_torch(diagram, dtype=torch.float64, sizes=told(diagram, grower.sizes), seed=seed)
     inputs = arguments_for(diagram, grower.sizes, seed)
     leaves = [x.requires_grad_() for x in inputs if x.is_floating_point()]
     weights = {**dict(module.named_parameters()), **dict(module.named_buffers())}
@@ -524,8 +530,8 @@ def test_together_they_have_every_kind_of_box() -> None:
 def test_a_text_is_the_same_each_time_and_runs_by_itself(seed, steps) -> None:
     grower = Grower(seed)
     diagram = grower.diagram(steps, 1)
-    module = vs.to_torch(diagram, dtype=torch.float64, sizes=grower.sizes, seed=seed)
-    assert module.source == vs.to_torch(diagram, sizes=grower.sizes).source
+    module = vs.to_torch(diagram, dtype=torch.float64, sizes=told(diagram, grower.sizes), seed=seed)
+    assert module.source == vs.to_torch(diagram, sizes=told(diagram, grower.sizes)).source
     assert all(len(line) <= 100 for line in module.source.splitlines())
     namespace = {}
     exec(module.source, namespace)

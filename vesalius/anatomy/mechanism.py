@@ -11,6 +11,7 @@ from vesalius.anatomy.dissection import dissecting
 from vesalius.diagrams import starts
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
+from vesalius.diagrams.compose import substitute
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import meant
@@ -189,7 +190,7 @@ class Mechanism:
             if name not in sizes and size(formula).variables <= set(sizes):
                 sizes[name] = self._follows(name, formula, sizes)
         try:
-            return diagram.substitute(**sizes)
+            return substitute(diagram, sizes)
         except SizeError as error:
             why = str(error).partition("\n")[0]
             raise SizeError(f"{self.name}: {why}{_lengths_that_fit(diagram, sizes)}") from None
@@ -246,7 +247,7 @@ def _lengths_that_fit(diagram: Diagram, sizes: Mapping[str, Size]) -> str:
 
     def fits(n: int) -> bool:
         try:
-            diagram.substitute(**{**sizes, "n": size(n)})
+            substitute(diagram, {**sizes, "n": size(n)})
         except SizeError:
             return False
         return True
