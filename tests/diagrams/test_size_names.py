@@ -44,6 +44,6 @@ def test_a_size_that_vanishes_from_the_cost_may_be_given():
 
 @pytest.mark.parametrize("heads", ["four", "2*four"])
 def test_a_size_of_a_mechanism_is_a_number_or_in_its_own_sizes(heads):
-    with pytest.raises(vs.FormatError, match="the size h is a number, or a formula in the sizes"):
+    with pytest.raises(vs.FormatError, match="the size h is a number, a letter, or a formula in"):
         vs.anatomy["multihead"](heads=heads)
     assert "h" not in vs.anatomy["multihead"](heads="d").size_variables

@@ -179,10 +179,11 @@ class Mechanism:
                 )
         sizes = {SIZES.get(name, name): size(value) for name, value in given.items()}
         for name, value in sizes.items():
-            if not value.variables <= set(diagram.size_variables):
+            words = [new for new in value.variables if len(new) > 1]
+            if not set(words) <= set(diagram.size_variables):
                 raise FormatError(
-                    f"{self.name}: the size {name} is a number, or a formula in the sizes "
-                    f"{', '.join(diagram.size_variables)}, not {str(value)!r}"
+                    f"{self.name}: the size {name} is a number, a letter, or a formula in the "
+                    f"sizes {', '.join(diagram.size_variables)}, not {str(value)!r}"
                 )
             if value.constant is not None and value.constant < 1:
                 raise FormatError(f"{self.name}: the size {name} is at least 1, not {value}")
