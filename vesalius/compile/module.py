@@ -208,9 +208,8 @@ def tellable(diagram: Diagram) -> dict[str, None]:
 
     A bias, say, starts as the matrix beside it does, whose inputs are not among its own axes.
     """
-    fans = [node.box["token"].fan for node in _parameters(diagram).values()]
-    own = [name for fan in fans if fan is not None for name in sorted(fan.variables)]
-    return dict.fromkeys([*diagram.size_variables, *own])
+    tokens = [node.box["token"] for node in _parameters(diagram).values()]
+    return dict.fromkeys([*diagram.size_variables, *(v for t in tokens for v in t.needs)])
 
 
 def _tuned(
