@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import vesalius as vs
 from vesalius.compile.tiles import run
+from vesalius.diagrams.names import sizes_of
 from vesalius.inspect.machine import peak_bytes
 
 torch.set_num_threads(1)
@@ -324,7 +325,10 @@ def test_what_only_looks_like_a_mask_is_not_skipped(diagram):
 
 
 def reasons(diagram):
-    return str(vs.to_torch(diagram, sizes={"d": 4, "f": 8}).explain())
+    sizes = {
+        name: size for name, size in {"d": 4, "f": 8}.items() if name in diagram.size_variables
+    }
+    return str(vs.to_torch(diagram, sizes=sizes).explain())
 
 
 def test_weights_that_are_asked_for_are_made():

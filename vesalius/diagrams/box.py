@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from vesalius.diagrams.errors import FormatError, TypeClash
+from vesalius.diagrams.names import sizes_of
 from vesalius.diagrams.sizes import Size
 
 if TYPE_CHECKING:
@@ -291,7 +292,9 @@ class Parameter(Token):
 
     def fresh(self, name: str, sizes: Mapping[str, Size]) -> Parameter:
         fan = self.fan.substitute(sizes) if self.fan is not None else None
-        init = self.init if isinstance(self.init, str) else self.init.substitute(**sizes)
+        init = self.init
+        if not isinstance(init, str):
+            init = init.substitute(**sizes_of(init, sizes))
         return Parameter(name, init, self.scale, fan, self.trainable)
 
     @property
