@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import vesalius as vs
 from vesalius.compile.tiles import run
-from vesalius.diagrams.names import sizes_of
 from vesalius.inspect.machine import peak_bytes
 
 torch.set_num_threads(1)

@@ -11,9 +11,9 @@ from vesalius.anatomy.dissection import dissecting
 from vesalius.diagrams import starts
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.compose import substitute
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.interface import substitute
 from vesalius.diagrams.names import meant
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
