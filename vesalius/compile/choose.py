@@ -7,7 +7,7 @@ that is expected (`vesalius.compile.roofline`). All are made at once: each equat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,9 +19,11 @@ from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
 from vesalius.compile.offers import Market, Offer
 from vesalius.compile.rebuild import replaced
+from vesalius.compile.roofline import predicted
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
 from vesalius.compile.unrolled import unrolled, why_loop
+from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.builder import Use
@@ -32,9 +34,14 @@ from vesalius.rewrite.match import Matcher
 from vesalius.rewrite.rule import Rule
 
 NOTES = {  # of kernels that stand for a scan
-    RECURRENCE.name: "in steps that double",
+    RECURRENCE.name: "many chunks side by side",
     FAST_WEIGHTS.name: "a chunk of positions at a time, the state between chunks",
 }
+
+
+LOOP = "a loop over positions"
+OVERFLOWS = "large exponents overflow"
+ALONG = ("recurrence", "fast_weights", "exponential_means", "chunked", "cumulative_sum")
 
 
 class Chosen(NamedTuple):
@@ -71,7 +78,12 @@ def choose(diagram: Diagram, target: Target | None = None, text: bool = True) ->
     replacing: dict[int, Replacement] = {}
     for taken in market.taken():
         node, kernel, found, *_ = taken.offer
-        why = {one.kernel.name: told(time) or "another comes first" for one, time in taken.rivals}
+        why = {
+            one.kernel.name: OVERFLOWS
+            if kernel.finite and not one.kernel.finite
+            else told(time) or "another comes first"
+            for one, time in taken.rivals
+        }
         why = {**why, **reasons[node.first]}
         if taken.written:
             name, note = None, "as it is written"
@@ -156,10 +168,11 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     target = target or Target()
     usual = nominal(whole, target.device)
     target = replace(target, model=of_parameters(whole), usual=usual)
-    opened = _without_loops(whole, target)
-    if opened is not None:
-        return opened
     opened = _with_loops(choose(whole, target), whole)
+    if any(node.box.kind is SCAN for node in whole.boxes):
+        best = _cheapest(opened, _without_loops(whole, target), target)
+        if best is not opened:
+            return best
     if not opened.choices.kernels:
         return Chosen(diagram, opened.choices)
     if not any(node.box.kind is NAMED for node in diagram.nodes):
@@ -168,32 +181,88 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     return closed if closed.choices.kernels == opened.choices.kernels else opened
 
 
-def _without_loops(whole: Diagram, target: Target) -> Chosen | None:
-    """The choice with scans as causal sums, where kernels take over every one of them."""
-    sums = unrolled(whole)
-    if sums is None:
-        return None
-    stands = [(node, made[0]) for node in sums.boxes if (made := kernel_of(node.box))]
-    if any(kernel.name in target.forbid for _, kernel in stands):
-        return None
-    found = choose(normalise(sums), target, text=False)
-    r = Written(found.diagram)
-    for node in found.diagram.boxes:
+def _without_loops(whole: Diagram, target: Target) -> Iterator[Chosen]:
+    """The choices with scans as causal sums, and in steps, where kernels take over."""
+    seen: list[Diagram] = []
+    for steps in (False, True):
+        sums = unrolled(whole, steps)
+        if sums is None or sums in seen:
+            return
+        seen.append(sums)
+        stands = [(node, made[0]) for node in sums.boxes if (made := kernel_of(node.box))]
+        if any(kernel.name in target.forbid for _, kernel in stands):
+            continue
+        found = choose(normalise(sums), target, text=False)
+        if _holds_triangle(found.diagram):
+            continue
+        left = {box["name"] for box in _boxes_named(found.diagram)}
+        instead = [
+            Choice(f"scan {sums.wire_type(node.first)}", (), kernel.name, NOTES[kernel.name], ())
+            for node, kernel in stands
+            if node.box["name"] in left
+        ]
+        yield _with_loops(Chosen(found.diagram, Explanation((*instead, *found.choices))), sums)
+
+
+def _boxes_named(diagram: Diagram) -> Iterator[Box]:
+    return (node.box for node in diagram.boxes if node.box.kind is NAMED)
+
+
+def _holds_triangle(diagram: Diagram) -> bool:
+    """Whether something is summed pair by pair: a loop costs less."""
+    r = Written(diagram)
+    for node in diagram.boxes:
         for wire in node.src if node.box.kind is CONTRACT else ():
             inside = r.applied((wire, tuple(range(len(r.types[wire].sizes)))), "to_float")
             if inside is not None and at_least_zero(r, Condition(inside[0], True)) is not None:
-                return None  # a triangle is left: a loop costs less
-    instead = [
-        Choice(f"scan {sums.wire_type(node.first)}", (), kernel.name, NOTES[kernel.name], ())
-        for node, kernel in stands
-    ]
-    return Chosen(found.diagram, Explanation((*instead, *found.choices)))
+                return True
+    return False
+
+
+def _cheapest(loops: Chosen, others: Iterable[Chosen], target: Target) -> Chosen:
+    """The form of the scans that is expected to be fastest, with a word on each of the others.
+
+    What is preferred comes first, then what does not overflow where others do.
+    """
+    forms = [loops, *others]
+    times = [predicted(one.diagram, target) for one in forms]
+
+    def rank(k: int) -> tuple[int, int, float]:
+        kernels = forms[k].choices.kernels
+        preferred = sum(name in target.prefer for name in kernels)
+        finite = sum(KERNELS[name].finite for name in kernels)
+        return -preferred, -finite, times[k] or 0.0
+
+    first = min(range(len(forms)), key=rank)
+    best = forms[first]
+    why: dict[str, str] = {}
+    for k, one in enumerate(forms):
+        if k != first:
+            finite = rank(k)[1] > rank(first)[1]
+            time = Time(times[k])
+            why[_form(one, best)] = OVERFLOWS if finite else f"{told(time)} for all of it"
+    choices = list(best.choices)
+    for k, choice in enumerate(choices):
+        if why and (choice.kernel in ALONG or choice.note == LOOP):
+            reasons = (*choice.reasons, *(one for one in why.items() if one[0] != choice.kernel))
+            choices[k] = choice._replace(reasons=reasons)
+            break
+    return best if best is loops else Chosen(best.diagram, Explanation(choices))
+
+
+def _form(one: Chosen, best: Chosen) -> str:
+    """What a form of the scans is called beside the best one."""
+    kernels = one.choices.kernels
+    if any(choice.note == LOOP for choice in one.choices):
+        return LOOP
+    own = [name for name in ALONG if name in kernels]
+    return next((name for name in own if name not in best.choices.kernels), own[0] if own else LOOP)
 
 
 def _with_loops(found: Chosen, whole: Diagram) -> Chosen:
     """The choice with a word on each scan that stays a loop over positions."""
     loops = [
-        Choice(f"scan {whole.wire_type(node.wires[-1])}", (), None, "a loop over positions",
+        Choice(f"scan {whole.wire_type(node.wires[-1])}", (), None, LOOP,
                (("chunked", why),) if why else ())
         for node in whole.boxes if node.box.kind is SCAN
         for why in [why_loop(whole, node)]

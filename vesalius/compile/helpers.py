@@ -126,15 +126,94 @@ def convolved(h: torch.Tensor, x: torch.Tensor, way: str = "causal") -> torch.Te
 
 
 def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """h[n] = a[n]·h[n − 1] + x[n] along the last dimension, h[−1] = 0: log n steps that double."""
-    step, length = 1, x.shape[-1]
-    x, a = x + torch.zeros_like(a), a + torch.zeros_like(x)
-    while step < length:
-        later = x[..., step:] + a[..., step:] * x[..., :-step]
-        x = torch.cat([x[..., :step], later], -1)
-        a = torch.cat([a[..., :step], a[..., step:] * a[..., :-step]], -1)
-        step *= 2
-    return x
+    """h[n] = a[n]·h[n − 1] + x[n] along the last dimension, h[−1] = 0.
+
+    About √n chunks go side by side through their positions, and then one after the other.
+    """
+    length, rank = x.shape[-1], max(a.ndim, x.ndim)
+    if length == 0:
+        return a + x
+    size = max(1, int(length**0.5))
+    count = -(-length // size)
+
+    def cut(y: torch.Tensor) -> list[torch.Tensor]:
+        y = y[(None,) * (rank - y.ndim)].movedim(-1, 0)
+        y = F.pad(y, (0, 0) * (rank - 1) + (0, count * size - length)).contiguous()
+        return list(y.unflatten(0, (count, size)).unbind(1))
+
+    gates, new = cut(a), cut(x)
+    kept, made = [gates[0]], [new[0] + torch.zeros_like(gates[0])]
+    for gate, one in zip(gates[1:], new[1:], strict=True):
+        kept.append(gate * kept[-1])
+        made.append(torch.addcmul(one, gate, made[-1]))
+    before = [torch.zeros_like(made[0][0])]
+    for gate, one in zip(kept[-1][:-1].unbind(), made[-1][:-1].unbind(), strict=True):
+        before.append(torch.addcmul(one, gate, before[-1]))
+    h = torch.addcmul(torch.stack(made, 1), torch.stack(kept, 1), torch.stack(before)[:, None])
+    return h.flatten(0, 1)[:length].movedim(0, -1)
+
+
+def exponential_means(
+    level: torch.Tensor,
+    v: torch.Tensor,
+    decay: torch.Tensor | None = None,
+    now: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Σ_{m ≤ n} exp(level[m] + Σ_{m < j ≤ n} decay[j])·v[m], divided by the same of ones.
+
+    Along the last dimension. With `now` it is Σ_{m < n} and, for n itself, the level now[n]. All
+    exponents are brought to the largest that counts, which cancels: so it has no gradient.
+    """
+    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    level, v = level.to(wide), v.to(wide)
+    lowest = torch.finfo(wide).min / 4
+    if level.numel() == 0 or v.numel() == 0:
+        return (level + v).to(dtype)
+    if decay is None and now is None and not torch.compiler.is_compiling():
+        with torch.no_grad():
+            top = level.amax(-1, keepdim=True)
+            near = level.device.type == "cpu" and bool(
+                (top - level.amin(-1, keepdim=True)).max() < 60
+            )
+        if near:
+            weights = (level - top).exp()
+            return ((weights * v).cumsum(-1) / weights.cumsum(-1)).to(dtype)
+    with torch.no_grad():
+        fades = torch.zeros((), dtype=torch.float64, device=v.device)
+        if decay is not None:
+            decay = decay.to(wide)
+            fades = decay.double().clamp(min=-1e6).cumsum(-1)
+        top = ((level - fades).cummax(-1).values + fades).to(wide).clamp(min=lowest)
+        last = torch.cat([top[..., :1], top[..., :-1]], -1)
+    weights = (level - top).exp()
+    gates = (last - top if decay is None else last - top + decay).exp()
+    mixed, total = recurrent(gates, weights * v), recurrent(gates, weights)
+    if now is not None:
+        now = now.to(wide)
+        mixed, total = F.pad(mixed[..., :-1], (1, 0)), F.pad(total[..., :-1], (1, 0))
+        with torch.no_grad():
+            both = torch.maximum(F.pad(top[..., :-1], (1, 0), value=lowest), now)
+            left = (F.pad(top[..., :-1], (1, 0), value=lowest) - both).exp()
+        own = (now - both).exp()
+        mixed, total = mixed * left + own * v, total * left + own
+    return (mixed / total).to(dtype)
+
+
+def exponential_reads(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Σ_c q[n, c]·Σ_{m ≤ n} exp(k[m, c])·v[m] / Σ_{m ≤ n} exp(k[m, c]).
+
+    Shapes: q, k (…, n, c), v (…, n, e). Brought to the largest key so far, as above.
+    """
+    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
+    q, k, v = q.to(wide), k.to(wide), v.to(wide)
+    if k.numel() == 0:
+        return (q @ k.mT @ v).to(dtype)
+    with torch.no_grad():
+        top = k.cummax(-2).values.clamp(min=torch.finfo(wide).min / 4)
+        fades = torch.cat([top[..., :1, :], top[..., :-1, :]], -2) - top
+    weights = (k - top).exp()
+    total = recurrent(fades.exp().mT, weights.mT).mT
+    return fast_weights(q / total, weights, v, decay=fades).to(dtype)
 
 
 def decayed_products(

@@ -109,7 +109,7 @@ class Market:
         ones may need too much memory at others. Where it does not, a kernel that is there to save
         memory has to be faster.
         """
-        if offer.own is None or offer.kernel.name in self.target.prefer:
+        if offer.own is None or self._first(offer) != (False, False):
             return None
         if self.target.timed is not None or not self.text:
             return None  # it is timed, or does not compete
@@ -183,6 +183,8 @@ class Market:
                 first = self._fastest(rivals, measured, found)
                 beaten = rivals
             lost = set(map(id, beaten))
+            if first.kernel.finite:
+                lost.update(id(one) for one in rest if self._brings_back(one, first))
             rest = [one for one in rest if id(one) not in lost and not one.rivals(first)]
         return found
 
@@ -215,7 +217,7 @@ class Market:
     def _measured(self, rivals: list[Offer]) -> tuple[Time, list[Time]] | None:
         """What the text took and what each rival took, where that is known."""
         timed = self.target.timed
-        preferred = rivals[0].kernel.name in self.target.prefer
+        preferred = self._first(rivals[0]) != (False, False)
         if timed is None or (preferred and len(rivals) == 1):
             return None
         times = timed.of(self.diagram, rivals, self.target)
@@ -228,18 +230,26 @@ class Market:
             for one, name in zip(rivals, names(rivals), strict=True)
         ]
 
-    def _may_be(self, offer: Offer, best: Offer) -> bool:
-        """Whether an offer is as much preferred as the best one."""
-        prefer = self.target.prefer
-        return (offer.kernel.name in prefer) == (best.kernel.name in prefer)
-
-    def _rank(self, offer: Offer) -> tuple[bool, float, int]:
-        saved = inf if offer.own is None else self.time(offer.gone) - offer.own
-        return (
-            offer.kernel.name not in self.target.prefer,
-            -saved,
-            self._order[offer.kernel.name],
+    def _brings_back(self, offer: Offer, finite: Offer) -> bool:
+        """Whether an offer reads what is gone, so that it would be computed after all."""
+        found = offer.found
+        reads = (
+            use[0] for r in (found.replacement, *(r for _, r in found.others)) for use in r.uses
         )
+        return any(self.diagram.owner[wire] in finite.gone for wire in reads)
+
+    def _first(self, offer: Offer) -> tuple[bool, bool]:
+        """Whether an offer is preferred, or there so that nothing overflows."""
+        return offer.kernel.name in self.target.prefer, offer.kernel.finite
+
+    def _may_be(self, offer: Offer, best: Offer) -> bool:
+        """Whether an offer comes as much before others as the best one."""
+        return self._first(offer) == self._first(best)
+
+    def _rank(self, offer: Offer) -> tuple[bool, bool, float, int]:
+        saved = inf if offer.own is None else self.time(offer.gone) - offer.own
+        preferred, finite = self._first(offer)
+        return not preferred, not finite, -saved, self._order[offer.kernel.name]
 
     def _as_good(self, offer: Offer, best: Offer) -> bool:
         """Whether the best offer is not clearly faster than this one."""

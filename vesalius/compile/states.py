@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vesalius.compile.terms import Axis, Use, Writing, Written
+from vesalius.compile.terms import Axis, Reading, Use, Writing, Written
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.builder import Label
 from vesalius.diagrams.graph import Diagram
@@ -39,6 +39,25 @@ class Fading(NamedTuple):
         elif self.function == "number":
             use = w.apply("log", use)
         return use if self.power == 1 else w.contract([use, w.number(self.power)])
+
+
+def fading(r: Reading, factor: Use, power: float = 1.0) -> Fading | None:
+    """A factor of the last state as one whose logarithm is known, if it is."""
+    for function in ("exp", "sigmoid"):
+        inside = r.applied(factor, function)
+        if inside is not None:
+            return Fading(inside[0], function, power)
+    value = r.value(factor)
+    if isinstance(value, float) and 0 < value < math.inf:
+        return Fading(factor, "number", power)
+    inside = r.applied(factor, "sqrt")
+    if inside is not None:
+        return fading(r, inside[0], power / 2)
+    inside = r.applied(factor, "power")
+    if inside is not None:
+        (exponent,) = r.node_of(factor[0]).box["numbers"]
+        return fading(r, inside[0], power * exponent)
+    return None
 
 
 class MatrixState(NamedTuple):
@@ -107,7 +126,7 @@ class _Reader:
             return NOT_LINEAR
         if len(written) != 1 or len(erased) > 1:
             return "more than one product is written into the state"
-        factors = [self._fading(factor) for factor in left[0].factors]
+        factors = [fading(self.r, factor) for factor in left[0].factors]
         decays = tuple(factor for factor in factors if factor is not None)
         if len(decays) < len(factors):
             return "a factor of the last state is no exponential and no sigmoid"
@@ -139,25 +158,6 @@ class _Reader:
             return "the state is not read by a sum over some of its axes"
         queries = tuple(_renamed(use, labels) for use in opened.uses if use is not mine[0])
         return {labels[x] for x in opened.bound}, queries, _renamed(read, labels)
-
-    def _fading(self, factor: Use, power: float = 1.0) -> Fading | None:
-        """A factor of the last state as one whose logarithm is known, if it is."""
-        r = self.r
-        for function in ("exp", "sigmoid"):
-            inside = r.applied(factor, function)
-            if inside is not None:
-                return Fading(inside[0], function, power)
-        value = r.value(factor)
-        if isinstance(value, float) and 0 < value < math.inf:
-            return Fading(factor, "number", power)
-        inside = r.applied(factor, "sqrt")
-        if inside is not None:
-            return self._fading(inside[0], power / 2)
-        inside = r.applied(factor, "power")
-        if inside is not None:
-            (exponent,) = r.node_of(factor[0]).box["numbers"]
-            return self._fading(inside[0], power * exponent)
-        return None
 
     def _erases(
         self, term: _Term, channels: set[Label], keys: tuple[Use, ...]

@@ -16,7 +16,7 @@ Blelloch, Prefix sums and their applications, 1990.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.compile.kernels.fast_weights import BY_CHANNELS, CORRECTED, FADING, FAST_WEIGHTS
@@ -38,13 +38,18 @@ class Recurrence(NamedTuple):
     """How a state goes on, in wires of the body: what is added, what the decay is exponential of.
 
     `axes` are labels of the slots of the wire that the state is afterwards, `gates` all factors of
-    the last state where one of them is no exponential, or has axes.
+    the last state. All of them are exponentials without axes where it is `exponential`.
     """
 
     axes: tuple[Label, ...]
     added: tuple[Use, ...]
     decays: tuple[Use, ...]
     gates: tuple[Use, ...] = ()
+
+    @property
+    def exponential(self) -> bool:
+        """Whether it is a causal sum: the logarithm of its gate is there, for each position."""
+        return len(self.decays) == len(self.gates)
 
 
 def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
@@ -78,9 +83,7 @@ def recurrence(body: Diagram, state: int, states: int) -> Recurrence | str:
     added = tuple(one for one in terms if one not in own)
     if not added:
         return "a state never changes"
-    if len(decays) == len(gates):
-        return Recurrence(use[1], added, tuple(decays))
-    return Recurrence(use[1], added, (), tuple(gates))
+    return Recurrence(use[1], added, tuple(decays), tuple(gates))
 
 
 def _parts(r: Written, use: Use, kind: Kind, depends: Sequence[int]) -> list[Use]:
@@ -137,7 +140,7 @@ def _why_no_sum(diagram: Diagram, node: Node) -> str:
         found = recurrence(node.box["body"], j, node.box["states"])
         if isinstance(found, str):
             return found
-        if found.gates and _is_wide(diagram, node, j):
+        if not found.exponential and _is_wide(diagram, node, j):
             return (
                 "the factor of the last state is no exponential without axes of its own, and the "
                 "state is larger than what is read or collected at a position"
@@ -174,27 +177,33 @@ def _is_zero(diagram: Diagram, wire: int) -> bool:
     return node.box.kind.name == "constant" and node.box["value"] == 0
 
 
-def unrolled(diagram: Diagram) -> Diagram | None:
-    """The diagram with its scans as causal sums where they can be; None if none can."""
+def unrolled(diagram: Diagram, steps: bool = False) -> Diagram | None:
+    """The diagram with its scans as causal sums where they can be; None if none can.
+
+    With `steps`, whatever fades is taken in steps where its states are not large.
+    """
     sums = {
         node.first: _as_matrix(node) if _why_no_sum(diagram, node) else ""
         for node in diagram.boxes
         if node.box.kind is SCAN and not why_loop(diagram, node)
     }
-    return _Unrolling(diagram, sums).run() if sums else None
+    return _Unrolling(diagram, sums, steps).run() if sums else None
 
 
 class _Unrolling(Rebuild):
-    def __init__(self, old: Diagram, sums: Mapping[int, MatrixState | str]) -> None:
+    def __init__(self, old: Diagram, sums: Mapping[int, MatrixState | str], steps: bool) -> None:
         super().__init__(old)
-        self.sums = sums
+        self.sums, self.steps = sums, steps
 
     def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
         if node.first not in self.sums:
             return super().place(node, uses, labels)
         here = [self.here(use) for use in uses]
         scan, matrix = _Scan(self.writing, node, here, labels), self.sums[node.first]
-        return scan.sums() if isinstance(matrix, str) else scan.read(matrix)
+        if not isinstance(matrix, str):
+            return scan.read(matrix)
+        states = range(node.box["states"]) if self.steps else ()
+        return scan.sums({j for j in states if not _is_wide(self.old, node, j)})
 
 
 class _Scan:
@@ -220,9 +229,12 @@ class _Scan:
             place: dict[Label, Label] = {x: slots[i] for i, x in enumerate(own)}
             self.arguments.append((wire, tuple(place.get(x, x) for x in names)))
 
-    def sums(self) -> list[Use]:
-        """A use for each output, from the states after each step as sums."""
-        after = [self._state(j) for j in range(self.states)]
+    def sums(self, steps: Container[int] = ()) -> list[Use]:
+        """A use for each output, from the states after each step as sums.
+
+        Those in `steps` are recurrences, if they fade.
+        """
+        after = [self._state(j, j in steps) for j in range(self.states)]
         return self._results(after, [self.body.outputs[j].wire for j in range(self.states)])
 
     def read(self, matrix: MatrixState) -> list[Use]:
@@ -280,15 +292,16 @@ class _Scan:
             made.append((wire, tuple(place.get(x, x) if isinstance(x, str) else x for x in names)))
         return made
 
-    def _state(self, j: int) -> tuple[Use, tuple[Label, ...]]:
+    def _state(self, j: int, steps: bool) -> tuple[Use, tuple[Label, ...]]:
         """A state after each step, and the labels of its declared axes."""
         found = recurrence(self.body, j, self.states)
         assert isinstance(found, Recurrence)
         w = self.w
-        parts = self._graft([*found.added, *found.decays, *found.gates])
+        steps = bool(found.gates) if steps else not found.exponential
+        parts = self._graft([*found.added, *(found.gates if steps else found.decays)])
         added = w.add(parts[: len(found.added)])
         length = self.box["length"]
-        if found.gates:
+        if steps:
             every: dict[Label, Size] = {self.time: length}
             gate = w.expand(w.contract(parts[len(found.added) :]), every)
             pairs = [(use, {"n": self.time}) for use in (gate, w.expand(added, every))]

@@ -27,6 +27,7 @@ SHIPPED = (  # in the order in which they are preferred
     "chunked",
     "recurrence",
     "fast_weights",
+    "exponential_means",
     "factored_exponentials",
     "convolution",
     "fourier_matrix",

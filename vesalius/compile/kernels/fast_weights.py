@@ -80,23 +80,38 @@ def work(call: Call) -> list[Work]:
     length, channels = call.lengths(0)
     _, width = call.lengths(2)
     corrected, fading = CORRECTED in call.variant, FADING in call.variant
+    by_channels = BY_CHANNELS in call.variant
+    return work_of(length, channels, width, call.tubes, call.moved, fading, by_channels, corrected)
+
+
+def work_of(
+    length: int,
+    channels: int,
+    width: int,
+    tubes: int,
+    moved: float,
+    fading: bool = False,
+    by_channels: bool = False,
+    corrected: bool = False,
+) -> list[Work]:
+    """The same of a state of such a shape at so many positions."""
     chunk = min(CHUNK, length)
-    pairs = call.tubes * length * chunk
-    products = pairs * (channels + width) + 2 * call.tubes * length * channels * width
+    pairs = tubes * length * chunk
+    products = pairs * (channels + width) + 2 * tubes * length * channels * width
     exponentials = pairs / 2 if fading else 0
-    if BY_CHANNELS in call.variant:
-        exponentials = call.tubes * length * channels * log2(chunk)
+    if by_channels:
+        exponentials = tubes * length * channels * log2(chunk)
     if corrected:
-        products += pairs * (2 * channels + width) + call.tubes * length * channels * width
+        products += pairs * (2 * channels + width) + tubes * length * channels * width
         exponentials *= 2
     inside = Work(
         products=2.0 * products,
         simple=2.0 * exponentials,
         exponentials=float(exponentials),
-        moved=3 * call.moved + 8.0 * exponentials,
+        moved=3 * moved + 8.0 * exponentials,
         calls=40 + 20 * corrected,
     )
-    state = float(call.tubes * channels * width)
+    state = float(tubes * channels * width)
     return [inside, Work(simple=state, calls=3 + 2 * corrected, times=length / chunk)]
 
 

@@ -235,7 +235,8 @@ class Kernel:
     *What it takes.* `work` counts operations, bytes and calls (`vesalius.compile.roofline`:
     `fused`, `stepwise`, or a function of one's own). Kernels that say so compete with each other,
     and with the text as it is written, by the time that is expected; one that does not comes first.
-    One that `spares_memory` is not taken for nothing: where the text makes no large array.
+    One that `spares_memory` is not taken for nothing: where the text makes no large array. One that
+    is `finite` where the text overflows is taken whatever it takes.
     """
 
     name: str
@@ -251,6 +252,7 @@ class Kernel:
     layout: tuple[Gives, Asks] | None = None
     work: Counts | None = None
     spares_memory: bool = False
+    finite: bool = False
 
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):

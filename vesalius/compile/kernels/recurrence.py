@@ -1,14 +1,15 @@
-"""Recurrences with a gate, in steps that double: h[n] = a[n]·h[n−1] + x[n].
+"""Recurrences with a gate, many chunks side by side: h[n] = a[n]·h[n−1] + x[n].
 
-Two steps of such a recurrence are one with the gate a[n]·a[n−1], so all positions are reached in
-log n steps over whole arrays, whatever the gate is: zero, negative, one for each channel. A loop
-calls PyTorch for each position. Hillis, Steele, Data parallel algorithms, 1986. It stands where a
-scan is such a recurrence (`vesalius.compile.unrolled`).
+Two steps of such a recurrence are one with the gate a[n]·a[n−1], so a chunk of positions is one
+with the product of its gates, whatever these are: zero, negative, one for each channel. About √n
+chunks go through their positions side by side, then from one to the next: 2·√n steps, and a few
+passes over the arrays. A loop calls PyTorch for each position. It stands where a scan is such a
+recurrence (`vesalius.compile.unrolled`). Blelloch, Prefix sums and their applications, 1990.
 """
 
 from __future__ import annotations
 
-from math import log2
+from math import sqrt
 
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
@@ -48,16 +49,20 @@ def emit(here: Here, variant: str) -> list[Term]:
 
 
 def work(call: Call) -> list[Work]:
-    """A product, a sum and a product of gates in each step, and a copy of what is known."""
+    """A product of gates, a product and a sum, twice, and copies of what is known."""
     (length, *_) = call.lengths(0)
-    entries = float(length * call.tubes)
-    return [Work(simple=4 * entries, moved=2 * call.moved, calls=6, times=max(log2(length), 1.0))]
+    return [of_recurrence(float(length * call.tubes), call.moved, length)]
+
+
+def of_recurrence(entries: float, moved: float, length: int) -> Work:
+    """What a recurrence over so many entries does."""
+    return Work(simple=6 * entries, moved=3 * moved, calls=12 + 3 * sqrt(length))
 
 
 RECURRENCE = kernel(
     Kernel(
         name=NAME,
-        summary="gated recurrences, in steps that double",
+        summary="gated recurrences, many chunks side by side",
         define=define,
         root="scan",
         find=lambda place: "",
