@@ -25,6 +25,7 @@ SERVED = (
     "chunked",
     "product_order",
     "cumulative_sum",
+    "exponential_means",
     "factored_exponentials",
 )
 LEARNED = "the weights of all pairs are parameters"

@@ -408,11 +408,11 @@ def gated(step):
 
 
 @pytest.mark.parametrize("step", GATED, ids=lambda step: step.name)
-def test_gates_of_any_kind_are_taken_in_steps_that_double(step) -> None:
+def test_gates_of_any_kind_are_taken_in_chunks_side_by_side(step) -> None:
     diagram = gated(step)
     module = vs.to_torch(diagram, torch.float64)
     assert module.explain().kernels == ["recurrence"]
-    assert "in steps that double" in str(module.explain())
+    assert "many chunks side by side" in str(module.explain())
     assert "unbind" not in module.source.partition("class ")[2]
     loop = vs.to_torch(diagram, torch.float64, forbid=["recurrence"])
     assert "a loop over positions" in str(loop.explain())

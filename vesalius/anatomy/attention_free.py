@@ -82,7 +82,7 @@ def aft_simple(*, causal: bool = False, padding: bool = False, form: Form | None
     """Attention free without positions.
 
     Causal, `weights` has a weight for each query, key and channel; `scan` carries the sums of
-    exp(k)·v and of exp(k) along the positions, so that keys above 88 are too much for float32.
+    exp(k)·v and of exp(k) along the positions; the compiler brings both to the largest key so far.
     """
     form = chosen("aft_simple", form, causal)
 

@@ -300,8 +300,8 @@ enter(
 def rwkv(*, padding: bool = False, form: Form | None = None) -> Diagram:
     """The time mixing of RWKV-4: attention free, each channel fades at its own learned rate.
 
-    `scan` carries the sums of exp(k)·v and of exp(k), so that keys above 88 are too much for
-    float32; `weights` has a weight for each query, key and channel.
+    `scan` carries the sums of exp(k)·v and of exp(k), which the compiler brings to the largest
+    exponent so far; `weights` has a weight for each query, key and channel.
     """
     form = chosen("rwkv", form, True)
 

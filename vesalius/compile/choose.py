@@ -19,7 +19,7 @@ from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
 from vesalius.compile.offers import Market, Offer
 from vesalius.compile.rebuild import replaced
-from vesalius.compile.roofline import predicted
+from vesalius.compile.roofline import predicted, spoken
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
 from vesalius.compile.unrolled import unrolled, why_loop
@@ -239,8 +239,7 @@ def _cheapest(loops: Chosen, others: Iterable[Chosen], target: Target) -> Chosen
     for k, one in enumerate(forms):
         if k != first:
             finite = rank(k)[1] > rank(first)[1]
-            time = Time(times[k])
-            why[_form(one, best)] = OVERFLOWS if finite else f"{told(time)} for all of it"
+            why[_form(one, best)] = OVERFLOWS if finite else _beside(times[k], times[first])
     choices = list(best.choices)
     for k, choice in enumerate(choices):
         if why and (choice.kernel in ALONG or choice.note == LOOP):
@@ -250,13 +249,21 @@ def _cheapest(loops: Chosen, others: Iterable[Chosen], target: Target) -> Chosen
     return best if best is loops else Chosen(best.diagram, Explanation(choices))
 
 
+def _beside(time: float | None, best: float | None) -> str:
+    instead = "" if best is None else f" instead of {spoken(best)}"
+    return f"{told(Time(time))} for all of it{instead}" if time is not None else "another is first"
+
+
 def _form(one: Chosen, best: Chosen) -> str:
     """What a form of the scans is called beside the best one."""
     kernels = one.choices.kernels
     if any(choice.note == LOOP for choice in one.choices):
-        return LOOP
+        return "a loop"
     own = [name for name in ALONG if name in kernels]
-    return next((name for name in own if name not in best.choices.kernels), own[0] if own else LOOP)
+    return next(
+        (name for name in own if name not in best.choices.kernels),
+        own[0] if own else "it as written",
+    )
 
 
 def _with_loops(found: Chosen, whole: Diagram) -> Chosen:

@@ -178,10 +178,10 @@ def exponential_means(
         if near:
             weights = (level - top).exp()
             return ((weights * v).cumsum(-1) / weights.cumsum(-1)).to(dtype)
+    decay = None if decay is None else decay.to(wide)
     with torch.no_grad():
         fades = torch.zeros((), dtype=torch.float64, device=v.device)
         if decay is not None:
-            decay = decay.to(wide)
             fades = decay.double().clamp(min=-1e6).cumsum(-1)
         top = ((level - fades).cummax(-1).values + fades).to(wide).clamp(min=lowest)
         last = torch.cat([top[..., :1], top[..., :-1]], -1)

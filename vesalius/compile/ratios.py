@@ -178,7 +178,12 @@ def weighted(r: Reading, use: Use) -> Weighted:
 
 def _exponential(r: Reading, use: Use) -> Weighted:
     shown = _where(r, use, float("-inf"))
-    return Weighted((use,)) if shown is None else Weighted((shown[0],), shown[1])
+    inside, conditions = (use, ()) if shown is None else shown
+    return Weighted(tuple(_terms(r, inside)), conditions)
+
+
+def _terms(r: Reading, use: Use) -> list[Use]:
+    return [x for one in r.open(use).uses for x in _terms(r, one)] if r.kind(use) is ADD else [use]
 
 
 def _where(r: Reading, use: Use, hidden: float) -> tuple[Use, tuple[tuple[Use, bool], ...]] | None:
@@ -199,8 +204,11 @@ def _conditions(r: Reading, use: Use, truth: bool) -> tuple[tuple[Use, bool], ..
 
 
 def _together(parts: Sequence[Weighted]) -> Weighted:
-    exponents, conditions, rest = (tuple(x for one in parts for x in one[k]) for k in range(3))
-    return Weighted(exponents, conditions, rest)
+    return Weighted(
+        tuple(x for one in parts for x in one.exponents),
+        tuple(x for one in parts for x in one.conditions),
+        tuple(x for one in parts for x in one.rest),
+    )
 
 
 def _renamed(use: Use, names: Mapping[Label, Label]) -> Use:
