@@ -7,7 +7,7 @@ that is expected (`vesalius.compile.roofline`). All are made at once: each equat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ NOTES = {  # of kernels that stand for a scan
 }
 
 
+A_LOOP = "a loop"
 LOOP = "a loop over positions"
 OVERFLOWS = "large exponents overflow"
 ALONG = ("recurrence", "fast_weights", "exponential_means", "chunked", "cumulative_sum")
@@ -168,11 +169,15 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     target = target or Target()
     usual = nominal(whole, target.device)
     target = replace(target, model=of_parameters(whole), usual=usual)
+    forms = list(_without_loops(whole, target))
+    loops = _least(whole, target)
+    if forms and not target.prefer and loops >= min(_seconds(one, target) for one in forms):
+        return _cheapest(forms, target, loops)
     opened = _with_loops(choose(whole, target), whole)
-    if any(node.box.kind is SCAN for node in whole.boxes):
-        best = _cheapest(opened, _without_loops(whole, target), target)
-        if best is not opened:
-            return best
+    best = _cheapest([opened, *forms], target)
+    if best.diagram is not opened.diagram:
+        return best
+    opened = best
     if not opened.choices.kernels:
         return Chosen(diagram, opened.choices)
     if not any(node.box.kind is NAMED for node in diagram.nodes):
@@ -219,46 +224,53 @@ def _holds_triangle(diagram: Diagram) -> bool:
     return False
 
 
-def _cheapest(loops: Chosen, others: Iterable[Chosen], target: Target) -> Chosen:
+def _seconds(one: Chosen, target: Target) -> float:
+    return predicted(one.diagram, target) or 0.0
+
+
+def _least(whole: Diagram, target: Target) -> float:
+    """The seconds of all loops alone."""
+    scans = [k for k, node in enumerate(whole.nodes) if node.box.kind is SCAN]
+    return predicted(whole, target, nodes=scans) or 0.0
+
+
+def _cheapest(forms: Sequence[Chosen], target: Target, loops: float | None = None) -> Chosen:
     """The form of the scans that is expected to be fastest, with a word on each of the others.
 
-    What is preferred comes first, then what does not overflow where others do.
+    What is preferred comes first, then what does not overflow where others do. `loops` is what
+    loops take at least, where these are no form because of it.
     """
-    forms = [loops, *others]
-    times = [predicted(one.diagram, target) for one in forms]
+    times = [_seconds(one, target) for one in forms]
 
     def rank(k: int) -> tuple[int, int, float]:
         kernels = forms[k].choices.kernels
         preferred = sum(name in target.prefer for name in kernels)
         finite = sum(KERNELS[name].finite for name in kernels)
-        return -preferred, -finite, times[k] or 0.0
+        return -preferred, -finite, times[k]
 
     first = min(range(len(forms)), key=rank)
-    best = forms[first]
+    best, found = forms[first], f"for all of it instead of {spoken(times[first])}"
     why: dict[str, str] = {}
+    if loops is not None:
+        why[A_LOOP] = OVERFLOWS if rank(first)[1] else f"{spoken(loops)} expected {found}"
     for k, one in enumerate(forms):
         if k != first:
             finite = rank(k)[1] > rank(first)[1]
-            why[_form(one, best)] = OVERFLOWS if finite else _beside(times[k], times[first])
+            why[_form(one, best)] = OVERFLOWS if finite else f"{spoken(times[k])} expected {found}"
     choices = list(best.choices)
     for k, choice in enumerate(choices):
         if why and (choice.kernel in ALONG or choice.note == LOOP):
             reasons = (*choice.reasons, *(one for one in why.items() if one[0] != choice.kernel))
             choices[k] = choice._replace(reasons=reasons)
-            break
-    return best if best is loops else Chosen(best.diagram, Explanation(choices))
-
-
-def _beside(time: float | None, best: float | None) -> str:
-    instead = "" if best is None else f" instead of {spoken(best)}"
-    return f"{told(Time(time))} for all of it{instead}" if time is not None else "another is first"
+            return Chosen(best.diagram, Explanation(choices))
+    return best
 
 
 def _form(one: Chosen, best: Chosen) -> str:
     """What a form of the scans is called beside the best one."""
     kernels = one.choices.kernels
     if any(choice.note == LOOP for choice in one.choices):
-        return "a loop"
+        return A_LOOP
     own = [name for name in ALONG if name in kernels]
     return next(
         (name for name in own if name not in best.choices.kernels),
