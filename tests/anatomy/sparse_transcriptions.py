@@ -232,3 +232,15 @@ def balanced_routing(q, k, v, centroids, taken, causal=False, keep=None):
         [sum(out[0][c] for out in outs) / max(len(outs), 1) for c in range(len(v[0]))]
         for outs in made
     ]
+
+
+def moved_centroids(q, k, centroids, decay, keep=None):
+    """Roy et al. 2020, section 4.1: a centroid moves to the sum of what it is nearest to."""
+    q, k = [standard(row) for row in q], [standard(row) for row in k]
+    k = [row for j, row in enumerate(k) if keep is None or keep[j]]
+    moved = [[decay * mu for mu in row] for row in centroids]
+    for row in (*q, *k):
+        (near,) = matrix([row], centroids)
+        for c, x in enumerate(row):
+            moved[c][argmax(near)] += (1 - decay) / 2 * x
+    return moved

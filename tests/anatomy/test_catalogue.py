@@ -258,6 +258,7 @@ def test_an_unknown_mechanism_is_named_with_its_neighbour():
         ("qk_norm", {"norm": "batch"}, "norm is one of rms, layer, not 'batch'"),
         ("hopfield", {"steps": 0}, "steps is a positive integer, not 0"),
         ("hopfield", {"beta": 0}, "beta is a positive number or 'learned', not 0"),
+        ("routing", {"decay": 2.0}, "decay is a number from 0.0 to 1.0, not 2.0"),
         ("differential", {"depth": 0}, "depth is a positive integer, not 0"),
         ("grouped_query", {"heads": 3, "groups": 2}, "quotient 3/2 leaves a rest"),
         ("encoder", {"causal": True}, "no option and no size 'causal'"),

@@ -183,6 +183,28 @@ def test_balanced_routing(n, m, clusters, taken, mask, seed):
     torch.testing.assert_close(ours, wanted, rtol=1e-9, atol=1e-9)
 
 
+@given(st.booleans(), st.floats(0, 1), st.integers(1, 3), masks, seeds)
+def test_centroids_that_move(balanced, decay, clusters, mask, seed):
+    """What is attended to is as it was; the centroids come out as the paper moves them."""
+    (centroids,) = arrays(seed + 2, (3, clusters))
+    q, k, v = arrays(seed, (5, 3), (4, 3), (4, 2))
+    keep = arrays(seed + 1, (4,))[0] > -1 if mask["padding"] else None
+    told = [q, k, v, *([] if keep is None else [keep])]
+    still, moving = (
+        vs.anatomy["routing"](
+            balanced=balanced, decay=by, **({"kept": 2} if balanced else {}), **mask
+        )
+        for by in (None, decay)
+    )
+    wanted = still.evaluate(*told, parameters={"centroids": centroids})
+    found, moved = moving.evaluate(*told, parameters={"centroids": centroids})
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+    lists = [x.tolist() for x in (q, k, centroids)]
+    theirs = paper.moved_centroids(*lists, decay, None if keep is None else keep.tolist())
+    wanted = torch.tensor(theirs, dtype=torch.float64)
+    torch.testing.assert_close(moved, wanted, rtol=1e-9, atol=1e-9)
+
+
 def test_a_mask_goes_with_its_cluster():
     """All in one cluster, scores with a mask are those of attention to all."""
     q, k, v, mask = arrays(1, (4, 3), (4, 3), (4, 2), (4, 4))

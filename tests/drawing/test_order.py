@@ -107,6 +107,7 @@ WIDE = [
     "gated_delta_net",
     "gau",
     "hyena",
+    "indexed",
     "latent",
     "longformer",
     "mamba2",
@@ -118,6 +119,7 @@ WIDE = [
     "rfa_gated",
     "rope",
     "rwkv",
+    "sinkhorn",
     "slot_attention",
 ]
 """Those with a layer of more than six items, which has too many orders to try."""

@@ -25,6 +25,7 @@ from vesalius.anatomy import (  # noqa: F401
     graphs,
     heads,
     hybrids,
+    indexed,
     kernels,
     latents,
     longformer,

@@ -265,23 +265,30 @@ def _lengths_that_fit(diagram: Diagram, sizes: Mapping[str, Size]) -> str:
 def diagram_of(
     name: str,
     inputs: Mapping[str, str],
-    output: str,
-    body: Callable[..., Wire],
+    output: str | Mapping[str, str],
+    body: Callable[..., Wire | tuple[Wire, ...]],
     doc: str = "",
 ) -> Diagram:
     """A diagram with these inputs and one output, whose axes are read in the order of `output`.
 
     What `@diagram` does for a function whose inputs are fixed, for one whose inputs depend on
-    options. Raises `AxisError` when the result's axes are not those declared.
+    options. Several outputs are declared by name, and made as a tuple. Raises `AxisError` when the
+    result's axes are not those declared.
     """
+    outputs = {"out": output} if isinstance(output, str) else output
     with Builder(name, doc) as builder:
         wires = {port: builder.input(port, type_) for port, type_ in inputs.items()}
-        result = body(**wires)
-        declared = ArrayType.parse(output)
-        if result.type != declared:
-            raise AxisError(f"{name}: the output is declared {declared} and is {result.type}")
-        slots = tuple(result.names.index(axis) for axis in declared)
-        return builder.finish([Port("out", result.id, tuple(declared), slots)])
+        made = body(**wires)
+        results = (made,) if isinstance(made, Wire) else made
+        ports = []
+        for (port, axes), result in zip(outputs.items(), results, strict=True):
+            declared = ArrayType.parse(axes)
+            if result.type != declared:
+                what = "the output" if port == "out" else f"the output {port!r}"
+                raise AxisError(f"{name}: {what} is declared {declared} and is {result.type}")
+            slots = tuple(result.names.index(axis) for axis in declared)
+            ports.append(Port(port, result.id, tuple(declared), slots))
+        return builder.finish(ports)
 
 
 def explicit(

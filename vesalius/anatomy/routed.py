@@ -39,15 +39,25 @@ ROUTING: dict[str, Part] = {
 
 
 def routing(
-    *, balanced: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+    *,
+    balanced: bool = False,
+    decay: float | None = None,
+    causal: bool = False,
+    padding: bool = False,
+    mask: bool = False,
 ) -> Diagram:
-    """Attention within clusters of s centroids, which are drawn once: no k-means moves them.
+    """Attention within clusters of s centroids, which are drawn once.
 
     As equation 6 of the paper has it: keys whose nearest centroid is that of the query. `balanced`
     is its algorithm 1: each centroid takes the t nearest queries and the t nearest keys, a query in
     many clusters gets the mean of what they make, one in none gets 0. t is at most n and m. Which
     queries a centroid takes may depend on later ones, even if causal.
+
+    A diagram does not change its parameters. With `decay`, λ, there is a second output `moved`: the
+    centroids after this step of the paper's k-means, for whoever trains to put in their place.
     """
+    if decay is not None:
+        return _moving(routing(balanced=balanced, causal=causal, padding=padding, mask=mask), decay)
     if not balanced:
         return explicit("routing", QKV, "n e", ROUTING)(causal=causal, padding=padding, mask=mask)
 
@@ -71,6 +81,21 @@ def routing(
         return parts.mean_of_clusters(mixed, of_queries, q)
 
     return diagram_of("routing", {**QKV, **mask_inputs("m", padding, mask)}, "n e", body)
+
+
+def _moving(attention: Diagram, decay: float) -> Diagram:
+    """Routing attention with a second output: its centroids, moved towards what is near them."""
+    if not isinstance(decay, float) or not 0 <= decay <= 1:
+        raise FormatError(f"routing: decay is a number from 0.0 to 1.0, not {decay!r}")
+    exposed = attention.expose("centroids")
+
+    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None, **mask: Wire) -> tuple[Wire, ...]:
+        middles = parts.centroids(q)
+        given = [q, k, v, *([] if keep is None else [keep]), *mask.values(), middles]
+        return exposed(*given), parts.moved_centroids(q, k, middles, keep, decay)
+
+    inputs = mask_inputs("m", "keep" in attention.input_types, "mask" in attention.input_types)
+    return diagram_of("routing", {**QKV, **inputs}, {"out": "n e", "moved": "c s"}, body)
 
 
 CATALOGUE.enter(

@@ -119,6 +119,52 @@ def test_reformer(n, length, rounds, causal, padding):
     torch.testing.assert_close(compiled(x[0], keep[0]), found, rtol=EXACT, atol=EXACT)
 
 
+@pytest.mark.parametrize(("n", "kept"), [(9, 3), (4, 6), (7, 7)])
+@pytest.mark.parametrize("rotary", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_indexed(n, kept, rotary, causal):
+    """The keys that the indexer of DeepSeek-V3.2 finds, attended to by torch; theirs in float32."""
+    from transformers.models.deepseek_v32 import modeling_deepseek_v32 as theirs
+
+    heads, d, c, width, indexers = 2, 6, 4, 4, 3
+    config = transformers.DeepseekV32Config(
+        hidden_size=d, q_lora_rank=d, index_n_heads=indexers, index_head_dim=width,
+        index_topk=kept, qk_rope_head_dim=width,
+    )  # fmt: skip
+    indexer = randomised(theirs.DeepseekV32Indexer(config, 0))
+    x = randn(1, n, d)
+    steps = torch.arange(n, dtype=torch.float64)
+    angles = torch.outer(steps, 10000.0 ** (-steps[: width // 2] / (width // 2)))
+    angles = torch.cat([angles, angles], 1) * rotary
+    seen = torch.ones(n, n, dtype=torch.bool)
+    seen = seen.tril() if causal else seen
+    places = indexer(x, x, (angles.cos()[None], angles.sin()[None]), seen[None], None)[0].long()
+    chosen = torch.zeros(n, n, dtype=torch.bool).scatter(1, places, True) & seen
+
+    ours = vs.anatomy["indexed"](
+        rotary=rotary, causal=causal, heads=heads, d=d, c=c, e=c, i=indexers, r=width, kept=kept
+    )
+    weights = {
+        name: randn(*(size.constant for size in type_.axes.values()), seed=k)
+        for k, (name, type_) in enumerate(ours.parameters.items())
+    }
+    weights |= {
+        "wq_index": to_heads(indexer.wq_b, indexers).detach(),
+        "wk_index": indexer.wk.weight.T.detach(),
+        "index_gain": indexer.k_norm.weight.detach(),
+        "index_shift": indexer.k_norm.bias.detach(),
+        "w_index": indexer.weights_proj.weight.T.detach(),
+    }
+    q, k, v = (torch.einsum("nd,dhc->hnc", x[0], weights[name]) for name in ("wq", "wk", "wv"))
+    if rotary:
+        q, k = (y[0] for y in theirs.apply_rotary_pos_emb(
+            q[None], k[None], angles.cos()[None], angles.sin()[None]
+        ))  # fmt: skip
+    mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=chosen)
+    wanted = torch.einsum("hne,hed->nd", mixed, weights["wo"])
+    same(ours, (x[0],), weights, wanted, within=EXACT)
+
+
 def test_reformer_of_one_chunk_is_attention_to_all_others():
     """Theirs is whole attention where a chunk holds the sequence; so is ours, with one round."""
     x = randn(5, 6)

@@ -69,3 +69,10 @@ def sorted_blocks_to_multihead() -> Derivation:
     """One block that is as long as the sequence: what is sorted to it is itself."""
     found = Derivation(CATALOGUE["sinkhorn"](l="n"))
     return lemma(found, CATALOGUE["multihead"](), "all keys twice: softmax([s ; s])·[v ; v]")
+
+
+@edge(at("indexed", t="n"), "multihead")
+def indexed_to_multihead() -> Derivation:
+    """The n keys of largest index of n are all, in another order."""
+    found = Derivation(CATALOGUE["indexed"](t="n"))
+    return lemma(found, CATALOGUE["multihead"](), "a sum over keys does not ask for their order")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from vesalius.anatomy.parts.axes import axes_of, index
 from vesalius.anatomy.parts.masks import visible
-from vesalius.anatomy.parts.norms import standardised, unit
+from vesalius.anatomy.parts.norms import layer_norm, standardised, unit
 from vesalius.anatomy.parts.patterns import among
+from vesalius.anatomy.parts.positions import rotary
+from vesalius.anatomy.parts.similarity import scaled_dot
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 
@@ -72,6 +74,19 @@ def same_cluster(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
     return among(vs.equal(nearest(q), nearest(k)), visible(q, k, causal=causal, keep=keep))
 
 
+def moved_centroids(q: Wire, k: Wire, middles: Wire, keep: Wire | None, decay: float) -> Wire:
+    """λ·μ + (1 − λ)/2·(Σ q̂ + Σ k̂), of those of which μ is the nearest centroid"""
+
+    def taken(x: Wire, axis: str, keep: Wire | None) -> Wire:
+        x = standardised(x, "c", 1e-5)
+        nearest = first_largest(vs.contract(x, middles, over="c"), "s")
+        here = vs.to_float(vs.equal(nearest, index(middles, "s")))
+        return vs.contract(x, here if keep is None else vs.where(keep, here, 0.0), over=axis)
+
+    sums = taken(q, "n", None) + taken(k, "m", keep)
+    return decay * middles + (1 - decay) / 2 * sums
+
+
 def members(q: Wire, k: Wire, keep: Wire | None) -> tuple[Wire, Wire]:
     """the t queries and the t keys nearest to each of s centroids, of those that are kept"""
     middles = centroids(q)
@@ -87,3 +102,30 @@ def mean_of_clusters(o: Wire, places: Wire, q: Wire) -> Wire:
     here = vs.to_float(vs.equal(places, index(q, "n")))
     total = vs.contract(here, o.rename(n="t"), over="s t")
     return total / vs.maximum(vs.sum(vs.sum(here, "s"), "t"), 1.0)
+
+
+# -- an indexer -------------------------------------------------------------------------------
+
+
+def index_of_keys(x: Wire, rotary_positions: bool = False) -> Wire:
+    """Σ_i w[n,i]/√i·relu(Σ_r q[n,i,r]·k[m,r] / √r), q = x·W_q, k = norm(x·W_k), w = x·W: few
+    channels, one key for all heads i
+    """
+    q = vs.linear(x, "d", "i c:r", name="wq_index")
+    k = layer_norm(vs.linear(x, "d", "c:r", name="wk_index"), 1e-6, "c", "index_").rename(n="m")
+    if rotary_positions:
+        q, k = rotary(q), rotary(k)
+    share = vs.linear(x, "d", "i", name="w_index") / vs.sqrt(q.axes["i"])
+    return vs.contract(share, vs.relu(scaled_dot(q, k)), over="i")
+
+
+def chosen_keys(scores: Wire, seen: Wire | None) -> Wire:
+    """the places m of the t largest scores, of those seen; beyond the last where there are fewer"""
+    scores = scores if seen is None else vs.where(seen, scores, float("-inf"))
+    _, places = vs.topk(vs.pad(scores, "m", after=vs.size("t"), value=float("-inf")), "m", "t")
+    return places
+
+
+def of_chosen(x: Wire, places: Wire) -> Wire:
+    """x at the places t of its axis m, which is the axis m then; 0 beyond its end"""
+    return vs.gather(vs.pad(x, "m", after=vs.size("t")), places, over="m").rename(t="m")
