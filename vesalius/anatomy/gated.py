@@ -38,7 +38,7 @@ def gau(*, causal: bool = False, padding: bool = False) -> Diagram:
         allowed = parts.visible(q, k, causal=causal, keep=kept)
         weights = parts.relu_squares_of_mean(scores, allowed)
         mixed = parts.times(parts.weighted_sum(weights, v), u)
-        return x + vs.linear(mixed, "e", "d", name="wo", bias=True)
+        return x + parts.narrow(mixed, "e", "d", "wo")
 
     return diagram_of("gau", {"x": "n d", **mask_inputs("n", padding, False)}, "n d", body)
 
@@ -65,7 +65,7 @@ def flash(*, causal: bool = False, padding: bool = False) -> Diagram:
         weights = parts.relu_squares(scores, allowed)
         near, far = parts.weighted_sum(weights, v), parts.across_chunks(far_q, far_k, v, causal)
         mixed = parts.times(parts.whole(near + far), u)
-        return x + vs.linear(mixed, "e", "d", name="wo", bias=True)
+        return x + parts.narrow(mixed, "e", "d", "wo")
 
     return diagram_of("flash", {"x": "n d", **mask_inputs("n", padding, False)}, "n d", body)
 

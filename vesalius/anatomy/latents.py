@@ -148,7 +148,7 @@ def set_block(padding: bool) -> Diagram:
 
 def _learned(name: str) -> Wire:
     """r learned vectors that stand in the place of tokens."""
-    return vs.parameter(name, "r d", fan="r d", scale=6**0.5)
+    return vs.parameter(name, "r d", fan="r*d + d", scale=6**0.5)
 
 
 def _of_set(name: str, output: str, padding: bool, body: Any) -> Diagram:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,12 +232,16 @@ def initial(diagram: Diagram) -> dict[str, str]:
 def _start(token: Parameter) -> str:
     if not isinstance(token.init, str):
         return starts.formula(token.init)
-    plain = token.fan is None or token.fan.variable
-    root = "" if token.fan is None else f"/√{token.fan}" if plain else f"/√({token.fan})"
+    square = round(token.scale**2)
+    rooted = square > 1 and math.isclose(square, token.scale**2) and token.scale % 1
+    width = f"√{square}" if rooted else f"{token.scale:g}"
+    if token.fan is not None:
+        plain = token.fan.variable or token.fan.constant is not None
+        width += f"/√{token.fan}" if plain else f"/√({token.fan})"
     if token.init == "normal":
-        return f"normal, deviation {token.scale:g}{root}"
+        return f"normal, deviation {width}"
     if token.init in ("fan", "uniform"):
-        return f"uniform within ±{token.scale:g}{root}"
+        return f"uniform within ±{width}"
     return "normal, rows orthogonal" if token.init == "orthogonal" else token.init
 
 

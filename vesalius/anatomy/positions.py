@@ -200,7 +200,13 @@ def forgetting(*, padding: bool = False, mask: bool = False) -> Diagram:
     return diagram_of("forgetting", inputs, "n d", body)
 
 
-T5: dict[str, Part] = {**OF_ITSELF, "similarity": parts.dot, "position": parts.bucketed}
+T5: dict[str, Part] = {
+    **OF_ITSELF,
+    "preparation": parts.unscaled_projections,
+    "similarity": parts.dot,
+    "position": parts.bucketed,
+    "output": parts.join_normal,
+}
 ALIBI: dict[str, Part] = {**OF_ITSELF, "position": parts.two_sided_slopes}
 FORGETTING: dict[str, Part] = {
     **OF_ITSELF,

@@ -271,7 +271,7 @@ def gated_delta_net(*, padding: bool = False) -> Diagram:
 
     def body(x: Wire, keep: Wire | None) -> Wire:
         q, k, v = parts.convolved_projections(x)
-        gate = parts.state_decay(parts.step_sizes(x))
+        gate = parts.drawn_decay(parts.step_sizes(x))
         more = parts.shown(parts.writing_strength(x), keep), gate
         o = parts.recall(parts.corrected_fading, parts.asked(q), k, v, *more)
         return parts.join_heads(parts.gate_of_rms_norm(o, x))

@@ -7,14 +7,14 @@ channels, signs that alternate, step sizes whose logarithms are uniform.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 from vesalius.diagrams.box import Draw
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.errors import AxisError, FormatError, TypeClash
-from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.listing import box_name, local_names
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
@@ -78,25 +78,27 @@ def widened(diagram: Diagram, tubes: Sequence[tuple[Label, Size]]) -> Diagram:
 # -- one line for people --------------------------------------------------------------------------
 
 _SUM, _PRODUCT, _ATOM = range(3)
+Term = tuple[str, int]
 _DRAWS = {"normal": "N(0, 1)", "uniform": "U(0, 1)"}
 
 
 def formula(diagram: Diagram) -> str:
     """The values in one line: positions are called as their axes, their number is |axis|."""
-    found: dict[int, tuple[str, int]] = {}
-    for node in diagram.boxes:
-        inputs = [found[wire] for wire in node.src]
-        for wire in node.wires:
-            found[wire] = _said(diagram, node, inputs)
-    return found[diagram.outputs[0].wire][0]
+    port = diagram.outputs[0]
+    called = {slot: axis for axis, slot in zip(port.axes, port.slots, strict=True)}
+    return _said(diagram, port.wire, [called[slot] for slot in range(len(called))])[0]
 
 
-def _at(term: tuple[str, int], level: int) -> str:
+def _at(term: Term, level: int) -> str:
     return f"({term[0]})" if term[1] < level else term[0]
 
 
-def _said(diagram: Diagram, node: Node, inputs: list[tuple[str, int]]) -> tuple[str, int]:
+def _said(diagram: Diagram, wire: int, called: Sequence[str]) -> Term:
+    """A wire whose slots are called so, and how tightly its last operation binds."""
+    node = diagram.nodes[diagram.owner[wire]]
     box, names = node.box, local_names(diagram, node)
+    for axis, name in zip(box.outs[wire - node.first], called, strict=True):
+        names[axis] = name
     if box.kind.name == "iota":
         return names[0], _ATOM
     if box.kind.name == "random":
@@ -104,25 +106,33 @@ def _said(diagram: Diagram, node: Node, inputs: list[tuple[str, int]]) -> tuple[
         return _DRAWS.get(token.distribution, f"B({token.p:g})"), _ATOM
     if box.kind.name == "constant":
         return _number(box["value"])
-    if box.kind.name in ("expand", "pointwise") and box_name(box) in ("expand", "to_float"):
+    inputs = [
+        _said(diagram, read, [names[axis] for axis in row])
+        for read, row in zip(node.src, box.maps, strict=True)
+    ]
+    if box.kind.name == "expand":
         return inputs[0]
     if box.kind.name == "add":
         return _sum([_at(term, _SUM) for term in inputs]), _SUM
     if box.kind.name == "contract" and not box.bound:
         return _product([_at(term, _PRODUCT) for term in inputs]), _PRODUCT
-    if box.kind.name == "pointwise" and box["function"].name == "negate":
-        return f"−{_at(inputs[0], _PRODUCT)}", _SUM
-    if box.kind.name == "pointwise" and box["function"].name == "reciprocal":
-        return f"1 / {_at(inputs[0], _ATOM)}", _PRODUCT
-    if box.kind.name == "pointwise" and box["function"].name == "power":
-        return f"{_at(inputs[0], _ATOM)}^{box['numbers'][0]}", _ATOM
-    if box.kind.name == "pointwise" and box["function"].name == "remainder":
-        return f"{_at(inputs[0], _ATOM)} mod {_at(inputs[1], _ATOM)}", _SUM
+    if box.kind.name == "pointwise" and box["function"].name in _WRITTEN:
+        return _WRITTEN[box["function"].name](*inputs, *box["numbers"])
     over = "".join(f"; over {names[axis]}" for axis in box.bound)
     return f"{box_name(box)}({', '.join(text for text, _ in inputs)}{over})", _ATOM
 
 
-def _number(value: Any) -> tuple[str, int]:
+_WRITTEN: Mapping[str, Callable[..., Term]] = {
+    "to_float": lambda x: x,
+    "negate": lambda x: (f"−{_at(x, _PRODUCT)}", _SUM),
+    "reciprocal": lambda x: (f"1 / {_at(x, _ATOM)}", _PRODUCT),
+    "power": lambda x, exponent: (f"{_at(x, _ATOM)}^{exponent:g}", _ATOM),
+    "remainder": lambda x, y: (f"{_at(x, _ATOM)} mod {_at(y, _ATOM)}", _SUM),
+    "equal": lambda x, y: (f"[{x[0]} = {y[0]}]", _ATOM),
+}
+
+
+def _number(value: Any) -> Term:
     if isinstance(value, Size):
         text = re.sub(r"[A-Za-z_]\w*", r"|\g<0>|", str(value)).replace("-", "−")
         return text, _ATOM if text.strip("|").isalnum() else _SUM

@@ -88,7 +88,7 @@ def scaled_queries(q: "n e") -> "n e":
 @diagram
 def mapped(s: "n c") -> "n e":
     """Σ_c s·W"""
-    return vs.linear(s, "c", "e", name="w")
+    return vs.linear(s, "c", "e", name="w", init="uniform", scale=0.1)
 
 
 @diagram

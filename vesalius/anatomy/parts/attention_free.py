@@ -59,16 +59,21 @@ def project(o: Wire) -> Wire:
 
 def three_maps(x: Wire) -> tuple[Wire, Wire, Wire]:
     """q = x·W_q, k = x·W_k, v = x·W_v, as wide as x"""
-    q, k, v = (vs.linear(x, "d", axes_of(x, "d"), name=f"w{name}") for name in "qkv")
+    q, k, v = (_square(x, f"w{name}") for name in "qkv")
     return q, k, v
+
+
+def _square(x: Wire, name: str) -> Wire:
+    """x·W, W at first of deviation 0.02"""
+    return vs.linear(x, "d", axes_of(x, "d"), name=name, init="normal", scale=0.02)
 
 
 def pooling_scores(x: Wire, name: str) -> Wire:
     """(Σ_d a·x) / √d, a learned"""
-    weights = vs.parameter(f"a{name}", axes_of(x, "d"))
+    weights = vs.parameter(f"a{name}", axes_of(x, "d"), init="normal", scale=0.02)
     return vs.contract(weights, x, over="d") / vs.sqrt(x.axes["d"])
 
 
 def add_query(o: Wire, q: Wire) -> Wire:
     """o·W + q"""
-    return vs.linear(o, "d", axes_of(o, "d"), name="wo") + q
+    return _square(o, "wo") + q

@@ -30,7 +30,8 @@ def window_mean(x: Wire, axis: str = "n") -> Wire:
 
 def light_filter(x: Wire) -> Wire:
     """softmax_w of weights, the same for the channels of a head"""
-    return vs.softmax(vs.parameter("filter", f"{axes_of(x, 'h')} w", fan="w"), "w")
+    taps = vs.parameter("filter", f"{axes_of(x, 'h')} w", fan="w + h*w", scale=6**0.5)
+    return vs.softmax(taps, "w")
 
 
 def dynamic_filter(x: Wire) -> Wire:

@@ -9,7 +9,12 @@ from vesalius.diagrams.wire import Wire
 
 def silu_of(x: Wire, axis: str, name: str) -> Wire:
     """silu(Σ_d x·W + b)"""
-    return vs.silu(vs.linear(x, "d", axis, name=name, bias=True))
+    return vs.silu(narrow(x, "d", axis, name))
+
+
+def narrow(x: Wire, over: str, into: str, name: str) -> Wire:
+    """Σ x·W + b, W at first of deviation 0.02, b of 0"""
+    return vs.linear(x, over, into, name=name, init="normal", scale=0.02, bias="zeros")
 
 
 def value_and_gate(x: Wire) -> tuple[Wire, Wire]:
@@ -53,7 +58,12 @@ def moving_average(x: Wire) -> Wire:
         vs.sigmoid(vs.parameter(name, channels, init="normal", scale=0.2))
         for name in ("alpha", "delta")
     )
-    beta, eta = (vs.parameter(name, channels, init="normal") for name in ("beta_in", "eta"))
+
+    def signs(d: Wire, k: Wire) -> Wire:
+        return 1 - 2 * vs.remainder(k, 2) + 0.02 * vs.random(channels)
+
+    beta = vs.parameter("beta_in", channels, init=signs)
+    eta = vs.parameter("eta", channels, init="normal", fan="k")
     kept = vs.exp(index(x, "n") * vs.log(1 - alpha * delta))
     return vs.contract(alpha, beta, eta, kept, over="k")
 
@@ -61,7 +71,8 @@ def moving_average(x: Wire) -> Wire:
 def reset_and_update(x: Wire, averaged: Wire, o: Wire) -> Wire:
     """φ·silu(y·W + (γ·o)·U + b) + (1 − φ)·x, φ = σ(y·W_φ + b), γ = silu(y·W_γ + b), y averaged"""
     reset = silu_of(averaged, "e", "reset")
-    update = vs.sigmoid(vs.linear(averaged, "d", "d", name="update", bias=True))
-    seen = vs.linear(averaged, "d", "d", name="new", bias=True)
-    new = vs.silu(seen + vs.linear(reset * o, "e", "d", name="wo"))
+    update = vs.sigmoid(narrow(averaged, "d", "d", "update"))
+    seen = narrow(averaged, "d", "d", "new")
+    carried = vs.linear(reset * o, "e", "d", name="wo", init="normal", scale=0.02)
+    new = vs.silu(seen + carried)
     return update * new + (1 - update) * x

@@ -105,15 +105,30 @@ def channel_gates(x: Wire) -> Wire:
 
 
 def step_sizes(x: Wire) -> Wire:
-    """softplus(x·W + b − log 100), for each head: of b = 0 about 0.01"""
-    start = vs.parameter("step_bias", "h", init="uniform", scale=math.log(10))
+    """softplus(x·W + b − log 100), for each head: of b = 0 about 0.01, at first 0.001 to 0.1"""
+
+    def log_uniform(h: Wire) -> Wire:
+        step = vs.exp(math.log(100) * vs.random("h", "uniform") - math.log(1000))
+        return vs.log(vs.exp(step) - 1) + math.log(100)
+
+    start = vs.parameter("step_bias", "h", init=log_uniform)
     return vs.softplus(vs.linear(x, "d", "h", name="wt") + start - math.log(100))
 
 
 def state_decay(steps: Wire) -> Wire:
-    """−4·exp(a)·Δ, with a within ±log 4 at first"""
-    rate = vs.parameter("a", axes_of(steps, "h"), init="uniform", scale=math.log(4))
+    """−4·exp(a)·Δ, the rates 4·exp(a) at first 1, 2, … |h|"""
+    rate = vs.parameter("a", axes_of(steps, "h"), init=lambda h: vs.log((h + 1) / 4))
     return -4 * vs.exp(rate) * steps
+
+
+def drawn_decay(steps: Wire) -> Wire:
+    """−4·exp(a)·Δ, the rates 4·exp(a) at first uniform from 0.01 to 16"""
+    axis = axes_of(steps, "h")
+
+    def rates(h: Wire) -> Wire:
+        return vs.log((15.99 * vs.random(axis, "uniform") + 0.01) / 4)
+
+    return -4 * vs.exp(vs.parameter("a", axis, init=rates)) * steps
 
 
 # -- what is asked and what is written ------------------------------------------------------------

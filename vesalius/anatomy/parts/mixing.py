@@ -18,6 +18,12 @@ def join_heads(o: Wire, bias: bool = False) -> Wire:
     return vs.linear(o, "h e", "d", name="wo", bias=bias)
 
 
+def join_normal(o: Wire) -> Wire:
+    """Σ_he o·W_o, W_o at first normal"""
+    fan = o.axes["h"] * o.axes["e"]
+    return vs.linear(o, "h e", "d", name="wo", init="normal", fan=fan)
+
+
 def join_groups(o: Wire) -> Wire:
     """Σ_ghe o·W_o"""
     return vs.linear(o, "g h e", "d", name="wo")
@@ -25,6 +31,6 @@ def join_groups(o: Wire) -> Wire:
 
 def with_relative_values(weights: Wire, v: Wire) -> Wire:
     """Σ_m weights·(v + R_v[clip(m − n)])"""
-    table = vs.parameter("r_v", f"o:2*w+1 {axes_of(v, 'e')}", fan="e")
+    table = vs.parameter("r_v", f"o:2*w+1 {axes_of(v, 'e')}", init="normal", scale=0.02)
     more = vs.gather(table, clipped_distance(weights, v), over="o")
     return weighted_sum(weights, v) + vs.contract(weights, more, over="m")

@@ -93,7 +93,7 @@ def clipped_distance(q: Wire, k: Wire) -> Wire:
 def relative_keys(q: Wire, k: Wire) -> Wire:
     """Σ_c q·R[clip(m − n)] / √c"""
     channels = q.axes["c"]
-    table = vs.parameter("r", f"o:2*w+1 {axes_of(q, 'c')}", fan="c")
+    table = vs.parameter("r", f"o:2*w+1 {axes_of(q, 'c')}", init="normal", scale=0.02)
     reads = vs.contract(q, table, over="c") / vs.sqrt(channels)
     return vs.gather(reads, clipped_distance(q, k), over="o")
 
@@ -152,8 +152,9 @@ def bucketed_at(q: Wire, far: Wire, heads: str = "h") -> Wire:
 
 
 def _from_buckets(q: Wire, buckets: Wire, heads: str) -> Wire:
-    # as wide as 1/√d in the paper's smallest models
-    table = vs.parameter("bias", f"k:32 {axes_of(q, heads)}", init="normal", scale=0.04)
+    width = 0.02 if not heads else 1.0  # of gated units; of T5 by the width of the model
+    fan = vs.size("d") if heads else None
+    table = vs.parameter("bias", f"k:32 {axes_of(q, heads)}", init="normal", scale=width, fan=fan)
     return vs.gather(table, buckets, over="k")
 
 
@@ -181,6 +182,6 @@ def sinusoids(q: Wire, k: Wire, past: Size | None = None) -> Wire:
     angle = -1 * far * frequencies(waves, vs.size("d"))
     r = vs.concat(vs.sin(angle), vs.cos(angle), over="f", into="d")
     keys = vs.linear(r, "d", axes_of(q, "h c"), name="wr")
-    v = vs.parameter("v", axes_of(q, "h c"), init="zeros")
+    v = vs.parameter("v", axes_of(q, "h c"), init="normal", scale=0.02)
     reads = vs.contract(q + v, keys, over="c") / vs.sqrt(channels)
     return vs.gather(reads, on, over="o")

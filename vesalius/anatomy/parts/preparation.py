@@ -41,14 +41,18 @@ def two_halves(x: Wire) -> tuple[Wire, Wire]:
 
 def glu(x: Wire) -> Wire:
     """(x·W)·σ(x·V) for each head"""
-    value, gate = (vs.linear(x, "d", "h c", name=name, bias=True) for name in ("w", "v"))
+    wide = x.axes["d"] + 2 * vs.size("h*c")  # one map of both, of Glorot's width
+    value, gate = (
+        vs.linear(x, "d", "h c", name=name, bias="zeros", scale=6**0.5, fan=wide)
+        for name in ("w", "v")
+    )
     return value * vs.sigmoid(gate)
 
 
 def drawn(noise: Wire) -> Wire:
     """mean + exp(log_deviation)·noise, both learned, one for all"""
     axis = axes_of(noise, "d")
-    deviation = vs.exp(vs.parameter("log_deviation", axis, init="zeros"))
+    deviation = vs.exp(vs.parameter("log_deviation", axis, scale=3**0.5))
     return vs.parameter("mean", axis, init="normal") + deviation * noise
 
 
@@ -67,6 +71,16 @@ def _projected(x: Wire, queries: str, keys: str, values: str) -> tuple[Wire, Wir
 def self_projections(x: Wire) -> tuple[Wire, Wire, Wire]:
     """q = x·W_q, k = x·W_k, v = x·W_v, for each head"""
     return _projected(x, "h c", "h c", "h e")
+
+
+def unscaled_projections(x: Wire) -> tuple[Wire, Wire, Wire]:
+    """q = x·W_q, k = x·W_k, v = x·W_v, for each head; W_q at first narrower by √c"""
+    d, c = x.axes["d"], vs.size("c")
+    return (
+        vs.linear(x, "d", "h c", name="wq", init="normal", fan=d * c),
+        vs.linear(x, "d", "h c", name="wk", init="normal", fan=d).rename(n="m"),
+        vs.linear(x, "d", "h e", name="wv", init="normal", fan=d).rename(n="m"),
+    )
 
 
 def one_key(x: Wire) -> tuple[Wire, Wire, Wire]:

@@ -32,13 +32,14 @@ def learned_scale() -> Wire:
 
 def bilinear(s: Wire, y: Wire) -> Wire:
     """Σ_e (Σ_c s·W)·y"""
-    return vs.contract(vs.linear(s, "c", "e", name="w"), y, over="e")
+    return vs.contract(vs.linear(s, "c", "e", name="w", init="uniform", scale=0.1), y, over="e")
 
 
 def additive(s: Wire, y: Wire) -> Wire:
     """Σ_a v·tanh(Σ_d s·W + Σ_e y·U)"""
-    hidden = vs.tanh(vs.linear(s, "d", "a", name="w") + vs.linear(y, "e", "a", name="u"))
-    return vs.contract(hidden, vs.parameter("v", "a"), over="a")
+    asks = vs.linear(s, "d", "a", name="w", init="normal", scale=0.001)
+    answers = vs.linear(y, "e", "a", name="u", init="normal", scale=0.001)
+    return vs.contract(vs.tanh(asks + answers), vs.parameter("v", "a", init="zeros"), over="a")
 
 
 def softcapped_dot(q: Wire, k: Wire, cap: float = 50.0) -> Wire:
@@ -54,15 +55,16 @@ def cosine(q: Wire, k: Wire) -> Wire:
 def concatenated(s: Wire, y: Wire) -> Wire:
     """Σ_a v·tanh(Σ_ce [s, y]·W), [s, y] one after the other"""
     width, both = s.axes["c"], s.axes["c"] + y.axes["e"]
-    w = vs.parameter("w", f"{written(i=both)} a", fan="i")
+    w = vs.parameter("w", f"{written(i=both)} a", init="uniform", scale=0.1)
     first, second = (vs.slice(w, "i", stop=width, into="c"), vs.slice(w, "i", width, into="e"))
     hidden = vs.contract(s, first, over="c") + vs.contract(y, second, over="e")
-    return vs.contract(vs.tanh(hidden), vs.parameter("v", "a"), over="a")
+    v = vs.parameter("v", "a", init="uniform", scale=0.1)
+    return vs.contract(vs.tanh(hidden), v, over="a")
 
 
 def content_bias_dot(q: Wire, k: Wire) -> Wire:
     """(Σ_c (q + u)·k) / √c"""
-    return scaled_dot(q + vs.parameter("u", axes_of(q, "h c"), init="zeros"), k)
+    return scaled_dot(q + vs.parameter("u", axes_of(q, "h c"), init="normal", scale=0.02), k)
 
 
 def mixed_dot(q: Wire, k: Wire) -> Wire:
@@ -71,5 +73,9 @@ def mixed_dot(q: Wire, k: Wire) -> Wire:
 
 
 def talk(x: Wire, name: str) -> Wire:
-    """every head a linear mix of all heads"""
-    return vs.linear(x, "h", axes_of(x, "h"), name=name)
+    """every head a linear mix of all heads, at first itself"""
+
+    def identity(into: Wire, out: Wire) -> Wire:
+        return vs.to_float(vs.equal(into, out))
+
+    return vs.linear(x, "h", axes_of(x, "h"), name=name, init=identity)

@@ -45,7 +45,7 @@ def _outputs(hidden: Wire, name: str, **axis: Size) -> Wire:
 
 def token_weights(x: Wire) -> Wire:
     """W[n,m], which is learned, and starts near 0"""
-    return vs.parameter("w", written(n=x.axes["n"], m=x.axes["n"]), fan="m", scale=1e-3)
+    return vs.parameter("w", written(n=x.axes["n"], m=x.axes["n"]), fan="n m", scale=1e-3)
 
 
 def real_spectrum(x: Wire) -> Wire:

@@ -172,12 +172,24 @@ def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str
 
 @atomic
 def linear(
-    x: Wire, over: str | Sequence[str], into: str, *, name: str = "w", bias: bool = False
+    x: Wire,
+    over: str | Sequence[str],
+    into: str,
+    *,
+    name: str = "w",
+    bias: bool | str = False,
+    init: str | Callable[..., Wire | float] = "fan",
+    scale: float = 1.0,
+    fan: Size | None = None,
 ) -> Wire:
     """A fresh linear map: `linear(x, "d", "h e", name="wq")` contracts `d` with `wq[d,h,e]`.
 
-    With `bias=True` a parameter `name_bias` with the new axes is added.
+    With `bias=True` a parameter `name_bias` with the new axes is added. Both start uniform within
+    ±1/√fan, as those of `torch.nn.Linear` do; a weight may start as any `parameter` (`init`,
+    `scale`, and `fan`, a size), and with `bias="zeros"` the bias starts at 0.
     """
+    if bias not in (True, False, "zeros"):
+        raise FormatError(f"linear: a bias is true, false or 'zeros', not {bias!r}")
     summed = axis_names(over)
     axes = {axis: require_axis("linear", x, axis) for axis in summed}
     new = ArrayType.parse(into)
@@ -190,14 +202,15 @@ def linear(
         inner = {axis: f"{label}_" for axis, label in inner.items()}
     both = ArrayType({**{inner[axis]: length for axis, length in axes.items()}, **new.axes})
     with x.builder:
-        weight = parameter(name, " ".join(both.words()), fan=" ".join(inner.values()))
+        width = fan if fan is not None or init in DRAWN else " ".join(inner.values())
+        weight = parameter(name, " ".join(both.words()), init=init, scale=scale, fan=width)
     y = contract(x.rename(**inner), weight, over=tuple(inner.values()))
     if not bias:
         return y
-    builder = x.builder
+    builder, width_ = x.builder, product(axes.values())
 
     def fresh(name: str) -> Token:
-        return Parameter(name, "fan", 1.0, product(axes.values()))
+        return Parameter(name, "zeros") if bias == "zeros" else Parameter(name, "fan", 1.0, width_)
 
     own = tuple(new.axes.items())
     token = builder.identity(f"{name}_bias", fresh, (PARAMETER, own))
