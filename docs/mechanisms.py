@@ -81,8 +81,7 @@ def page(mechanism: Any, diagram: Any, one_layer: bool) -> Iterator[str]:
     yield f"- causal: {CLAIMS[mechanism.causal]}"
     yield f"- can be cached: {CLAIMS[mechanism.cacheable]}"
     yield f"- checked against: {check(mechanism)}"
-    for parameter, start in mechanism.initial.items():
-        yield f"- `{parameter}` at first: {escaped(start)}"
+    yield from starts(mechanism, diagram)
     yield from costs(mechanism())
     yield from compiled(diagram, layer)
     yield from relations(mechanism.name)
@@ -115,6 +114,25 @@ def relations(name: str) -> Iterator[str]:
             "\nIt does not reach [softmax attention](../taxonomy.md) but as a variant. "
             f"{escaped(found.obstructions[name])}"
         )
+
+
+def starts(mechanism: Any, diagram: Any) -> Iterator[str]:
+    """How parameters start, whose values these are, and with what they are compared."""
+    from vesalius.anatomy.mechanism import initial
+    from vesalius.anatomy.started import started
+
+    if not diagram.parameters:
+        return
+    found, origin = initial(diagram), started(mechanism.name)
+    compared = f"; compared with the layers of `{origin.package}`" if origin.package else ""
+    yield "\n## How it starts\n"
+    yield f"From: {escaped(origin.source)}{compared}.\n"
+    yield "| parameter | at first |\n|---|---|"
+    for parameter, start in found.items():
+        yield f"| `{parameter}` | {escaped(start)} |"
+    if len(found) < len(diagram.parameters):
+        rest = "all others" if found else "all"
+        yield f"| {rest} | uniform within ±1/√fan |"
 
 
 def first_line(part: Any) -> str:

@@ -139,7 +139,7 @@ def _number(value: Any) -> Term:
     if isinstance(value, tuple):
         return f"({', '.join(_number(entry)[0] for entry in value)})", _ATOM
     if isinstance(value, Fraction) and value.denominator != 1:
-        return str(value), _PRODUCT
+        return f"{value.numerator} / {value.denominator}", _PRODUCT
     return f"{value:.6g}".replace("-", "−"), _ATOM if value >= 0 else _SUM
 
 

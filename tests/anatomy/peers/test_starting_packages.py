@@ -104,7 +104,7 @@ def test_attention_free(d, e):
 
 @pytest.mark.parametrize("c", [250, 600])
 def test_gated_units(c):
-    """Scales and shifts. Linear maps have the paper's deviation 0.02, theirs that of `nn.Linear`."""
+    """Scales and shifts; linear maps have the paper's deviation 0.02, theirs `nn.Linear`'s."""
     package = peer("flash_pytorch.flash_pytorch")
     unit = seeded(lambda: package.GAU(dim=4, query_key_dim=c))
     chunked = seeded(lambda: package.FLASH(dim=4, query_key_dim=c, group_size=2))
