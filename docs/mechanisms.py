@@ -97,8 +97,7 @@ def relations(name: str) -> Iterator[str]:
     yield "\n## Relations\n"
     for edge in vs.taxonomy.edges():
         if name in (edge.start.mechanism, edge.end.mechanism):
-            steps = ", ".join(f"`{escaped(step.name)}`" for step in edge.derivation)
-            yield f"- `{edge.start}` to `{edge.end}`: **{edge.grade}**, by {steps}"
+            yield related(edge)
     found = vs.taxonomy.reached()
     if name in found.promised and name not in SOFTMAX:
         grade = found.promised[name].grade
@@ -133,6 +132,24 @@ def starts(mechanism: Any, diagram: Any) -> Iterator[str]:
     if len(found) < len(diagram.parameters):
         rest = "all others" if found else "all"
         yield f"| {rest} | uniform within ±1/√fan |"
+
+
+def related(edge: Any) -> str:
+    """An edge of the taxonomy in a line, with the pages of its ends and of its derivation."""
+    import vesalius as vs
+    from vesalius.anatomy.derivations import DERIVATIONS
+    from vesalius.rewrite.grade import Relation
+
+    ends = " to ".join(f"[{escaped(str(e))}]({e.mechanism}.md)" for e in (edge.start, edge.end))
+    apart = edge.grade.relation is Relation.UNKNOWN and not edge.varies
+    by = vs.taxonomy.told(edge.derivation)
+    if not by:  # equal steps, which go without saying elsewhere
+        by = ", ".join(f"`{step.name}`" for step in edge.derivation)
+    elif edge.name in DERIVATIONS:
+        by = f"[{escaped(by)}](../derivations/{edge.name}.md)"
+    else:
+        by = escaped(by)
+    return f"- {ends}: **{'siblings' if apart else edge.grade}**, by {by}"
 
 
 def first_line(part: Any) -> str:

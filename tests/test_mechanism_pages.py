@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,22 @@ def test_the_table_lists_them_all(writer: Any) -> None:
     lines = writer.table().splitlines()
     assert len(lines) == 2 + len(vs.anatomy)
     assert {line.count(" | ") for line in lines} == {6, 0}
+
+
+def test_relations_lead_to_pages_and_say_siblings_where_nothing_is_promised(
+    files: dict[str, str],
+) -> None:
+    """A step up and a step down promise nothing of the ends, and are no mere variant."""
+    for edge in vs.taxonomy.edges():
+        grades = re.findall(
+            rf"\({edge.start.mechanism}\.md\) to .*\({edge.end.mechanism}\.md\): \*\*(.*?)\*\*",
+            files[f"{edge.start.mechanism}.md"],
+        )
+        if edge.start.mechanism in vs.taxonomy.mechanisms():
+            apart = edge.grade.name == "variant" and not edge.varies
+            assert ("siblings" if apart else str(edge.grade)) in grades
+    for name, page in files.items():
+        if name.endswith(".md"):
+            related = page.partition("## Relations")[2]
+            assert {f"{x}.md" for x in re.findall(r"\]\((\w+)\.md\)", related)} <= set(files), name
+            assert not any("\\" in code for code in re.findall(r"`([^`\n]*)`", related)), name

@@ -73,7 +73,9 @@ def test_every_step_says_what_it_does_and_where_that_is_written(name: str) -> No
 
 
 def test_an_unknown_derivation_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownDerivation, match="did you mean 'softmax-to-linear'"):
+    assert "softmax-to-liner" not in DERIVATIONS
+    assert DERIVATIONS.get("softmax-to-liner") is None
+    with pytest.raises(UnknownDerivation, match=r"^there is no .* 'softmax-to-linear'"):
         DERIVATIONS["softmax-to-liner"]
 
 

@@ -11,8 +11,10 @@ from vesalius.diagrams.names import meant
 from vesalius.rewrite.derivation import Derivation
 
 
-class UnknownDerivation(VesaliusError, LookupError):
+class UnknownDerivation(VesaliusError, KeyError):
     """There is no derivation of that name."""
+
+    __str__ = Exception.__str__  # that of `KeyError` quotes the message
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,9 @@ class Registry(Mapping[str, Derivation]):
                 raise UnknownDerivation(f"there is no derivation {name!r}; {why}")
             self._built[name] = self.entries[name].build().named(name)
         return self._built[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries  # without building it
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
