@@ -14,10 +14,16 @@ def table() -> str:
 
 def _lines() -> Iterator[str]:
     import vesalius as vs
+    from vesalius.anatomy.groups import GROUPS, with_one_of
 
     found = vs.taxonomy.reached()
     yield f"```{{raw}} html\n{vs.taxonomy.draw().svg()}\n```\n"
     yield f"{found}.\n"
+    by_promise = len(with_one_of(found.promised))
+    yield (
+        f"With variants counted as one, {by_promise} of {len(GROUPS)} groups of mechanisms have "
+        "one that reaches it by a promise.\n"
+    )
     yield "| family | it leads down to | beside, in it |\n|---|---|---|"
     for (name, end), members in vs.taxonomy.families().items():
         links = ", ".join(linked(edge.start.mechanism) for edge in members)

@@ -26,52 +26,43 @@ RANK = (
     "Its weights before the normaliser are a product of features, of a rank that is fixed by their "
     "number; twice the query does not double the logarithms of their ratios, as in a softmax."
 )
-SUM = "Its rows do not sum to 1: equal values do not come out as they are."
-ZERO = "It has weights that are exactly 0; those of a softmax never are."
-STATE = (
-    "No normaliser: rows do not sum to 1, and what is kept is a state of fixed size; weights of a "
-    "softmax over the past need all keys."
+ZERO = "It has weights that are exactly 0; those of a softmax never are. "
+BEHIND = (
+    "Its weights do not sum to 1 and fade. What comes of them is divided by its own length in each "
+    "head, and gated, and no value of its parameters takes the two away"
 )
 CORRECTED = (
     "A value is written less what the state holds at its key: the weight of a pair depends on all "
-    "the keys in between."
+    "the keys in between. What comes out is divided by its own length."
 )
-FIXED = "Its weights do not depend on what the tokens are: there is no score."
+TIED = (
+    "Its queries and keys are one silu of a norm, scaled and shifted, so that no features of a "
+    "kernel can be handed to it; "
+)
 
 OBSTRUCTIONS: dict[str, str] = {
-    "linear": RANK,
     "rfa": RANK,
-    "cosformer": RANK,
+    "rfa_gated": "Queries and keys are of length 1, and the past fades: with gates that stay open "
+    "it is attention of such vectors, which is less than softmax attention; with others it is more.",
     "nystromformer": "Its weights are a product of three softmaxes, one of them inverted by a few "
     "steps: with all tokens as landmarks it is softmax attention only if the inverse is exact.",
-    "based_layers": "One of its two layers is not attention of one softmax: " + RANK,
-    "sigmoid": SUM,
-    "sigmoid_bias": SUM,
-    "relu": SUM,
-    "relu_squared_by_length": SUM,
-    "stick_breaking": SUM,
-    "spherical": "Weights have signs, and the sum of their squares is 1, not their sum.",
-    "relu_squared": ZERO,
-    "relu_normalised": ZERO,
-    "sparsemax": ZERO,
-    "entmax": ZERO,
-    "native_sparse": "A network makes one key of a block, blocks are chosen by their scores, and "
-    "three softmaxes are added by gates of the query: the weight of a pair reads keys besides.",
-    "reformer": "Keys are the directions of the queries, and a token looks at itself only where it "
-    "sees no other.",
-    "gau": SUM,
-    "flash": SUM,
-    "mega": "A silu stands behind what was mixed, and no value of its gates takes it away.",
+    "based_layers": "Two layers with residuals around them: tokens meet twice, and each stays "
+    "beside what was mixed.",
+    "sparsemax": ZERO + "Where none is 0 they are linear in the scores.",
+    "entmax": ZERO + "Where none is 0 they are squares of the scores, less a level.",
+    "reformer": "Keys are the directions of the queries, hashes of both say what is hidden, and a "
+    "token looks at itself only where it sees no other.",
+    "gau": TIED + "its squares of products, by the length, sum to no 1.",
+    "flash": TIED + "its weights, squares in a chunk and products across, sum to no 1.",
+    "mega": "Its queries and keys are of moving averages: what is prepared reads all tokens before. "
+    "A silu stands behind what was mixed, and no value of its gates takes it away.",
     "fastformer": "Tokens meet in one pooled query and one pooled key: there is no weight for a "
     "pair of tokens.",
     "hyena": "Filters of positions mix and tokens gate, twice in turn: what one token is to "
     "another depends on all in between.",
-    "gmlp": FIXED,
-    "fnet": FIXED,
-    "retnet": STATE,
-    "rfa_gated": RANK,
-    "gla": STATE,
-    "mamba2": STATE,
+    "retnet": f"{BEHIND}.",
+    "gla": f"{BEHIND}.",
+    "mamba2": f"{BEHIND}; what is asked and written is of windows.",
     "delta_net": CORRECTED,
     "gated_delta_net": CORRECTED,
 }

@@ -7,10 +7,13 @@ values of them it is softmax attention, and the rules of the library prove it.
 # Importing a file of edges enters them.
 from vesalius.anatomy.edges import (  # noqa: F401
     fading,
+    features,
     gates,
     limits,
+    low_shares,
     masks,
     mixers,
+    native,
     nearby,
     normalisers,
     outputs,

@@ -65,6 +65,27 @@ def sigmoids_by_their_sum(q: "n c", k: "m c") -> "n m":
     return w / vs.sum(w, "m")
 
 
+@rule("limit", witness=Witness(to_left=_low_bias, scales=(1.0, 0.2, 0.04)))
+def sticks_of_a_low_bias(s: "m", t: "m l:m") -> "m":
+    """σ(s + b)·exp(Σ_l t·log(1 + exp(s[l] + b))), by its sum over m → softmax_m(s), as b → −∞
+
+    Shares of what others left: as each takes little, all is left.
+    """
+    b = vs.parameter("b", "")
+    taken = vs.softplus(s + b).rename(m="l")
+    w = vs.sigmoid(s + b) * vs.exp(vs.contract(t, taken, over="l"))
+    shares = vs.like(vs.softmax(s, over="m"), b)
+    return w / vs.sum(w, "m"), vs.like(shares, vs.sum(t, "m l"))
+
+
+@worked(sticks_of_a_low_bias)
+def sticks_by_their_sum(s: "n m", later: "m l:m") -> "n m":
+    shifted = s + vs.parameter("bias", "")
+    left = vs.contract(later, vs.softplus(shifted).rename(m="l"), over="l")
+    w = vs.sigmoid(shifted) * vs.exp(left)
+    return w / vs.sum(w, "m")
+
+
 def _far_above(p: State, sizes: Sizes, scale: float) -> State:
     """σ(b) → 1 as b → ∞"""
     from torch import tensor
@@ -119,6 +140,25 @@ def kernel_of_kept_directions(q: "n c", k: "m c") -> "n m":
         return vs.exp(vs.contract(w, x, over="c") - vs.contract(x, x, over="c") / 2)
 
     return vs.contract(features(q), features(k), over="r") / vs.size("r")
+
+
+def _no_parameters(p: State, sizes: Sizes, scale: float) -> State:
+    """Both sides have none."""
+    return {}
+
+
+@rule("limit", witness=Witness(to_left=_no_parameters, scales=(4, 64, 1024), width="p"))
+def long_wave_is_level(x: "") -> "":
+    """cos(x/p) → 1, as p → ∞: within a fixed reach, a long wave is level
+
+    The error is x²/2p² at most.
+    """
+    return vs.cos(x / vs.size("p")), vs.like(1.0, x)
+
+
+@worked(long_wave_is_level)
+def weights_under_a_wave(q: "n c", k: "m c", far: "n m") -> "n m":
+    return vs.contract(q, k, over="c") * vs.cos(far / vs.size("p"))
 
 
 @rule("approximates")
