@@ -101,7 +101,7 @@ def test_each_mechanism_is_in_one_group() -> None:
     names = [name for group in GROUPS for name in group]
     assert len(names) == len(set(names))
     around = {m.name for m in vs.anatomy.CATALOGUE if "feed_forward" in m.parts}
-    assert set(names) - around == set(taxonomy.mechanisms())
+    assert set(names) - around <= set(taxonomy.mechanisms())
     assert set(names) & around <= set(vs.anatomy.CATALOGUE.names())
     assert len(with_one_of(taxonomy.reached().promised)) >= 40
     assert with_one_of(["rfa", "performer", "linear"]) == [

@@ -43,7 +43,7 @@ TIED = (
 OBSTRUCTIONS: dict[str, str] = {
     "rfa": RANK,
     "rfa_gated": "Queries and keys are of length 1, and the past fades: with gates that stay open "
-    "it is attention of such vectors, which is less than softmax attention; with others it is more.",
+    "it is attention of such vectors, which is less than softmax attention; with others, more.",
     "nystromformer": "Its weights are a product of three softmaxes, one of them inverted by a few "
     "steps: with all tokens as landmarks it is softmax attention only if the inverse is exact.",
     "based_layers": "Two layers with residuals around them: tokens meet twice, and each stays "
@@ -54,7 +54,7 @@ OBSTRUCTIONS: dict[str, str] = {
     "token looks at itself only where it sees no other.",
     "gau": TIED + "its squares of products, by the length, sum to no 1.",
     "flash": TIED + "its weights, squares in a chunk and products across, sum to no 1.",
-    "mega": "Its queries and keys are of moving averages: what is prepared reads all tokens before. "
+    "mega": "Its queries and keys are of moving averages: what is prepared reads all of the past. "
     "A silu stands behind what was mixed, and no value of its gates takes it away.",
     "fastformer": "Tokens meet in one pooled query and one pooled key: there is no weight for a "
     "pair of tokens.",

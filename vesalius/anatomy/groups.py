@@ -26,7 +26,7 @@ GROUPS: tuple[tuple[str, ...], ...] = tuple(
     forgetting
     sliding_window longformer
     strided fixed big_bird
-    top_k
+    top_k indexed
     native_sparse
     reformer routing sinkhorn
     gat gat_v2

@@ -270,8 +270,9 @@ def taxonomy_(
     from rich.table import Table
 
     # Narrow enough to be read as text: the whole chain is what FROM and TO print.
-    table = Table("mechanism", "grade", "steps", box=None, pad_edge=False)
-    table.add_column("by", max_width=36)
+    table = Table(box=None, pad_edge=False)
+    for heading, width in (("mechanism", 34), ("grade", 28), ("steps", 5), ("by", 36)):
+        table.add_column(heading, max_width=width)
     for chain in found.promised.values():
         mechanism = chain.name.partition(" → ")[0]
         table.add_row(mechanism, str(chain.grade), str(len(chain)), taxonomy.told(chain))
