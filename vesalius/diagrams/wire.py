@@ -108,6 +108,12 @@ class Wire:
     def __rtruediv__(self, other: Operand) -> Wire:
         return _place("divide", other, self)
 
+    def __floordiv__(self, other: Operand) -> Wire:
+        return _place("floor_divide", self, other)
+
+    def __mod__(self, other: Operand) -> Wire:
+        return _place("remainder", self, other)
+
     def __pow__(self, exponent: int) -> Wire:
         return _place("power", self, exponent)
 
