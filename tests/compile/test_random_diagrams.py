@@ -472,6 +472,27 @@ def test_a_module_is_what_its_diagram_means(seed, steps) -> None:
     compare(grower.diagram(steps, seed % 3 + 1), grower.sizes, seed % 1000)
 
 
+@given(st.integers(0, 10**9), st.integers(1, 25))
+@settings(max_examples=150)
+def test_a_module_of_a_narrow_type_runs_and_stays_in_it(seed, steps) -> None:
+    """Values are compared elsewhere: random diagrams magnify what bfloat16 rounds."""
+    grower = Grower(seed)
+    diagram = grower.diagram(steps, seed % 3 + 1)
+    module = vs.to_torch(diagram, dtype=torch.bfloat16, sizes=grower.sizes, seed=0)
+    inputs = arguments_for(diagram, grower.sizes, seed % 1000)
+    narrow = [x.bfloat16() if x.is_floating_point() else x for x in inputs]
+    try:
+        found = module(*narrow)
+    except (VesaliusError, RuntimeError):
+        with pytest.raises((VesaliusError, RuntimeError)):
+            vs.to_torch(diagram, dtype=torch.float64, sizes=grower.sizes, seed=0)(*inputs)
+        return
+    found = found if isinstance(found, tuple) else (found,)
+    for x, port in zip(found, diagram.outputs, strict=True):
+        wanted = {"float": torch.bfloat16, "int": torch.int64, "bool": torch.bool}
+        assert x.dtype == wanted[diagram.types[port.wire].dtype], module.source
+
+
 @given(st.integers(0, 10**9), st.integers(1, 12))
 @settings(max_examples=80)
 def test_with_axes_of_length_zero(seed, steps) -> None:

@@ -16,6 +16,7 @@ from vesalius.compile.folding import Number, fold, literal_term
 from vesalius.compile.layout import Order, is_within, layout
 from vesalius.compile.lengths import Solution, size_term, solved
 from vesalius.compile.masks import NO, may_hide
+from vesalius.compile.precision import exact_floats
 from vesalius.compile.text import (
     ATOM,
     PRODUCT,
@@ -153,6 +154,10 @@ class Scope:
         self.block = Block()
         self.bases = names.base_names(diagram, {w: path[-1] for w, path in attributes.items()})
         self.hidden = may_hide(diagram)
+        self.exact = exact_floats(diagram)
+        self.widens = False  # whether the box that is lowered computes exact floats
+        self.wide: Term | None = None
+        self.rounded: dict[int, Term] = {}
         self.orders = layout(diagram, *orders)
         self.ends = orders[1]
         self.arguments: dict[int, Term] = {}
@@ -250,7 +255,18 @@ class Scope:
     # -- element type and device ----------------------------------------------------------------
 
     def dtype(self) -> Term:
-        """The element type of floats: that of the first float that the function gets."""
+        """The element type of floats where they are computed now."""
+        return self._wide() if self.widens else self._dtype()
+
+    def _wide(self) -> Term:
+        """The element type of floats that follow from positions alone."""
+        if self.wide is None:
+            wide = apply("torch.promote_types", self._dtype(), "torch.float32")
+            self.wide = self.block.let(wide, "wide", kept=True)
+        return self.wide
+
+    def _dtype(self) -> Term:
+        """That of the first float that the function gets."""
         for wire, term in self.arguments.items():
             if self.diagram.types[wire].dtype == "float":
                 return method(term, "dtype", cost=0)
@@ -280,7 +296,7 @@ class Scope:
         given: list[Term | str] = list(arguments)
         for wire, term in self.arguments.items():
             found = self.diagram.types[wire].dtype
-            if found != dtype or found == "int" or function not in _NEW:
+            if found != dtype or found == "int" or function not in _NEW or self.widens:
                 break  # an int may be an int32
             return apply(f"{term.at(ATOM)}.new_{function}", *given)  # as the first argument is
         if dtype is not None:
@@ -327,6 +343,7 @@ class Scope:
                 self.values.append(self.arguments[wire])
         for node in diagram.nodes[len(diagram.inputs) :]:
             here = Here(self, node)
+            self.widens = not self.exact.isdisjoint(node.wires)
             number = None
             if len(node.wires) == 1 and not diagram.types[node.first].sizes:
                 folded = [v if isinstance(v, Number) else None for v in here.values]
@@ -336,6 +353,7 @@ class Scope:
             elif not self._absorb(here):
                 terms = lowering(node.box.kind).lower(here)
                 self.values += [here.keep(k, term) for k, term in enumerate(terms)]
+        self.widens = False
         for port, order in zip(diagram.outputs, self.ends, strict=True):
             term = self.tensor(port.wire)
             self.results.append(permuted(term, self.orders[port.wire], order))
@@ -351,7 +369,7 @@ class Scope:
             return False
         user, port = self.diagram.nodes[uses[0][0]], uses[0][1]
         bound = set(user.box.bound) & set(user.box.maps[port])
-        if user.box.kind.name != taker or bound:
+        if user.box.kind.name != taker or bound or self.widens != (user.first in self.exact):
             return False
         operand = here.operand(0, "float" if taker == "contract" else None)
         self.absorbed[node.first] = (node.box["function"].name, operand)
@@ -367,10 +385,21 @@ class Scope:
             return otherwise
 
     def tensor(self, wire: int) -> Term:
-        """A wire as a tensor, also where it is a number."""
+        """A wire as a tensor, also where it is a number, of the type that is computed with now."""
         value = self.values[wire]
         assert value is not None, "an absorbed wire is read by its one user only"
-        return self.full(value) if isinstance(value, Number) else value
+        if isinstance(value, Number):
+            return self.full(value)
+        if self.widens and wire not in self.exact and self.diagram.types[wire].dtype == "float":
+            return method(value, f"to({self._wide().at(0)})")
+        return self._rounded(wire, value) if wire in self.exact and not self.widens else value
+
+    def _rounded(self, wire: int, value: Term) -> Term:
+        """An exact float as the other floats are, rounded once for all that read it so."""
+        if wire not in self.rounded:
+            term = method(value, f"to({self._dtype().at(0)})")
+            self.rounded[wire] = self.block.let(term, self.bases[wire], self.comment(wire))
+        return self.rounded[wire]
 
     def full(self, number: Number) -> Term:
         """A number as a tensor without axes, filled on the device itself."""
