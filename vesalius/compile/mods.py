@@ -291,13 +291,12 @@ class _Reader:
         for score, other, truth in ((yes, no, True), (no, yes, False)):
             if self.r.value(other) == -math.inf:
                 trees = [self._truth(one) for one in split_condition(self.r, condition, truth)]
+                looking = [one for one in trees if _has_product(one)]
+                self.conditions += [one for one in trees if one not in looking]
                 tree = self.read(score, clear=True)
-                for one in trees:
-                    if any(isinstance(end, Product) for end in ends(one)):
-                        parts = (one, tree, Constant(tree.dtype, -math.inf))
-                        tree = Made(tree.dtype, POINTWISE, (FUNCTIONS["where"], ()), parts)
-                    else:
-                        self.conditions.append(one)
+                for one in looking:
+                    parts = (one, tree, Constant(tree.dtype, -math.inf))
+                    tree = Made(tree.dtype, POINTWISE, (FUNCTIONS["where"], ()), parts)
                 return tree
         return None
 
@@ -315,10 +314,14 @@ class _Reader:
         )
 
 
+def _has_product(tree: Tree) -> bool:
+    return any(isinstance(end, Product) for end in ends(tree))
+
+
 def _thresholded(parts: Sequence[Tree]) -> bool:
     """Whether scores stand on one side and an array on another, as the least of the best does."""
-    found = [{type(end) for end in ends(part)} for part in parts]
-    return any(Product in one for one in found) and any(Read in one for one in found)
+    read = any(isinstance(end, Read) for part in parts for end in ends(part))
+    return read and any(map(_has_product, parts))
 
 
 def _at(tree: Tree, label: Label, place: Tree) -> Tree:

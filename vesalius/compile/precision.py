@@ -8,6 +8,7 @@ and distances, is therefore computed in float32 at least, and rounded where it m
 from __future__ import annotations
 
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
+from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.sources import INPUT, IOTA, PARAMETER, RANDOM
 from vesalius.diagrams.graph import Diagram
 
@@ -15,7 +16,10 @@ _OPAQUE = frozenset({NAMED, SCAN, INPUT, PARAMETER, RANDOM})
 
 
 def exact_floats(diagram: Diagram) -> frozenset[int]:
-    """The wires of floats that follow from integers, with numbers, alone."""
+    """The wires of floats that follow from integers, with numbers, alone.
+
+    Those are left out that are whole numbers still and that nothing else is computed from.
+    """
     exact: set[int] = set()
     constant: set[int] = set()  # what follows from numbers that are written down
     for node in diagram.nodes:
@@ -30,4 +34,9 @@ def exact_floats(diagram: Diagram) -> frozenset[int]:
             exact.update(wire for wire in node.wires if dtypes[wire] == "float")
         elif all(wire in constant for wire in node.src) and node.box.kind is not IOTA:
             constant.update(node.wires)
+    for node in diagram.nodes:
+        if node.first in exact and node.box.kind is POINTWISE:
+            users = {diagram.nodes[user].first for user, _ in diagram.consumers[node.first]}
+            if node.box["function"].name == "to_float" and users.isdisjoint(exact):
+                exact.discard(node.first)
     return frozenset(exact)
