@@ -17,7 +17,7 @@ def _lines() -> Iterator[str]:
     from vesalius.anatomy.groups import GROUPS, with_one_of
 
     found = vs.taxonomy.reached()
-    yield f"```{{raw}} html\n{vs.taxonomy.draw().svg()}\n```\n"
+    yield f'```{{raw}} html\n<div class="wide">\n{vs.taxonomy.draw().svg()}\n</div>\n```\n'
     yield f"{found}.\n"
     by_promise = len(with_one_of(found.promised))
     yield (
