@@ -768,7 +768,7 @@ def test_a_wrong_random_value_names_what_there_is() -> None:
     )
 
 
-# -- foreign and hostile texts; `test_serial.py` has many more -----------------------------------
+# -- foreign and hostile texts; `test_serial_hostile.py` has many more ----------------------------
 
 
 def changed(*path: str | int, value: Any) -> str:
