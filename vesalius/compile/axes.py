@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from vesalius.compile.folding import literal_term
 from vesalius.compile.layout import concat_orders
-from vesalius.compile.scope import Here, Operand, dim, permuted, unsqueezed
+from vesalius.compile.scope import Here, Operand
 from vesalius.compile.text import ANY, SUM, Term, apply, index, method
+from vesalius.compile.views import dim, permuted, unsqueezed
 from vesalius.diagrams.sizes import Size
 
 

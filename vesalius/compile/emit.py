@@ -10,7 +10,8 @@ from vesalius.compile import helpers, names
 from vesalius.compile.folding import literal_term
 from vesalius.compile.lengths import size_term
 from vesalius.compile.nested import start_of
-from vesalius.compile.scope import Declared, Path, Program, Scope, Unit, attribute
+from vesalius.compile.program import Declared, Program, Unit
+from vesalius.compile.scope import Path, Scope, attribute
 from vesalius.compile.text import ATOM, POWER, PRODUCT, SIGN, Term, wrapped
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.graph import Diagram

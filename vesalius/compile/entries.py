@@ -8,7 +8,7 @@ from functools import cache
 from typing import NamedTuple
 
 from vesalius.compile.folding import literal_term
-from vesalius.compile.scope import Here, dim, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import (
     ANY,
     ATOM,
@@ -24,6 +24,7 @@ from vesalius.compile.text import (
     chain,
     method,
 )
+from vesalius.compile.views import dim, permuted
 from vesalius.diagrams.boxes.pointwise import Function
 
 # -- pointwise ----------------------------------------------------------------------------------

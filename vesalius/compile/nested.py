@@ -20,16 +20,10 @@ from vesalius.compile.layout import (
     scan_orders,
     tube_order,
 )
-from vesalius.compile.scope import (
-    Here,
-    Operand,
-    Path,
-    Program,
-    Scope,
-    Unit,
-    permuted,
-)
+from vesalius.compile.program import Program, Unit
+from vesalius.compile.scope import Here, Operand, Path, Scope
 from vesalius.compile.text import ANY, Term, apply, index, method
+from vesalius.compile.views import permuted
 from vesalius.diagrams.box import Axes, Token
 from vesalius.diagrams.boxes.nested import body_dtypes, port_tubes, state_tubes, tubed
 from vesalius.diagrams.boxes.own import OWN

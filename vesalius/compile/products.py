@@ -8,8 +8,9 @@ from fractions import Fraction
 from vesalius.compile import names
 from vesalius.compile.folding import Number, literal_term
 from vesalius.compile.layout import Order
-from vesalius.compile.scope import Here, Operand, Scope, dim, permuted
+from vesalius.compile.scope import Here, Operand, Scope
 from vesalius.compile.text import PRODUCT, SIGN, SUM, Term, apply, chain, method
+from vesalius.compile.views import dim, permuted
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.sizes import product as product_of_sizes
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vesalius.compile.layout import gather_groups
-from vesalius.compile.scope import Here, Operand, permuted
+from vesalius.compile.scope import Here, Operand
 from vesalius.compile.text import ANY, Term, apply, index, method
+from vesalius.compile.views import permuted
 
 
 def gather(here: Here) -> list[Term]:

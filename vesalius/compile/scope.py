@@ -1,6 +1,5 @@
-"""What a lowering works with: the text as a whole, one function of it, and one box in that.
+"""What a lowering works with: one function of the text, and one box in that.
 
-`Program` is the text: the classes and functions of named boxes, and what they need from elsewhere.
 `Scope` is one function: a diagram with a layout, its statements, and where its sizes come from.
 `Here` is a box where it stands: its operands as terms, and the order of axes of its results.
 """
@@ -9,14 +8,15 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vesalius.compile import names
-from vesalius.compile.folding import Number, fold, literal_term
-from vesalius.compile.layout import Order, is_within, layout
+from vesalius.compile.folding import Number, fold
+from vesalius.compile.layout import Order, layout
 from vesalius.compile.lengths import Solution, size_term, solved
 from vesalius.compile.masks import NO, may_hide
 from vesalius.compile.precision import exact_floats
+from vesalius.compile.program import Declared, Program, Unit
 from vesalius.compile.text import (
     ATOM,
     PRODUCT,
@@ -24,10 +24,9 @@ from vesalius.compile.text import (
     Term,
     apply,
     chain,
-    index,
-    kept_dimension,
     method,
 )
+from vesalius.compile.views import permuted, unsqueezed
 from vesalius.diagrams.box import Box, Parameter, Site, Token
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram, Node
@@ -35,67 +34,6 @@ from vesalius.diagrams.sizes import Size
 
 DTYPES = {"int": "torch.int64", "bool": "torch.bool"}
 Path = tuple[str, ...]
-
-
-class Unit(NamedTuple):
-    """A class or a function of the text: its lines, and what a call of it hands over besides."""
-
-    name: str
-    # Further arguments: what they are called, and the size variable, "dtype" or "device".
-    extras: tuple[tuple[str, str], ...] = ()
-    sizes: tuple[str, ...] = ()  # size variables that the constructor of a class takes
-
-
-class Declared(NamedTuple):
-    """A parameter of a class: its identity and the sizes of its axes, in order."""
-
-    token: Token
-    sizes: tuple[Size, ...]
-
-
-class Program:
-    """The text as a whole; `sizes` are the values of size variables that are fixed for good."""
-
-    def __init__(self, diagram: Diagram, sizes: Mapping[str, int]) -> None:
-        self.diagram = diagram
-        self.sizes = dict(sizes)
-        self.taken: set[str] = set(names.RESERVED)
-        # Functions, classes and other lines, in the order in which they are defined.
-        self.chunks: list[Scope | str] = []
-        self.imports: dict[str, str] = {}  # name in the text -> the module that it is imported from
-        self.units: dict[Any, Unit] = {}
-        self.starts: dict[Diagram, Unit] = {}  # of initial values that are computed
-        self.helpers: dict[str, None] = {}
-        self.registered: dict[str, str] = {}  # name in the text -> where it is found
-        self.letters: dict[str, str] = {}
-        self.blank = False  # whether an empty buffer has to tell dtype and device
-
-    def name(self, wanted: str) -> str:
-        """A global name of the text, which no variable takes."""
-        name = names.fresh(wanted, self.taken)
-        self.taken.add(name)
-        return name
-
-    def helper(self, name: str) -> str:
-        """The name of a function of `helpers`, which the text then brings along."""
-        self.helpers[name] = None
-        self.taken.add(name)
-        return name
-
-    def imported(self, name: str, module: str) -> str:
-        """The name of something that the text imports."""
-        self.imports[name] = module
-        self.taken.add(name)
-        return name
-
-    def register(self, name: str, found_at: str) -> str:
-        """The name of something of the user's that is looked up where the text begins."""
-        for known, place in self.registered.items():
-            if place == found_at:
-                return known
-        known = self.name(names.identifier(name))
-        self.registered[known] = found_at
-        return known
 
 
 class Lengths(dict[str, str]):
@@ -536,43 +474,6 @@ def _keyword(name: str, term: Term) -> Term:
     return Term(f"{name}={term.at(0)}", ATOM, term.operations)
 
 
-def permuted(term: Term, have: Sequence[int], want: Sequence[int]) -> Term:
-    """A view with its dimensions in another order."""
-    if tuple(have) == tuple(want):
-        return term
-    order = [list(have).index(a) for a in want]
-    moved = [d for d, source in enumerate(order) if d != source]
-    rank = len(order)
-    if len(moved) == 2:
-        a, b = moved
-        if rank == 2:
-            return method(term, "T", cost=0)
-        if (a, b) == (rank - 2, rank - 1):
-            return method(term, "mT", cost=0)
-        return method(term, f"transpose({a}, {b})", cost=0)
-    return method(term, f"permute({', '.join(map(str, order))})", cost=0)
-
-
-def unsqueezed(term: Term, have: Sequence[int], want: Sequence[int]) -> Term:
-    """A view with dimensions of length 1 where an axis is missing behind the first one it has."""
-    assert is_within(have, want)
-    behind = list(want[want.index(have[0]) :]) if have else []
-    items = [":" if a in have else "None" for a in behind]
-    if "None" not in items:
-        return term
-    if items.index("None") == len(items) - 1:
-        return kept_dimension(term, "..., None" if len(items) > 2 else ":, None")
-    while items[-1] == ":":
-        items.pop()
-    return index(term, ", ".join(items))
-
-
-def dim(order: Sequence[int], axis: int) -> int:
-    """The dimension of an axis; -1 for the last."""
-    place = list(order).index(axis)
-    return -1 if place == len(order) - 1 else place
-
-
 def _module_names() -> frozenset[str]:
     from torch import nn
 
@@ -581,5 +482,3 @@ def _module_names() -> frozenset[str]:
 
 
 MODULE_NAMES = _module_names()
-
-__all__ = ["Here", "Operand", "Program", "Scope", "Unit", "literal_term"]

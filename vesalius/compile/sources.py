@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vesalius.compile.folding import Number, literal_term
-from vesalius.compile.scope import Here, attribute, permuted
+from vesalius.compile.scope import Here, attribute
 from vesalius.compile.text import ANY, COMPARE, SUM, Term, method
+from vesalius.compile.views import permuted
 
 
 def parameter(here: Here) -> list[Term]:

@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.roofline import Call, Work, of_transform
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply
 from vesalius.compile.toeplitz import ALL, FORWARD, ROUND, Distances, read_toeplitz
+from vesalius.compile.views import permuted
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.graph import Diagram
 

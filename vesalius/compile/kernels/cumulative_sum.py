@@ -7,8 +7,9 @@ from vesalius.compile.causal import read_causal, uses_of
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.layout import Order
 from vesalius.compile.roofline import Call, Work
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply, method
+from vesalius.compile.views import permuted
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram

@@ -20,8 +20,9 @@ from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.kernels.recurrence import of_recurrence
 from vesalius.compile.ratios import Mean, Weighted, mean
 from vesalius.compile.roofline import Call, Work
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply
+from vesalius.compile.views import permuted
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.graph import Diagram

@@ -16,8 +16,9 @@ from math import log2
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
 from vesalius.compile.roofline import Call, Work
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply, method
+from vesalius.compile.views import permuted
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
 

@@ -31,9 +31,10 @@ from vesalius.compile.mods import (
     reads,
 )
 from vesalius.compile.operands import Operands
+from vesalius.compile.program import Unit
 from vesalius.compile.roofline import Call as Counted
 from vesalius.compile.roofline import Work, fused
-from vesalius.compile.scope import Here, Operand, Scope, Unit
+from vesalius.compile.scope import Here, Operand, Scope
 from vesalius.compile.scores import Condition, Mix, Scores, read_mix, read_scores
 from vesalius.compile.shown import shown
 from vesalius.compile.terms import Reading, Use, Writing, Written

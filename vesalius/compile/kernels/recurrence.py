@@ -14,8 +14,9 @@ from math import sqrt
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
 from vesalius.compile.roofline import Call, Work
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply
+from vesalius.compile.views import permuted
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
 

@@ -14,10 +14,11 @@ import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
 from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.roofline import Call, Work
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.scores import read_line
 from vesalius.compile.terms import Reading, Use, Writing
 from vesalius.compile.text import Term, apply
+from vesalius.compile.views import permuted
 from vesalius.diagrams.boxes.indexing import GATHER
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Builder, Label

@@ -10,8 +10,9 @@ from vesalius.compile.layout import Order
 from vesalius.compile.operands import Operands
 from vesalius.compile.roofline import Call as Counted
 from vesalius.compile.roofline import Work
-from vesalius.compile.scope import Here, Operand, permuted
+from vesalius.compile.scope import Here, Operand
 from vesalius.compile.text import PRODUCT, SIGN, Term, apply, index, method
+from vesalius.compile.views import permuted
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Port
 

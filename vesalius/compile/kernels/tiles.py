@@ -15,7 +15,7 @@ from vesalius.compile.kernels.relative_shift import SHIFT
 from vesalius.compile.layout import argument_orders
 from vesalius.compile.lengths import solved
 from vesalius.compile.nested import function_of
-from vesalius.compile.scope import Here, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
 from vesalius.compile.tiles.distances import by_distance
@@ -26,6 +26,7 @@ from vesalius.compile.tiles.region import Refused, Region, grow, seeds
 from vesalius.compile.tiles.shifting import shifted_body
 from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.traces import Traces
+from vesalius.compile.views import permuted
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Use

@@ -6,8 +6,9 @@ import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Kernel, kernel
 from vesalius.compile.layout import Order
 from vesalius.compile.roofline import fused
-from vesalius.compile.scope import Here, dim, permuted
+from vesalius.compile.scope import Here
 from vesalius.compile.text import Term, apply
+from vesalius.compile.views import dim, permuted
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram
