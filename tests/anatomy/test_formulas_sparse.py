@@ -62,6 +62,28 @@ def test_a_window_in_blocks_costs_what_it_sees():
         vs.anatomy["sliding_window"](blocked=True, mask=True)
 
 
+@given(st.integers(1, 4), sizes, masks, seeds)
+def test_strided_in_blocks(blocks, stride, mask, seed):
+    n = blocks * stride
+    agrees("strided", {**mask, "blocked": True}, n, n, seed, {"block": stride}, words=[stride])
+
+
+@given(st.integers(1, 4), sizes, sizes, masks, seeds)
+def test_fixed_in_blocks(blocks, stride, kept, mask, seed):
+    n, words = blocks * stride, [stride, min(kept, stride)]
+    sizes = {"block": words[0], "kept": words[1]}
+    agrees("fixed", {**mask, "blocked": True}, n, n, seed, sizes, words=words)
+
+
+@given(st.integers(1, 7), st.integers(1, 3), masks, seeds)
+def test_big_bird_in_blocks(blocks, length, mask, seed):
+    """Random blocks may be drawn twice, touch, or be the first or the last."""
+    generator = torch.Generator().manual_seed(seed)
+    links = 2 * torch.rand(blocks, 3, generator=generator, dtype=torch.float64) - 1
+    n, options = blocks * length, {**mask, "blocked": True}
+    agrees("big_bird", options, n, n, seed, {"block": length}, {"links": links}, words=[length])
+
+
 @given(lengths, lengths, sizes, masks, seeds)
 def test_strided(n, m, stride, mask, seed):
     agrees("strided", mask, n, m, seed, {"block": stride}, words=[stride])

@@ -73,3 +73,21 @@ def test_blocks_cost_what_they_see():
     blocked, whole = (vs.anatomy["longformer"](blocked=on, dilation=(1, 2)) for on in (True, False))
     assert linear(blocked)
     assert not linear(whole)
+
+
+@pytest.mark.parametrize("name", ["fixed", "big_bird", "strided"])
+def test_patterns_in_blocks_cost_what_they_see(name):
+    """Of blocks of √n: n·√n, an eighth more than eight times for four times as many positions."""
+    blocked, whole = (vs.anatomy[name](blocked=on).cost().flops for on in (True, False))
+    whole = whole.substitute({"m": "n"})
+    sizes = {"c": 16, "e": 16, "t": 1, "u": 2}
+
+    def growth(flops):
+        one, four = (
+            flops.at({**sizes, "n": n, "l": length, "s": n // length})
+            for n, length in ((2**12, 2**6), (2**14, 2**7))
+        )
+        return four / one
+
+    assert growth(blocked) < 9
+    assert growth(whole) > 15

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vesalius.anatomy import parts
+from collections.abc import Callable
+
+from vesalius.anatomy import blocked, parts
 from vesalius.anatomy.attention import SOFTMAX
 from vesalius.anatomy.forms import QKV
 from vesalius.anatomy.mechanism import (
@@ -12,9 +14,9 @@ from vesalius.anatomy.mechanism import (
     Part,
     diagram_of,
     explicit,
+    mask_inputs,
 )
 from vesalius.anatomy.variants import variant
-from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.wire import Wire
@@ -43,80 +45,78 @@ ZHAO = Paper(
 
 SOFTMAX_OF = "o[n,e] = Σ_m softmax_m(Σ_c q[n,c]·k[m,c] / √c where {})·v[m,e]"
 
-WINDOW: dict[str, Part] = {
-    "preparation": parts.given,
-    **SOFTMAX,
-    "similarity": parts.scaled_dot,
-    "mask": parts.sliding_window,
-}
+Blocked = Callable[[Wire, Wire, Wire, Wire | None, bool], Wire]
 
 
-def sliding_window(
-    *, blocked: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
-) -> Diagram:
-    """A window of w − 1 keys to each side, or looking back alone.
+def patterned(
+    name: str,
+    title: str,
+    paper: Paper,
+    where: str,
+    mask: Part,
+    in_blocks: Blocked,
+    check: str = "transcription",
+) -> None:
+    """Enter softmax attention over the keys of a pattern: as a mask, and in blocks."""
+    stands: dict[str, Part] = {"preparation": parts.given, "similarity": parts.scaled_dot}
+    stands |= {**SOFTMAX, "mask": mask}
+    of_pairs = explicit(name, QKV, "n e", stands)
 
-    As a mask it costs as much as all pairs. `blocked` computes the same of blocks of w, which see
-    themselves and their neighbours: n·w pairs. Queries and keys are as many then, and there is no
-    further mask.
-    """
-    if not blocked:
-        return explicit("sliding_window", QKV, "n e", WINDOW)(
-            causal=causal, padding=padding, mask=mask
-        )
-    if mask:
-        raise FormatError("sliding_window: blocked has no mask; leave one of them out")
+    def build(
+        *, blocked: bool = False, causal: bool = False, padding: bool = False, mask: bool = False
+    ) -> Diagram:
+        """As a mask, a pattern costs as much as all pairs. `blocked` computes the same function of
+        the keys that each query sees: queries and keys are as many then, and there is no further
+        mask.
+        """
+        if not blocked:
+            return of_pairs(causal=causal, padding=padding, mask=mask)
+        if mask:
+            raise FormatError(f"{name}: blocked has no mask; leave one of them out")
 
-    def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
-        def laid(x: Wire) -> Wire:
-            return parts.with_neighbours(parts.chunks(parts.filled(x, "m"), "m", "m"), causal)
+        def body(q: Wire, k: Wire, v: Wire, keep: Wire | None = None) -> Wire:
+            return in_blocks(q, k, v, keep, causal)
 
-        length = q.axes["n"]
-        q = parts.chunks(parts.filled(q))
-        near = parts.near_places(q, causal, length)
-        if keep is not None:
-            near = near & vs.equal(laid(vs.to_int(keep)), 1)
-        weights = WINDOW["normaliser"](WINDOW["similarity"](q, laid(k)), near)
-        return vs.slice(parts.whole(WINDOW["mixing"](weights, laid(v))), "n", stop=length)
+        inputs = {"q": "n c", "k": "m:n c", "v": "m:n e", **mask_inputs("m:n", padding, False)}
+        return diagram_of(name, inputs, "n e", body)
 
-    inputs = {"q": "n c", "k": "m:n c", "v": "m:n e"}
-    if padding:
-        inputs["keep"] = "m:n bool"
-    return diagram_of("sliding_window", inputs, "n e", body)
+    formula = SOFTMAX_OF.format(where)
+    CATALOGUE.enter(Mechanism(name, title, paper, formula, stands, build, check=check))
 
 
-CATALOGUE.enter(
-    Mechanism(
-        "sliding_window",
-        "Sliding-window attention",
-        BELTAGY,
-        SOFTMAX_OF.format("|n − m| < w"),
-        WINDOW,
-        sliding_window,
-        check="local-attention",
-    )
+patterned(
+    "sliding_window",
+    "Sliding-window attention",
+    BELTAGY,
+    "|n − m| < w",
+    parts.sliding_window,
+    blocked.sliding_window,
+    "local-attention",
 )
-variant(
+patterned(
     "strided",
     "Sparse Transformer, strided",
     CHILD,
-    SOFTMAX_OF.format("|n − m| < l or l | n − m"),
-    mask=parts.strided_blocks,
+    "|n − m| < l or l | n − m",
+    parts.strided_blocks,
+    blocked.strided,
 )
-variant(
+patterned(
     "fixed",
     "Sparse Transformer, fixed",
     CHILD,
-    SOFTMAX_OF.format("⌊n/l⌋ = ⌊m/l⌋ or m mod l ≥ l − t"),
-    mask=parts.fixed_blocks,
+    "⌊n/l⌋ = ⌊m/l⌋ or m mod l ≥ l − t",
+    parts.fixed_blocks,
+    blocked.fixed,
 )
-variant(
+patterned(
     "big_bird",
     "Big Bird",
     ZAHEER,
-    SOFTMAX_OF.format("the blocks of n and m touch, are linked, or one is the first or the last"),
-    check="transformers",
-    mask=parts.big_bird,
+    "the blocks of n and m touch, are linked, or one is the first or the last",
+    parts.big_bird,
+    blocked.big_bird,
+    "transformers",
 )
 variant(
     "top_k",

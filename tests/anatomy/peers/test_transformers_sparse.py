@@ -76,8 +76,9 @@ def test_big_bird(blocks, length):
     links = torch.full((blocks, 2), -1.0, dtype=torch.float64)
     links[1:-1] = 2 * (torch.tensor(drawn) + 0.5) / blocks - 1
     q, k, v = (layer(x)[0].detach() for layer in (module.query, module.key, module.value))
-    ours = vs.anatomy["big_bird"](blocks=blocks, block=length, u=2)
-    same(ours, (q, k, v), {"links": links}, wanted[0], within=EXACT)
+    for more in ({"blocks": blocks}, {"blocked": True, "n": n}):
+        ours = vs.anatomy["big_bird"](block=length, u=2, **more)
+        same(ours, (q, k, v), {"links": links}, wanted[0], within=EXACT)
 
 
 @pytest.mark.parametrize(("n", "length", "rounds"), [(12, 4, 1), (12, 4, 3), (16, 2, 2)])

@@ -41,26 +41,33 @@ def with_neighbours(x: Wire, causal: bool) -> Wire:
 
 
 def near_places(
-    q: Wire, causal: bool, length: Size | None = None, dilation: Sequence[int] = (1,)
+    q: Wire,
+    causal: bool,
+    length: Size | None = None,
+    dilation: Sequence[int] = (1,),
+    reach: Size | None = None,
 ) -> Wire:
     """|n − m| < w, and m ≤ n if causal, of queries in chunks and keys of chunks with neighbours
 
-    `length` is what the chunks hold but for what fills them up.
+    `length` is what the chunks hold but for what fills them up, `reach` what stands for w.
     """
     width = q.axes["n"]
     at = index(q, "t") * width
     places = at - width + counted("m", width * (2 if causal else 3))
     length = q.axes["t"] * width if length is None else length
-    seen = in_window(at + index(q, "n") - places, q, dilation) & (places >= 0) & (places < length)
+    near = in_window(at + index(q, "n") - places, q, dilation, reach)
+    seen = near & (places >= 0) & (places < length)
     return seen & (at + index(q, "n") >= places) if causal else seen
 
 
 # -- with gaps ------------------------------------------------------------------------------------
 
 
-def in_window(back: Wire, q: Wire, dilation: Sequence[int]) -> Wire:
+def in_window(
+    back: Wire, q: Wire, dilation: Sequence[int] = (1,), reach: Size | None = None
+) -> Wire:
     """|back| < w·g and g divides back, g the gap of a head: each has the next of `dilation`"""
-    width = vs.size("w")
+    width = reach or vs.size("w")
     if tuple(dilation) == (1,):
         return vs.abs(back) < width
     gaps: Wire | int = dilation[0]

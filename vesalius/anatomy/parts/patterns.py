@@ -6,9 +6,10 @@ number of blocks, `t` what is kept of a block, `u` random blocks for each.
 
 from __future__ import annotations
 
-from vesalius.anatomy.parts.axes import index
+from vesalius.anatomy.parts.axes import index, written
 from vesalius.anatomy.parts.masks import visible
 from vesalius.diagrams import verbs as vs
+from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.wire import Wire
 
 
@@ -48,10 +49,11 @@ def fixed_blocks(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
     return among(pattern, visible(q, k, causal=causal, keep=keep))
 
 
-def random_blocks() -> Wire:
+def random_blocks(blocks: Size | None = None) -> Wire:
     """u blocks for each of s blocks, drawn once and kept: ⌊s·(links + 1) / 2⌋"""
-    links = vs.parameter("links", "s u", init="uniform", trainable=False)
-    return vs.to_int(vs.floor((links + 1) * vs.size("s") / 2))
+    blocks = blocks or vs.size("s")
+    links = vs.parameter("links", f"{written(s=blocks)} u", init="uniform", trainable=False)
+    return vs.to_int(vs.floor((links + 1) * blocks / 2))
 
 
 def big_bird(q: Wire, k: Wire, *, causal: bool, keep: Wire | None) -> Wire:
