@@ -173,7 +173,8 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     loops = _least(whole, target)
     if forms and not target.prefer and loops >= min(_seconds(one, target) for one in forms):
         return _cheapest(forms, target, loops)
-    opened = _with_loops(choose(whole, target), whole)
+    pairs = "" if forms else "all pairs would be made"
+    opened = _with_loops(choose(whole, target), whole, pairs)
     best = _cheapest([opened, *forms], target)
     if best.diagram is not opened.diagram:
         return best
@@ -182,7 +183,7 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
         return Chosen(diagram, opened.choices)
     if not any(node.box.kind is NAMED for node in diagram.nodes):
         return opened
-    closed = _with_loops(_Closed(target).run(diagram), whole)
+    closed = _with_loops(_Closed(target).run(diagram), whole, pairs)
     return closed if closed.choices.kernels == opened.choices.kernels else opened
 
 
@@ -278,13 +279,16 @@ def _form(one: Chosen, best: Chosen) -> str:
     )
 
 
-def _with_loops(found: Chosen, whole: Diagram) -> Chosen:
-    """The choice with a word on each scan that stays a loop over positions."""
+def _with_loops(found: Chosen, whole: Diagram, pairs: str = "") -> Chosen:
+    """The choice with a word on each scan that stays a loop over positions.
+
+    `pairs` is the reason where it could be a sum.
+    """
     loops = [
         Choice(f"scan {whole.wire_type(node.wires[-1])}", (), None, LOOP,
                (("chunked", why),) if why else ())
         for node in whole.boxes if node.box.kind is SCAN
-        for why in [why_loop(whole, node)]
+        for why in [why_loop(whole, node) or pairs]
     ]  # fmt: skip
     return Chosen(found.diagram, Explanation((*found.choices, *loops))) if loops else found
 

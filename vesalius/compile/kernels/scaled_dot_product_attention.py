@@ -69,7 +69,11 @@ def find(place: Place) -> Found | str:
 
 
 def work(call: Counted) -> list[Work]:
-    """Both products and the exponentials, of all pairs unless only earlier keys are seen."""
+    """Both products and the exponentials, of all pairs unless only earlier keys are seen.
+
+    A CPU reads keys and values that several batches or heads share anew for each of them, and
+    copies those that are padded to one width: for few queries that is most of what it does.
+    """
     (n, c), (m, e) = call.lengths(0), call.lengths(2)
     words = [word.partition(":")[0] for word in call.variant.split()]
     device = call.target.device if call.target.device in MASKED else "cuda"
@@ -78,9 +82,15 @@ def work(call: Counted) -> list[Work]:
         pairs *= CAUSAL[device]
     if not {"shown", "bias"}.isdisjoint(words):
         pairs *= MASKED[device]
+    read = 0
+    if device == "cpu":
+        shared = [len(call.box.tubes) > sum(a in call.box.tubes for a in call.box.maps[port])
+                  for port in (1, 2)]  # fmt: skip
+        read = shared[0] * c + shared[1] * e + 2 * (c != e) * max(c, e)
     return [
         Work(
             2 * pairs * (c + e),
+            simple=float(read * call.tubes * m),
             exponentials=EXPONENTIAL * pairs,
             moved=call.moved,
             fresh=call.fresh,
