@@ -173,7 +173,7 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     loops = _least(whole, target)
     if forms and not target.prefer and loops >= min(_seconds(one, target) for one in forms):
         return _cheapest(forms, target, loops)
-    pairs = "" if forms else "all pairs would be made"
+    pairs = "" if forms or target.forbid else "all pairs would be made"
     opened = _with_loops(choose(whole, target), whole, pairs)
     best = _cheapest([opened, *forms], target)
     if best.diagram is not opened.diagram:
