@@ -134,7 +134,12 @@ class Mechanism:
         """How parameters start, as the paper has it, where that is not uniform within ±1/√fan."""
         return initial(self())
 
-    def __call__(self, **options: Any) -> Diagram:
+    @property
+    def diagram_hint(self) -> str:
+        """How a diagram is had from a mechanism."""
+        return f"call it first: vs.anatomy[{self.name!r}]()"
+
+    def __call__(self, *inputs: Any, **options: Any) -> Diagram:
         """The diagram. Sizes stay symbolic unless given: `multihead(causal=True, heads=8, d=512)`.
 
         `heads` of a mechanism on queries, keys and values puts these into a tube of heads.
@@ -142,6 +147,11 @@ class Mechanism:
         Raises `FormatError` for an option or a size that this mechanism does not have, and for a
         value that an option does not take.
         """
+        if inputs:
+            raise FormatError(
+                f"{self.name}(...) builds a diagram, and its options have names, as heads=8; to "
+                f"compute with arrays write {self.name}().evaluate(...)"
+            )
         known = self.options
         chosen = {name: options.pop(name) for name in list(options) if name in known}
         for name, value in chosen.items():

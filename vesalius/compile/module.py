@@ -26,6 +26,7 @@ from vesalius.compile.tune import Timings
 from vesalius.diagrams.box import Parameter
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.errors import SizeError, StructureError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.meaning.torch_algebra import TorchAlgebra, initial
 from vesalius.diagrams.names import check_sizes
@@ -159,14 +160,13 @@ def to_torch(
     >>> module(torch.ones(2, 4)).shape, list(module.state_dict())
     (torch.Size([2, 3]), ['w'])
     """
-    if not isinstance(diagram, Diagram):
-        raise StructureError(f"to_torch takes a diagram, not {type(diagram).__name__}")
+    a_diagram("to_torch", diagram)
+    if not isinstance(dtype, torch.dtype):
+        raise StructureError(f"to_torch: dtype is one of torch's, as torch.float64, not {dtype!r}")
     if not dtype.is_floating_point:
         raise StructureError(f"to_torch: parameters are of a floating type, not {dtype}")
     fixed = _fixed_sizes(diagram, sizes or {})
-    kind = torch.device(device).type if device is not None else "cpu"
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise StructureError(f"to_torch({diagram.name}): there is no device {device!r} here")
+    kind = _device_type(diagram.name, device)
     element = str(dtype).removeprefix("torch.")
     lengths, timed = _tuned(diagram, fixed, tune)
     target = Target(kind, element, lengths, _names(prefer), _names(forbid), timed=timed)
@@ -178,6 +178,17 @@ def to_torch(
 
 
 # -- what can be said before anything is lowered ------------------------------------------------
+
+
+def _device_type(name: str, device: torch.device | str | None) -> str:
+    """The type of a device that is there."""
+    try:
+        kind = torch.device(device).type if device is not None else "cpu"
+    except RuntimeError:
+        kind = ""
+    if not kind or (kind == "cuda" and not torch.cuda.is_available()):
+        raise StructureError(f"to_torch({name}): there is no device {device!r} here")
+    return kind
 
 
 def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.diagrams.errors import TypeClash
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.interface import finish_as, start
 from vesalius.diagrams.names import fresh_name
@@ -18,6 +19,7 @@ def sequential(first: Diagram, second: Diagram) -> Diagram:
 
     Their types must agree: axes by name, sizes, element types. Raises `TypeClash`.
     """
+    a_diagram(f"{first.name} >>", second)
     if len(first.outputs) != len(second.inputs):
         raise TypeClash(
             f"{first.name} >> {second.name}: {len(first.outputs)} outputs meet "
@@ -97,6 +99,7 @@ def _end_to_end(name: str, first: Diagram, second: Diagram) -> Diagram | None:
 
 def parallel(left: Diagram, right: Diagram) -> Diagram:
     """`left @ right`: side by side; names of the right side that are taken get a number."""
+    a_diagram(f"{left.name} @", right)
     taken: set[str] = set()
     types = []
     for diagram in (left, right):

@@ -31,6 +31,7 @@ from vesalius.diagrams.box import Box, Parameter, Site, WireType
 from vesalius.diagrams.boxes.nested import NAMED, SCAN, port_tubes, state_tubes, tubed
 from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
 from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.names import check_sizes
 from vesalius.diagrams.sizes import (
@@ -173,6 +174,7 @@ def cost(
 
     Raises `FormatError` for an element type that does not exist.
     """
+    a_diagram("cost", diagram)
     unknown = set(element_bytes or {}) - set(BYTES_PER_ELEMENT)
     if unknown:
         known = ", ".join(BYTES_PER_ELEMENT)

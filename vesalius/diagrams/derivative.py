@@ -21,6 +21,7 @@ from vesalius.diagrams.boxes.shape import EXPAND
 from vesalius.diagrams.boxes.sources import IOTA, PARAMETER
 from vesalius.diagrams.builder import Builder, Made, Use
 from vesalius.diagrams.errors import StructureError, TypeClash
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.interface import same_tokens, start
 from vesalius.diagrams.names import fresh_name
@@ -140,6 +141,7 @@ def grad(diagram: Diagram, wrt: Names = None, of: Names = None, *, values: bool 
     >>> vs.grad(square)
     grad_square(x: {n} float) -> {n} float
     """
+    a_diagram("grad", diagram)
     opened = diagram.unfold() if any(n.box.kind is NAMED for n in diagram.nodes) else diagram
     if opened.learners:
         name = next(iter(opened.learners))

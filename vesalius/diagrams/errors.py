@@ -11,18 +11,25 @@ import linecache
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # This package, and the text of compiled modules.
 _OURS = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "<vesalius ")
 # What stands between a user's call and ours: imports, and the call of an nn.Module.
-_IN_BETWEEN = re.compile(r"^<frozen|importlib|torch[/\\]nn[/\\]modules[/\\]module\.py$")
+_IN_BETWEEN = re.compile(r"^<frozen|importlib|[/\\]torch[/\\](nn[/\\]|(functional|_tensor)\.py$)")
+
+
+_POINTED: ContextVar[str] = ContextVar("vesalius_pointed", default="")
 
 
 class VesaliusError(Exception):
-    """Base of all errors raised on purpose by this library."""
+    """Base of all errors raised on purpose by this library; `message` is without the line."""
 
     def __init__(self, message: str) -> None:
-        where = user_location()
+        self.message = message
+        where = _POINTED.get() or user_location()
         super().__init__(f"{message}\n  at {where}" if where else message)
 
 
@@ -42,12 +49,33 @@ class StructureError(VesaliusError):
     """A diagram is malformed: a cycle, a wire of another diagram, a hole left unfilled."""
 
 
+class NoAttribute(StructureError, AttributeError):
+    """A thing of this library lacks what others have, and says what to write instead."""
+
+
 class FormatError(VesaliusError):
     """A text or a JSON document is not what it claims to be."""
 
 
 class Outside(VesaliusError):
     """An algebra does not contain this box, and says so instead of guessing."""
+
+
+@contextmanager
+def pointing_at(where: str) -> Iterator[None]:
+    """Let errors point at a line of the user's that has been left already."""
+    token = _POINTED.set(where)
+    try:
+        yield
+    finally:
+        _POINTED.reset(token)
+
+
+def location(filename: str, line: int) -> str:
+    """A line of code, as errors show it: `file:line: text`."""
+    text = linecache.getline(filename, line).strip()
+    name = os.path.basename(filename)
+    return f"{name}:{line}: {text}" if text else f"{name}:{line}"
 
 
 def user_location() -> str:
@@ -58,8 +86,6 @@ def user_location() -> str:
         module = str(frame.f_globals.get("__name__"))  # what a dataclass generates has no file
         ours = filename.startswith(_OURS) or module.startswith("vesalius.")
         if not ours and not _IN_BETWEEN.search(filename):
-            text = linecache.getline(filename, frame.f_lineno).strip()
-            name = os.path.basename(filename)
-            return f"{name}:{frame.f_lineno}: {text}" if text else f"{name}:{frame.f_lineno}"
+            return location(filename, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return ""

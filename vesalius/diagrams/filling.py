@@ -14,6 +14,7 @@ from vesalius.diagrams.boxes.learner import LEARNER
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import SizeError, StructureError, TypeClash
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graft import Opening
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.interface import same_tokens, substitute
@@ -36,6 +37,7 @@ def fill(diagram: Diagram, fillings: Mapping[str, Diagram]) -> Diagram:
         diagram = reopen(diagram, _opens_holding)
     wanted: dict[str, Diagram] = {}
     for key, filling in fillings.items():
+        a_diagram(f"fill({key}=...)", filling)
         names = [n for n in diagram.learners if key in (n, n.split(".")[-1])]
         if not names:
             raise StructureError(

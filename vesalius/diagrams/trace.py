@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import ast
+import dis
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, overload
 
 from vesalius.diagrams.builder import Builder
-from vesalius.diagrams.errors import AxisError, FormatError, StructureError, TypeClash
+from vesalius.diagrams.errors import (
+    AxisError,
+    FormatError,
+    StructureError,
+    TypeClash,
+    VesaliusError,
+    location,
+    pointing_at,
+)
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.verbs.common import constant_wire
@@ -36,6 +46,11 @@ def diagram(function: Callable[..., Any] | None = None, *, name: str | None = No
     """
     if function is None:
         return lambda f: _trace(f, name)
+    if not callable(function) or isinstance(function, Diagram):
+        raise FormatError(
+            f"vs.diagram traces a function, not {type(function).__name__}; a name is given as "
+            f"@vs.diagram(name='attention')"
+        )
     return _trace(function, name)
 
 
@@ -51,14 +66,41 @@ def _trace(function: Callable[..., Any], name: str | None) -> Diagram:
                 f"{builder.name}: the argument {argument.name!r} has no type; "
                 f'write {argument.name}: "n c"'
             )
-        arguments[argument.name] = builder.input(argument.name, read_type(argument.annotation))
-    declared = outputs_declared(builder.name, signature.return_annotation)
+        what = f"{builder.name}: the argument {argument.name!r}"
+        type_ = _named(what, read_type, argument.annotation)
+        arguments[argument.name] = builder.input(argument.name, type_)
+    read = partial(outputs_declared, builder.name)
+    declared = _named(f"{builder.name}: the result", read, signature.return_annotation)
     with builder:
         result = function(**arguments)
-        results = _results(builder, declared, result)
-    return builder.finish(
-        [output_port(builder, port, type_, results[port]) for port, type_ in declared.items()]
-    )
+        with pointing_at(_return_line(function)):
+            results = _results(builder, declared, result)
+            ports = [output_port(builder, p, type_, results[p]) for p, type_ in declared.items()]
+    return builder.finish(ports)
+
+
+def _named(what: str, read: Callable[[Any], Any], annotation: Any) -> Any:
+    """A type that is read; an error says of what it is the type."""
+    try:
+        return read(annotation)
+    except VesaliusError as error:
+        if error.message.startswith(what.partition(":")[0] + ":"):
+            raise
+        raise type(error)(f"{what}: {error.message}") from None
+
+
+def _return_line(function: Callable[..., Any]) -> str:
+    """The line where a function returns, as errors show it; empty where there are several."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    found = {
+        step.positions.lineno
+        for step in dis.get_instructions(code)
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST") and step.positions is not None
+    }
+    lines = [line for line in found if line is not None]
+    return location(code.co_filename, lines[0]) if len(lines) == 1 else ""
 
 
 def read_type(annotation: Any) -> ArrayType:

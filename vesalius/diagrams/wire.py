@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vesalius.diagrams.errors import AxisError, StructureError
+from vesalius.diagrams.errors import AxisError, NoAttribute, StructureError
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType, is_axis_name
 
@@ -50,12 +50,14 @@ class Wire:
         """The element type: `float`, `int` or `bool`."""
         return self.builder.types[self.id].dtype
 
-    def rename(self, **names: str) -> Wire:
+    def rename(self, *given: Any, **names: str) -> Wire:
         """The same wire with other names, all replaced at once: `x.rename(n="m", m="n")`.
 
         Raises `AxisError` for an axis that the wire lacks, or when two axes would share a
         name (a diagonal is a box of its own).
         """
+        if given:
+            raise AxisError("rename: each axis says what it is called, as x.rename(n='m')")
         for old in names:
             if old not in self.names:
                 raise AxisError(f"rename: the wire {self.type} has no axis {old!r}")
@@ -76,6 +78,42 @@ class Wire:
     def __bool__(self) -> bool:
         raise StructureError(
             "a wire has no truth value while a diagram is built: use vs.where(condition, a, b)"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NoAttribute(f"a wire has no .{name}; {_instead(name)}")
+
+    def __getitem__(self, place: Any) -> Any:
+        raise StructureError(
+            "a wire has no positions to index: its axes have names; vs.slice(x, 'n', 0, 1) takes a "
+            "part of an axis, vs.gather(table, index, over='n') what an index says"
+        )
+
+    def __len__(self) -> int:
+        raise StructureError("a wire has no length: its axes have sizes, x.axes['n']")
+
+    def __float__(self) -> float:
+        raise StructureError(
+            "a wire has no value while a diagram is built: use the functions of vs, as vs.sqrt(x)"
+        )
+
+    def __matmul__(self, other: Any) -> Any:
+        raise StructureError(
+            "@ takes the last axis of one and the last but one of the other, and axes have names, "
+            "no order: write vs.contract(x, y, over='c')"
+        )
+
+    __rmatmul__ = __matmul__
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(function, "__name__", "it")
+        raise StructureError(
+            f"torch's {name} computes with tensors, and a wire has no value yet; {_instead(name)}"
         )
 
     def __iter__(self) -> Any:
@@ -117,6 +155,20 @@ class Wire:
     def __pow__(self, exponent: int) -> Wire:
         return _place("power", self, exponent)
 
+    def __rpow__(self, base: Any) -> Wire:
+        raise StructureError(
+            "a wire is no exponent: b**x is vs.exp(x * math.log(b)), and e**x is vs.exp(x)"
+        )
+
+    def __abs__(self) -> Wire:
+        return _place("abs", self)
+
+    def __floordiv__(self, other: Operand) -> Wire:
+        return _place("floor_divide", self, other)
+
+    def __mod__(self, other: Operand) -> Wire:
+        return _place("remainder", self, other)
+
     def __lt__(self, other: Operand) -> Wire:
         return _place("less", self, other)
 
@@ -137,6 +189,40 @@ class Wire:
 
     def __invert__(self) -> Wire:
         return _place("logical_not", self)
+
+
+_AXES_HAVE_NAMES = {
+    "axes have names, no order: no transpose is needed": (
+        "T", "mT", "H", "t", "transpose", "permute", "swapaxes", "movedim", "contiguous",
+    ),
+    "tubes are matched by name: nothing needs to be broadcast": (
+        "unsqueeze", "squeeze", "expand_as", "broadcast_to", "repeat", "tile",
+    ),
+    "x.axes has the sizes of the axes by name": ("shape", "size", "ndim", "dim", "numel"),
+    "vs.split(x, 'd', 'h c') and vs.merge(x, 'h c', 'd') cut and join axes": (
+        "view", "reshape", "flatten", "unflatten", "chunk",
+    ),
+    "write vs.contract(x, y, over='c')": ("matmul", "mm", "bmm", "einsum", "dot", "inner"),
+    "write vs.concat(x, y, over='n')": ("cat", "stack", "hstack", "vstack"),
+    "write vs.linear(x, 'd', 'e', name='w')": ("Linear", "linear"),
+    "write vs.where(condition, a, b)": ("masked_fill", "masked_fill_"),
+    "element types change by vs.to_float(x) and vs.to_int(x)": (
+        "float", "int", "long", "double", "half", "bfloat16", "to", "type",
+    ),
+}  # fmt: skip
+_INSTEAD = {name: hint for hint, names in _AXES_HAVE_NAMES.items() for name in names}
+
+
+def _instead(name: str) -> str:
+    """What to write for what a tensor would be asked."""
+    from vesalius.diagrams import verbs
+
+    if name in _INSTEAD:
+        return _INSTEAD[name]
+    if callable(getattr(verbs, name, None)) and not name.startswith("_"):
+        reduces = name in ("softmax", "sum", "mean", "max", "min", "all", "any")
+        return f"write vs.{name}(x, over='n')" if reduces else f"write vs.{name}(x)"
+    return "the verbs of vs make wires from wires, as vs.exp(x); x.axes and x.dtype say its type"
 
 
 def _place(verb: str, *operands: Any) -> Wire:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vesalius.anatomy.mechanism import CATALOGUE, Mechanism
-from vesalius.diagrams.errors import SizeError
+from vesalius.diagrams.errors import SizeError, StructureError
 from vesalius.diagrams.graph import Diagram
 from vesalius.inspect.perturb import arrays_at, grows, leaks, shallow, sizes_at
 
@@ -66,9 +66,14 @@ def examine(mechanism: str | Mechanism, lengths: Sequence[int] | None = None) ->
     """Try all that an entry of the catalogue promises, at these numbers of positions.
 
     Without them at a few, which blocks divide where there are blocks. Raises `UnknownMechanism` for
-    a name that the catalogue lacks.
+    a name that the catalogue lacks, `StructureError` for what is no mechanism.
     """
     entry = CATALOGUE[mechanism] if isinstance(mechanism, str) else mechanism
+    if not isinstance(entry, Mechanism):
+        raise StructureError(
+            f"examine takes a mechanism of the catalogue or its name, not {type(entry).__name__}: "
+            f"it tries what the entry promises"
+        )
     return Examination(entry.name, tuple(_findings(entry, lengths or _fitting(entry))))
 
 

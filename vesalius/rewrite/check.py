@@ -63,7 +63,7 @@ ANCHORS = 12  # different rules of a schema that are checked
 
 def check(
     thing: Any,
-    *,
+    *others: Any,
     inputs: Any = None,
     grade: str | Grade = "equal",
     witness: Witness | None = None,
@@ -82,6 +82,8 @@ def check(
 
     Raises `TypeClash` for anything else.
     """
+    if others:
+        raise TypeClash("check takes one thing; two are a pair: vs.check((one, other))")
     if isinstance(thing, Rule):
         return check_rule(thing, seed=seed, explain=explain)
     if isinstance(thing, Schema):

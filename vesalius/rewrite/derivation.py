@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vesalius.diagrams.errors import StructureError, TypeClash, VesaliusError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.interface import substitute
 from vesalius.diagrams.sizes import SizeLike, size
@@ -75,6 +76,11 @@ class Derivation:
     start: Diagram
     steps: tuple[Step, ...] = ()
     name: str = field(default="", compare=False)
+
+    @property
+    def diagram_hint(self) -> str:
+        """How a diagram is had from a derivation."""
+        return "take its .start or its .end"
 
     @property
     def end(self) -> Diagram:
@@ -320,8 +326,13 @@ def _move(
     sizes: Mapping[str, SizeLike] | None = None,
     lipschitz: float | None = None,
 ) -> Move:
-    if not isinstance(what, (Rule, Schema)):
+    if isinstance(what, Move):
         return what
+    if not isinstance(what, (Rule, Schema)):
+        raise StructureError(
+            f"a step is a rule, a schema, a move or a pair (rule, number of the match), not "
+            f"{type(what).__name__}; several are given one by one: vs.derive(diagram, *rules)"
+        )
     chosen = {name: size(value) for name, value in (sizes or {}).items()}
     return Rewrite(what, place, chosen, lipschitz)
 
@@ -333,8 +344,10 @@ def derive(
 
     A rule is applied at its first match, `(rule, k)` at match number k. Raises `NoMatch`.
     """
-    derivation = Derivation(start, (), name)
+    derivation = Derivation(a_diagram("derive", start), (), name)
     for what in moves:
-        rule, place = what if isinstance(what, tuple) else (what, 0)
-        derivation = derivation.then(rule, place)
+        if isinstance(what, tuple) and len(what) == 2 and isinstance(what[1], int):
+            derivation = derivation.then(*what)
+        else:
+            derivation = derivation.then(what)
     return derivation

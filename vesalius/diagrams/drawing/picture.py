@@ -13,6 +13,7 @@ from vesalius.diagrams.drawing.scene import Scene
 from vesalius.diagrams.drawing.sketch import LABELS, Sketch, sketch
 from vesalius.diagrams.drawing.theme import THEMES
 from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 
 DIRECTIONS = ("right", "down")
@@ -155,6 +156,7 @@ def draw(
     >>> vs.draw(f).svg()[:4]
     '<svg'
     """
+    a_diagram("draw", diagram)
     picture = Picture(diagram, Options(direction, depth, theme, labels, tubes, legend))
     if file is not None:
         picture.save(file)

@@ -11,6 +11,7 @@ from typing import Any
 
 from vesalius.diagrams.box import Site
 from vesalius.diagrams.errors import Outside, SizeError, StructureError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.algebra import Algebra
 from vesalius.diagrams.sizes import Size
@@ -60,6 +61,7 @@ def evaluate(
     Raises `SizeError` for shapes that do not fit, `StructureError` for an unfilled learner,
     `Outside` where the algebra does not contain a box.
     """
+    a_diagram("evaluate", diagram)
     names = [port.name for port in diagram.inputs]
     if any(name in options for name in names):
         given_twice = [name for name in names[: len(inputs)] if name in options]

@@ -9,13 +9,14 @@ from fractions import Fraction
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.reductions import ALL, ANY, MAX, MIN, SOFTMAX
-from vesalius.diagrams.errors import AxisError, SizeError
+from vesalius.diagrams.errors import AxisError, SizeError, TypeClash
 from vesalius.diagrams.sizes import product
 from vesalius.diagrams.types import axis_names
 from vesalius.diagrams.verbs.common import (
     atomic,
     builder_of,
     constant_wire,
+    explained,
     handle,
     named_use,
     place,
@@ -79,6 +80,7 @@ def divide(top: Operand, bottom: Operand) -> Wire:
     return contract(top, inverse)
 
 
+@explained
 def sum(x: Wire, over: Axes) -> Wire:
     """The sum over axes: a contraction with a single input."""
     return contract(x, over=over)
@@ -93,6 +95,11 @@ def mean(x: Wire, over: Axes) -> Wire:
 
 def _reduction(kind: Kind) -> Callable[..., Wire]:
     def verb(x: Wire, over: Axes) -> Wire:
+        if isinstance(over, Wire) and kind in (MAX, MIN):
+            raise TypeClash(
+                f"{kind.name} acts along an axis, as {kind.name}(x, over='n'); of two wires, entry "
+                f"by entry, take vs.{kind.name}imum(x, y)"
+            )
         axes = axis_names(over)
         if not axes:
             raise AxisError(f"{kind.name}: name an axis to act on")
@@ -103,7 +110,7 @@ def _reduction(kind: Kind) -> Callable[..., Wire]:
 
     verb.__name__ = verb.__qualname__ = kind.name
     verb.__doc__ = f"{kind.summary[0].upper()}{kind.summary[1:]}."
-    return verb
+    return explained(verb)
 
 
 max = _reduction(MAX)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import reprlib
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import wraps
@@ -12,6 +14,7 @@ from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import CURRENT, Builder, Label, Made, SizeMismatch, Use
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, StructureError, TypeClash
 from vesalius.diagrams.graph import check_same_builder
+from vesalius.diagrams.names import meant
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import is_axis_name
 from vesalius.diagrams.wire import Wire
@@ -42,15 +45,54 @@ def atomic(verb: Callable[P, R]) -> Callable[P, R]:
     def guarded(*operands: P.args, **options: P.kwargs) -> R:
         builder = _builder_among((*operands, *options.values())) or CURRENT.get()
         if builder is None:
-            return verb(*operands, **options)
+            return called(*operands, **options)
         mark = builder.mark()
         try:
-            return verb(*operands, **options)
+            return called(*operands, **options)
         except BaseException:
             builder.undo(mark)
             raise
 
+    called = explained(verb)
     return guarded
+
+
+def explained(verb: Callable[P, R]) -> Callable[P, R]:
+    """Make a verb say what is wrong with a call that does not fit its signature."""
+
+    @wraps(verb)
+    def called(*operands: P.args, **options: P.kwargs) -> R:
+        try:
+            return verb(*operands, **options)
+        except TypeError:
+            wrong = _miscalled(verb, operands, options)
+            if wrong is None:
+                raise
+        raise TypeClash(wrong)
+
+    return called
+
+
+OF_AXES = ("over", "axis", "axes")  # what the verbs call the axes that they act on
+
+
+def _miscalled(verb: Callable[..., Any], given: tuple[Any, ...], options: Any) -> str | None:
+    """What is wrong with how a verb is called; None where the call fits."""
+    name, signature = verb.__name__, inspect.signature(verb)
+    try:
+        signature.bind(*given, **options)
+        return None
+    except TypeError as error:
+        why = str(error)
+    takes = list(signature.parameters)
+    axes = next((word for word in OF_AXES if word in takes), None)
+    for option in options:
+        if option in takes:
+            continue
+        if axes and option in ("dim", "dims", "axis", "axes"):
+            return f"{name} takes {axes}=, not {option}=: axes have names, as {axes}='c'"
+        return f"{name} has no option {option!r}; {meant(option, takes)}"
+    return f"{name}: {why}; it takes {', '.join(takes)}"
 
 
 def _builder_among(values: Iterable[Any]) -> Builder | None:
@@ -79,13 +121,27 @@ def constant_wire(builder: Builder, value: Any, verb: str = "constant") -> Wire:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # a scalar of numpy or torch
     if not isinstance(value, (bool, int, float, Fraction, Size)):
-        raise TypeClash(f"{verb} takes wires and numbers, not {type(value).__name__}: {value!r}")
+        raise TypeClash(f"{verb} takes wires and numbers, not {_shown(value)}")
     if isinstance(value, Size) and value.constant is not None:
         value = value.constant
     if value != value:
         raise FormatError(f"{verb}: a constant is a number, not {value!r}")
     made = builder.add(CONSTANT, (value, element_type(value)), ())
     return Wire(builder, made.wires.start, ())
+
+
+def _shown(value: Any) -> str:
+    """A value in few words: of an array its shape, and what computes with it."""
+    kind = type(value).__name__
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        shape = ", ".join(map(str, value.shape))
+        return (
+            f"{kind} of shape ({shape}): a diagram is built of wires; its .evaluate(...), or "
+            f"vs.to_torch of it, computes with arrays"
+        )
+    if isinstance(value, (list, tuple)) and any(isinstance(x, Wire) for x in value):
+        return f"a {kind}: wires are given one by one, as (x, y, over='n')"
+    return f"{kind}: {reprlib.repr(value)}"
 
 
 def element_type(value: Any) -> str:
@@ -139,7 +195,7 @@ def handle(builder: Builder, made: Made, output: int = 0) -> Wire:
 def require_axis(verb: str, wire: Wire, axis: str) -> Size:
     """The size of an axis of a wire; an error that shows the type when there is none."""
     if not isinstance(wire, Wire):
-        raise TypeClash(f"{verb} takes a wire, not {type(wire).__name__}: {wire!r}")
+        raise TypeClash(f"{verb} takes a wire, not {_shown(wire)}")
     if axis not in wire.names:
         raise AxisError(f"{verb}: the wire {wire.type} has no axis {axis!r}")
     return wire.axes[axis]
@@ -157,4 +213,6 @@ def sized_axes(text: str | Sequence[str]) -> dict[str, Size]:
     """Read new axes with sizes: `"h:8 c"`."""
     from vesalius.diagrams.types import ArrayType
 
+    if not isinstance(text, (str, tuple, list)):
+        raise FormatError(f"a new axis is a name with a size, as 'k:3', not {text!r}")
     return ArrayType.parse(text if isinstance(text, str) else " ".join(text)).axes

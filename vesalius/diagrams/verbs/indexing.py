@@ -7,6 +7,7 @@ from vesalius.diagrams.boxes.spectral import FOURIER
 from vesalius.diagrams.errors import AxisError
 from vesalius.diagrams.verbs.common import (
     atomic,
+    explained,
     handle,
     named_use,
     place,
@@ -35,6 +36,7 @@ def gather(table: Wire, index: Wire, over: str) -> Wire:
     return handle(table.builder, made)
 
 
+@explained
 def topk(x: Wire, over: str, k: str, *, largest: bool = True) -> tuple[Wire, Wire]:
     """The `k` largest entries along an axis, in order, and their positions.
 

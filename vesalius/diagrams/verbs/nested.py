@@ -12,6 +12,7 @@ from vesalius.diagrams.boxes.own import OwnBox
 from vesalius.diagrams.boxes.sources import PARAMETER, RANDOM
 from vesalius.diagrams.builder import Builder, Label, Made
 from vesalius.diagrams.errors import AxisError, SizeError, StructureError, TypeClash
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size, SizeLike, size
 from vesalius.diagrams.types import ArrayType, axis_names
@@ -75,6 +76,7 @@ def scan(
     from vesalius.diagrams.call import promoted, unify
     from vesalius.diagrams.interface import closed
 
+    a_diagram("scan", body)
     values = _scan_arguments(body, [states, sequences, captured])
     builder = builder_of(values)
     in_time = range(len(states), len(states) + len(sequences))

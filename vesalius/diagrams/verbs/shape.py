@@ -22,6 +22,7 @@ from vesalius.diagrams.sizes import Size, SizeLike, number, product, size
 from vesalius.diagrams.types import axis_names
 from vesalius.diagrams.verbs.common import (
     atomic,
+    explained,
     handle,
     named_use,
     place,
@@ -61,6 +62,7 @@ def like(x: Any, y: Wire) -> Wire:
     return handle(wire.builder, made)
 
 
+@explained
 def split(x: Wire, axis: str, into: str) -> Wire:
     """Read one axis as several, row-major: `split(x, "d", "h:8 c")`.
 
@@ -85,6 +87,7 @@ def split(x: Wire, axis: str, into: str) -> Wire:
     return handle(x.builder, place("split", SPLIT, (), [x], [use], [("whole",)], new))
 
 
+@explained
 def merge(x: Wire, axes: str, into: str) -> Wire:
     """Read several axes as one, row-major in the order given: `merge(x, "h c", "d")`."""
     names = axis_names(axes)
@@ -118,6 +121,7 @@ def concat(*parts: Wire, over: str | Sequence[str], into: str | None = None) -> 
     return handle(given[0].builder, made)
 
 
+@explained
 def slice(
     x: Wire,
     axis: str,
@@ -150,6 +154,7 @@ def slice(
     return handle(x.builder, made)
 
 
+@explained
 def pad(
     x: Wire,
     axis: str,
@@ -169,6 +174,7 @@ def pad(
     return handle(x.builder, place("pad", PAD, attrs, [x], [use], [("whole",)], new))
 
 
+@explained
 def window(x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1) -> Wire:
     """The sliding windows of an axis: `window(x, "n", "i d:3")` reads x[i + d] at [i, d].
 
@@ -194,6 +200,7 @@ def window(x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1)
     return handle(x.builder, made)
 
 
+@explained
 def diagonal(x: Wire, axes: str, into: str) -> Wire:
     """The entries whose positions on the given axes are equal: `diagonal(x, "n m", "n")`."""
     names = axis_names(axes)

@@ -19,6 +19,7 @@ from vesalius.diagrams.verbs.common import (
     builder_of,
     constant_wire,
     element_type,
+    explained,
     handle,
     require_axis,
 )
@@ -65,6 +66,7 @@ def constant(value: Any, axes: str | None = None) -> Wire:
     return handle(builder, builder.add(CONSTANT, (values, dtype), (), (), new))
 
 
+@explained
 def iota(axis: str) -> Wire:
     """The positions 0, 1, … along a new axis: `iota("n")`, `iota("k:8")`. Integers."""
     builder = builder_of(())
@@ -74,6 +76,7 @@ def iota(axis: str) -> Wire:
     return handle(builder, builder.add(IOTA, (), (), (), list(named.items())))
 
 
+@explained
 def parameter(
     name: str,
     axes: str,
@@ -149,6 +152,7 @@ def _computed(name: str, named: ArrayType, init: Callable[..., Wire | float] | D
     return init
 
 
+@explained
 def random(axes: str, distribution: str = "normal", *, p: float = 0.5, name: str = "noise") -> Wire:
     """A fresh random draw with declared axes; never merged with another, never duplicated.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from vesalius.diagrams.boxes.nested import NAMED, SCAN
 from vesalius.diagrams.errors import StructureError
+from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.rewrite.derivation import Derivation
 from vesalius.rewrite.grade import EQUAL
@@ -125,6 +126,7 @@ def search(
     Raises `RuleError` for a rule that is not equal, `SizeError` for a size without a value or one
     that the diagram does not have, and `StructureError` when the check refutes the derivation.
     """
+    a_diagram("search", diagram)
     chosen = equal_rules(rules)
     start = Derivation(diagram)
     if any(node.box.kind is NAMED and node.box["token"] is None for node in diagram.boxes):
