@@ -163,12 +163,6 @@ class Wire:
     def __abs__(self) -> Wire:
         return _place("abs", self)
 
-    def __floordiv__(self, other: Operand) -> Wire:
-        return _place("floor_divide", self, other)
-
-    def __mod__(self, other: Operand) -> Wire:
-        return _place("remainder", self, other)
-
     def __lt__(self, other: Operand) -> Wire:
         return _place("less", self, other)
 
