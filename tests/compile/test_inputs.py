@@ -315,7 +315,7 @@ def test_a_name_that_is_also_the_name_of_a_part() -> None:
 
 
 def test_what_is_no_diagram_or_no_float() -> None:
-    with pytest.raises(StructureError, match="takes a diagram, not function"):
+    with pytest.raises(StructureError, match="takes a diagram, not the function"):
         vs.to_torch(lambda x: x)
     with pytest.raises(StructureError, match=r"of a floating type, not torch\.int64"):
         vs.to_torch(attention, torch.int64)
