@@ -15,7 +15,7 @@ def weighted_sum(weights: Wire, v: Wire) -> Wire:
 
 def join_heads(o: Wire, bias: bool = False) -> Wire:
     """Σ_he o·W_o"""
-    return vs.linear(o, "h e", "d", name="wo", bias=bias)
+    return vs.linear(o, "h e", "d", name="wo", bias="zeros" if bias else False)
 
 
 def join_normal(o: Wire) -> Wire:

@@ -21,10 +21,11 @@ def memory(s: Wire, y: Wire) -> tuple[Wire, Wire, Wire]:
 
 def projections(x: Wire, y: Wire, bias: bool = False) -> tuple[Wire, Wire, Wire]:
     """q = x·W_q, k = y·W_k, v = y·W_v, for each head"""
+    at_first = "zeros" if bias else False
     return (
-        vs.linear(x, "d", "h c", name="wq", bias=bias),
-        vs.linear(y, "d", "h c", name="wk", bias=bias),
-        vs.linear(y, "d", "h e", name="wv", bias=bias),
+        vs.linear(x, "d", "h c", name="wq", bias=at_first),
+        vs.linear(y, "d", "h c", name="wk", bias=at_first),
+        vs.linear(y, "d", "h e", name="wv", bias=at_first),
     )
 
 
