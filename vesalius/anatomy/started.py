@@ -24,6 +24,11 @@ _UNITS = (
     "`nn.Linear`'s"
 )
 
+_HEADS = (
+    "linear maps as those of `torch.nn.Linear`, biases of attention 0; the package has Glorot's "
+    "width for the maps to queries, keys and values, and is compared in all others"
+)
+
 STARTS: Mapping[str, Start] = {
     "bahdanau": Start("the paper, appendix B: maps of deviation 0.001, and v at 0"),
     "luong_general": Start("the paper: all parameters within ±0.1"),
@@ -31,7 +36,10 @@ STARTS: Mapping[str, Start] = {
     "aft_full": Start("the table of deviation 0.01 as in the paper, linear maps", "aft-pytorch"),
     "aft_local": Start("the table of deviation 0.01 as in the paper, linear maps as in aft_full"),
     "fastformer": Start("the authors' code: maps of deviation 0.02"),
-    "block": Start("the feed-forward network, the norms and the map that joins heads", "torch"),
+    "multihead": Start(_HEADS, "torch"),
+    "multihead_cross": Start(_HEADS, "torch"),
+    "block": Start(_HEADS, "torch"),
+    "encoder": Start(_HEADS, "torch"),
     "language_model": Start("tables of deviation 0.02, as in GPT-2; layers as in block"),
     "light_convolution": Start("the authors' code: Glorot's widths, biases 0"),
     "dynamic_convolution": Start("the authors' code for the gated linear unit"),

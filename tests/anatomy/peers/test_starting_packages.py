@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from peer import from_heads, peer
+from peer import peer
 from starting import alike, exact, same_law, start
 from test_flash_pytorch import from_unit
 from test_slot_attention import as_ours as slots_as_ours
+from test_torch import from_block, from_multihead, from_stack
 from torch import nn
 
 
@@ -159,15 +160,27 @@ def test_talking_heads_and_sinks(heads):
     exact(start("sink", d=2, h=heads, c=2, e=2)["b"], sink.head_attn_sink)
 
 
+def but_glorot(theirs):
+    """Without the maps to queries, keys and values: Glorot's width there, `nn.Linear`'s here."""
+    return {name: x for name, x in theirs.items() if not name.endswith(("wq", "wk", "wv"))}
+
+
+@pytest.mark.parametrize("d", [220, 300])
+@pytest.mark.parametrize("name", ["multihead", "multihead_cross"])
+def test_heads(name, d):
+    """The map that joins heads; biases 0."""
+    theirs = from_multihead(seeded(lambda: nn.MultiheadAttention(d, 4)))
+    ours = start(name, {"bias": True}, d=d, h=4, c=d // 4, e=d // 4)
+    assert ours.keys() == theirs.keys()
+    alike(but_glorot(ours), but_glorot(theirs))
+
+
 @pytest.mark.parametrize(("d", "f"), [(210, 320), (320, 260)])
 def test_transformer_layers(d, f):
-    """The feed-forward network and the norms, and what joins the heads."""
+    """Alone and in a stack: maps, norms, biases."""
     theirs = seeded(lambda: nn.TransformerEncoderLayer(d, 2, f))
-    ours = start("block", d=d, h=2, c=d // 2, e=d // 2, f=f)
-    for name, linear in (("up", theirs.linear1), ("down", theirs.linear2)):
-        same_law(ours[f"mlp.{name}"], linear.weight)
-        same_law(ours[f"mlp.{name}_bias"], linear.bias)
-    for name, norm in (("norm", theirs.norm1), ("norm_1", theirs.norm2)):
-        exact(ours[f"{name}.gain"], norm.weight)
-        exact(ours[f"{name}.shift"], norm.bias)
-    same_law(ours["attention.wo"], from_heads(theirs.self_attn.out_proj, 2))
+    sizes = {"d": d, "h": 2, "c": d // 2, "e": d // 2, "f": f}
+    alike(but_glorot(start("block", **sizes)), but_glorot(from_block(theirs)))
+    stack = seeded(lambda: nn.TransformerEncoder(theirs, 2, enable_nested_tensor=False))
+    ours = start("encoder", {"layers": 2}, **sizes)
+    alike(but_glorot(ours), but_glorot(from_stack(stack.layers)))
