@@ -193,7 +193,7 @@ def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
     assert (tmp_path / "map.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     found = json.loads(succeeds(run("taxonomy", "--json")))
     assert found["promised"]["shaw"]["grade"] == "reduces"
-    assert found["obstructions"]["nystromformer"].startswith("Its weights are a product")
+    assert found["obstructions"]["delta_net"].startswith("A value is written less")
     path = succeeds(run("taxonomy", "shaw", "scaled_dot_product", "--check"))
     assert "fix r" in path
     assert "holds" in path

@@ -65,8 +65,8 @@ def test_a_path_is_as_strong_as_its_steps() -> None:
 def test_a_path_without_variants_has_none_or_is_refused() -> None:
     found = taxonomy.path("bahdanau", "luong_dot", variants=False)
     assert all(step.grade.relation is not Relation.UNKNOWN for step in found)
-    with pytest.raises(NoPath, match="nystromformer to bahdanau without a variant"):
-        taxonomy.path("nystromformer", "bahdanau", variants=False)
+    with pytest.raises(NoPath, match="delta_net to bahdanau without a variant"):
+        taxonomy.path("delta_net", "bahdanau", variants=False)
     with pytest.raises(vs.anatomy.UnknownMechanism, match="did you mean 'linear'"):
         taxonomy.path("liner", "bahdanau")
 

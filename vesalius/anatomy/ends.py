@@ -44,8 +44,6 @@ OBSTRUCTIONS: dict[str, str] = {
     "rfa": RANK,
     "rfa_gated": "Queries and keys are of length 1, and the past fades: with gates that stay open "
     "it is attention of such vectors, which is less than softmax attention; with others, more.",
-    "nystromformer": "Its weights are a product of three softmaxes, one of them inverted by a few "
-    "steps: with all tokens as landmarks it is softmax attention only if the inverse is exact.",
     "based_layers": "Two layers with residuals around them: tokens meet twice, and each stays "
     "beside what was mixed.",
     "sparsemax": ZERO + "Where none is 0 they are linear in the scores.",

@@ -9,7 +9,7 @@ from vesalius.anatomy.mechanism import CATALOGUE, diagram_of, explicit
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
 from vesalius.rewrite.derivation import Derivation, derive
-from vesalius.rewrite.rules import kernels, limits, softmaxes
+from vesalius.rewrite.rules import inverses, kernels, limits, softmaxes
 
 SOFTMAX = CATALOGUE["scaled_dot_product"]
 
@@ -61,6 +61,26 @@ def softmax_to_based() -> Derivation:
     """exp(s) ≈ 1 + s + s²/2: the start of its series."""
     found = derive(SOFTMAX(), softmaxes.unfold_softmax, kernels.exponential_to_second_order)
     return lemma(found, CATALOGUE["based"](form="weights"), "w/Σ_m w, w = 1 + s + s²/2")
+
+
+ALL = {"r": "n", "m": "n"}
+"""As many landmarks as tokens."""
+
+
+@edge(at("nystromformer", convolution=False, **ALL), at("scaled_dot_product", m="n"))
+def nystromformer_to_softmax() -> Derivation:
+    """With every token as a landmark, weights stand on both sides of their own nearly inverse."""
+
+    def body(q: Wire, k: Wire, v: Wire) -> Wire:
+        weights = parts.softmax(parts.scaled_dot(q, k), None).rename(n="i", m="j")
+        mixed = inverses.between_itself(weights).rename(i="n", j="m")
+        return parts.weighted_sum(mixed, v)
+
+    inputs = {"q": "n c", "k": "m:n c", "v": "m:n e"}
+    whole = diagram_of("weights between their inverse", inputs, "n e", body)
+    found = Derivation(CATALOGUE["nystromformer"](convolution=False, **ALL))
+    found = lemma(found, whole, "means of one token each: A·Z·(A·v)")
+    return found.reach(inverses.matrix_between_its_inverse, SOFTMAX(m="n"))
 
 
 @edge("softcap", "scaled_dot_product")

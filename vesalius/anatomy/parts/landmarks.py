@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from vesalius.anatomy.parts.axes import axes_of, index, written
+from vesalius.anatomy.parts.axes import axes_of, written
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.rules.inverses import iterated_inverse
 
 
 def projected_tokens(q: Wire, k: Wire, v: Wire, shared: bool = False) -> tuple[Wire, Wire, Wire]:
@@ -30,24 +31,6 @@ def _segment_means(x: Wire, axis: str) -> Wire:
 
 def through_landmarks(near: Wire, between: Wire, far: Wire, v: Wire, iterations: int = 6) -> Wire:
     """near·between⁺·(far·v), the weights of queries, of landmarks and of keys"""
-    inverse = pseudo_inverse(between.rename(n="i", m="j"), iterations)
+    inverse = iterated_inverse(between.rename(n="i", m="j"), iterations)
     summaries = vs.contract(far.rename(n="j"), v, over="m")
     return vs.contract(near.rename(m="i"), inverse, summaries, over="i j")
-
-
-def pseudo_inverse(a: Wire, iterations: int = 6) -> Wire:
-    """Z ← ¼·Z·(13 − A·Z·(15 − A·Z·(7 − A·Z))), from Aᵀ / (max_i Σ_j |A|·max_j Σ_i |A|)"""
-    one = vs.to_float(vs.equal(index(a, "i"), index(a, "j")))
-    size = vs.abs(a)
-    largest = vs.max(vs.sum(size, "j"), "i") * vs.max(vs.sum(size, "i"), "j")
-    z = a.rename(i="j", j="i") / largest
-    for _ in range(iterations):
-        az = _times(a, z)
-        inner = 15 * one - _times(az, 7 * one - az)
-        z = _times(z, 3.25 * one - 0.25 * _times(az, inner))
-    return z
-
-
-def _times(x: Wire, y: Wire) -> Wire:
-    """The product of square matrices with rows `i` and columns `j`."""
-    return vs.contract(x.rename(j="k"), y.rename(i="k"), over="k")

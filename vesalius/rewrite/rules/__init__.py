@@ -16,6 +16,7 @@ from vesalius.rewrite.rules import (
     fusion,
     hoisting,
     interpolation,
+    inverses,
     kernels,
     learners,
     limits,
@@ -63,6 +64,7 @@ FAMILIES = (
     learners,
     limits,
     interpolation,
+    inverses,
     kernels,
     mechanisms,
 )
