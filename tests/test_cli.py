@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 
@@ -295,6 +296,15 @@ def test_as_a_process():
     assert done.stdout == ""
     assert done.stderr.startswith("vesalius: there is no mechanism '?'")
     assert "Traceback" not in done.stderr
+
+
+def test_nobody_has_to_read_to_the_end():
+    code = "import sys; from vesalius.cli import main; main()"
+    command = [sys.executable, "-c", code, "list"]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done.stdout.close()
+    assert done.stderr.read() == ""
+    assert done.wait() == -signal.SIGPIPE
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "multihead"], ["cost", "block"]])

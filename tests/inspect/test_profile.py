@@ -263,3 +263,24 @@ def test_the_peak_is_the_most_at_once() -> None:
         return y + 1  # y and the result
 
     assert 8000 <= peak_bytes(run) < 8100  # and a number or two
+
+
+def test_threads_are_those_asked_for_and_afterwards_those_of_before(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    run = profiles._Profiler.run
+
+    def watched(self, *given):
+        seen.append((torch.get_num_threads(), self.machine.threads))
+        return run(self, *given)
+
+    monkeypatch.setattr(profiles._Profiler, "run", watched)
+    try:
+        torch.set_num_threads(3)
+        vs.profile("linear", sizes={"n": 4}, budget=0.01)
+        vs.profile("linear", sizes={"n": 4}, budget=0.01, threads=2)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(1, 1), (2, 2)]
+    with pytest.raises(vs.StructureError, match="threads is a whole number from 1, not 0"):
+        vs.profile("linear", threads=0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vesalius.cli.arguments import message
 from vesalius.cli.verbs import app
@@ -13,7 +16,8 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run the command. Errors that are the user's are one message, and the exit status 1."""
     try:
-        app(prog_name="vesalius")
+        with _ended_by_who_reads():
+            app(prog_name="vesalius")
     except OSError as error:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
@@ -22,6 +26,18 @@ def main() -> None:
         if not isinstance(error, VesaliusError):
             raise
         _fail(message(error))
+
+
+@contextmanager
+def _ended_by_who_reads() -> Iterator[None]:
+    """Where nobody reads on, as in `vesalius list | head -1`, end as other commands do."""
+    pipe = getattr(signal, "SIGPIPE", None)
+    before = signal.signal(pipe, signal.SIG_DFL) if pipe is not None else None
+    try:
+        yield
+    finally:
+        if pipe is not None:
+            signal.signal(pipe, before)
 
 
 def _fail(text: str) -> None:

@@ -467,7 +467,6 @@ def profile_(
     if dtype not in dtypes:
         raise typer.BadParameter(f"{dtype!r} is none of {', '.join(dtypes)}", param_hint="--dtype")
     check_device(device)
-    torch.set_num_threads(threads)
     given = sizes_of("--sizes", sizes)
     mechanism = mechanism_of(source)
     chosen = {name: value_of(value) for name, value in pairs("--with", options).items()}
@@ -480,6 +479,7 @@ def profile_(
         dtype=getattr(torch, dtype),
         backward=backward,
         depth=depth,
+        threads=threads,
     )
     if output is not None:
         found.save(output)

@@ -10,7 +10,8 @@ the parts before it made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -163,6 +164,7 @@ def profile(
     backward: bool = False,
     depth: int = 0,
     budget: float = 1.0,
+    threads: int = 1,
 ) -> Profile:
     """Measure what each part of a diagram takes, in time and memory.
 
@@ -170,7 +172,8 @@ def profile(
     the parts then. Without `inputs` they are drawn at random, at `sizes`; those that are not given
     are `TYPICAL`. `depth` levels of named boxes are opened first. `backward` measures the gradients
     of all inputs and parameters along with the outputs. `budget` is in seconds, for all parts
-    together, which take turns.
+    together, which take turns. `threads` is how many torch computes with meanwhile, on a CPU: with
+    one, times vary least.
 
     Raises `UnknownMechanism` for a name that the catalogue lacks, `SizeError` for inputs that do
     not fit, and what `vs.to_torch` raises.
@@ -198,7 +201,21 @@ def profile(
         module = to_torch(diagram, dtype, device, sizes=_told(diagram, known, diagram), seed=0)
     if inputs is None:
         inputs = random_inputs(diagram, known, dtype, device)
-    return _Profiler(module, known, dtype, device, backward).run(inputs, depth, budget)
+    with _computing_with(threads):
+        return _Profiler(module, known, dtype, device, backward).run(inputs, depth, budget)
+
+
+@contextmanager
+def _computing_with(threads: int) -> Iterator[None]:
+    """So many threads of torch, and then as many as before."""
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise StructureError(f"profile: threads is a whole number from 1, not {threads!r}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 # -- sizes and inputs -----------------------------------------------------------------------------
