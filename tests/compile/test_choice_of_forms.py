@@ -6,6 +6,7 @@ import torch
 import vesalius as vs
 from vesalius.compile.choose import chosen
 from vesalius.compile.kernels import Target
+from vesalius.compile.offers import CLEARLY
 from vesalius.compile.roofline import predicted
 
 SDPA = "scaled_dot_product_attention"
@@ -54,13 +55,13 @@ def test_of_a_few_positions_a_loop_is_fastest():
 
 @pytest.mark.parametrize("diagram", [fading, retention], ids=lambda diagram: diagram.name)
 @pytest.mark.parametrize("n", [2, 64, 1024])
-def test_no_form_that_is_left_is_expected_to_be_faster(diagram, n):
+def test_no_form_that_is_left_is_expected_to_be_clearly_faster(diagram, n):
     sizes = {"n": n, "c": 64, "e": 64}
     best = predicted(taken(diagram, **sizes).diagram, Target(sizes=sizes))
     for forbid in (["chunked"], ["recurrence"], list(ALONG)):
         target = Target(sizes=sizes, forbid=forbid)
         other = predicted(chosen(diagram, target).diagram, target)
-        assert best <= other
+        assert CLEARLY * best <= other
 
 
 def test_what_is_preferred_is_taken():

@@ -17,7 +17,7 @@ from vesalius.compile.kernels.fast_weights import FAST_WEIGHTS
 from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
-from vesalius.compile.offers import Market, Offer
+from vesalius.compile.offers import CLEARLY, Market, Offer
 from vesalius.compile.rebuild import replaced
 from vesalius.compile.roofline import predicted, spoken
 from vesalius.compile.scores import Condition, at_least_zero
@@ -238,7 +238,8 @@ def _least(whole: Diagram, target: Target) -> float:
 def _cheapest(forms: Sequence[Chosen], target: Target, loops: float | None = None) -> Chosen:
     """The form of the scans that is expected to be fastest, with a word on each of the others.
 
-    What is preferred comes first, then what does not overflow where others do. `loops` is what
+    What is preferred comes first, then what does not overflow where others do; a loop has to be
+    clearly faster, since it is long where it is traced. `loops` is what
     loops take at least, where these are no form because of it.
     """
     times = [_seconds(one, target) for one in forms]
@@ -247,7 +248,8 @@ def _cheapest(forms: Sequence[Chosen], target: Target, loops: float | None = Non
         kernels = forms[k].choices.kernels
         preferred = sum(name in target.prefer for name in kernels)
         finite = sum(KERNELS[name].finite for name in kernels)
-        return -preferred, -finite, times[k]
+        loop = any(choice.note == LOOP for choice in forms[k].choices)
+        return -preferred, -finite, times[k] / (CLEARLY if loop else 1.0)
 
     first = min(range(len(forms)), key=rank)
     best, found = forms[first], f"for all of it instead of {spoken(times[first])}"
