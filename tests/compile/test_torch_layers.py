@@ -67,9 +67,9 @@ def layer_and_module(diagram, d=12, h=3):
     layer = nn.MultiheadAttention(d, h, batch_first=True, dtype=torch.float64)
     nn.init.normal_(layer.in_proj_bias)
     nn.init.normal_(layer.out_proj.bias)
-    module = vs.to_torch(
-        diagram.over("b"), torch.float64, sizes={"d": d, "h": h, "c": d // h, "e": d // h}
-    )
+    sizes = {"d": d, "h": h, "c": d // h, "e": d // h}
+    known = {name: size for name, size in sizes.items() if name in diagram.size_variables}
+    module = vs.to_torch(diagram.over("b"), torch.float64, sizes=known)
     module.load_state_dict(multihead_of(layer))
     return layer, module
 
