@@ -38,7 +38,8 @@ def test_linformer(heads, shared):
         weights["linformer.over_values"] = theirs.proj_v
     x = randn(2, n, d)
     wanted = theirs(x)
-    diagram = ours.substitute(h=heads, c=d // heads, e=d // heads, d=d, n=n, r=r).over("b")
+    values = {} if shared else {"e": d // heads}
+    diagram = ours.substitute(h=heads, c=d // heads, d=d, n=n, r=r, **values).over("b")
     same(diagram, (x,), weights, wanted)
 
 
