@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.compile.helpers import padded, sums_before
+from vesalius.compile.helpers import padded, sums_before, taken
 
 torch.set_num_threads(1)
 
@@ -83,3 +83,43 @@ def test_gradients_of_what_is_made_entry_by_entry_lie_as_it_does(made) -> None:
     q, k, v = (torch.randn(*shape, dtype=torch.float64) for shape in ((3, 4), (5, 4), (5, 6)))
     exp = {name: x.exp() if made in (name, "both") else x for name, x in (("k", k), ("v", v))}
     torch.testing.assert_close(module(q, k, v), q @ (exp["k"].T @ exp["v"]))
+
+
+@pytest.mark.parametrize("lead", [(3,), (2, 3), (0,)])
+@pytest.mark.parametrize("places", [0, 1, 7])
+@pytest.mark.parametrize("own", [(4,), (2, 5)])
+def test_slices_are_taken_as_entries_would_be(lead, places, own) -> None:
+    torch.manual_seed(places)
+    table = torch.randn(*lead, 6, *own, dtype=torch.float64, requires_grad=True)
+    at, shared = torch.randint(6, (*lead, places)), len(lead)
+    found = taken(table, at, shared)
+    wanted = torch.take_along_dim(table, at[(..., *[None] * len(own))], shared)
+    assert torch.equal(found, wanted)
+    upstream = torch.randn_like(found)
+    gradients = (torch.autograd.grad(y, table, upstream)[0] for y in (found, wanted))
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("wrong", [-1, 6])
+def test_a_place_outside_is_refused_in_every_group(wrong) -> None:
+    at = torch.tensor([[0, 1], [wrong, 2]])
+    with pytest.raises((IndexError, RuntimeError)):
+        taken(torch.randn(2, 6, 3), at, 1)
+    with pytest.raises((IndexError, RuntimeError)):
+        taken(torch.randn(2, 6, 3), at.flip(0), 1)
+
+
+def test_slices_by_groups_compile_whole_at_any_length() -> None:
+    @vs.diagram
+    def chosen(table: "g n c", at: "g k int") -> "g k c":
+        return vs.gather(table, at, "n")
+
+    module = vs.to_torch(chosen)
+    assert "taken(" in module.source
+    whole = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
+    for g, n, k in ((2, 5, 3), (4, 9, 2)):
+        table, at = torch.randn(g, n, 3), torch.randint(n, (g, k))
+        torch.testing.assert_close(whole(table, at).double(), chosen.evaluate(table, at))
+    shapes = ({0: torch.export.Dim("g"), 1: torch.export.Dim("n")}, {0: torch.export.Dim("g")})
+    program = torch.export.export(module, (table, at), dynamic_shapes=shapes)
+    torch.testing.assert_close(program.module()(table, at), module(table, at))

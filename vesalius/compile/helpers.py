@@ -35,6 +35,18 @@ def padded(x: torch.Tensor, pad: tuple[int, ...], value: float = 0.0) -> torch.T
     return x
 
 
+def taken(table: torch.Tensor, places: torch.Tensor, shared: int) -> torch.Tensor:
+    """table[s…, places[s…, k]]: whole slices, each group `s…` by places of its own.
+
+    `take_along_dim` would read entry by entry. A negative place is outside, as any other such.
+    """
+    lead = table.shape[:shared]
+    table, places = table.flatten(0, shared - 1), places.flatten(0, shared - 1)
+    places = places.masked_fill(places < 0, table.shape[1])
+    groups = torch.arange(table.shape[0], device=places.device)
+    return table[groups[:, None], places].unflatten(0, lead)
+
+
 def sums_before(x: torch.Tensor, dim: int) -> torch.Tensor:
     """y[n] = Σ_{m < n} x[m] along a dimension.
 

@@ -53,7 +53,7 @@ def _along(
     free: Sequence[int],
     own: Sequence[int],
 ) -> Term:
-    """`torch.gather`, or `take_along_dim` where the index is repeated along the table's own axes.
+    """`torch.gather`, or whole slices of the table where it has axes of its own.
 
     It needs no lengths: those of tubes are not known where a kernel cuts them into parts.
     """
@@ -66,8 +66,7 @@ def _along(
     elif len(free) > 1:
         picks = method(picks, f"flatten({at})", cost=0)
     if own:
-        picks = index(picks, ", ".join(["...", *(["None"] * len(own))]))
-        term = apply("torch.take_along_dim", rows, picks, str(at), heavy=True)
+        term = apply(here.scope.program.helper("taken"), rows, picks, str(at), heavy=True)
     else:
         term = apply("torch.gather", rows, str(at), picks, heavy=True)
     if not free:
