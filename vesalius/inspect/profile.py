@@ -39,7 +39,7 @@ from vesalius.inspect.pieces import Piece, label, piece, together
 
 TYPICAL = {
     "n": 1024, "m": 1024, "d": 512, "h": 8, "g": 2, "c": 64, "e": 64, "a": 64, "f": 2048,
-    "v": 1024, "p": 1024, "w": 128,
+    "t": 16, "v": 1024, "p": 1024, "w": 128,
 }  # fmt: skip
 """Sizes that are taken where none are given; those that are not here are 64."""
 VIEWS = ("expand", "split", "slice", "diagonal")  # what moves nothing when it is compiled
