@@ -22,19 +22,20 @@ from convolutions import LONG_CONVOLUTION
 from documents import DOCUMENTS
 from harness import Case, Local, Settings, Side, Target, main, parser
 from mechanisms import MECHANISMS, Mechanism
+from positions import POSITIONS
 from sampling import Operation
 from states import STATES
 
 import vesalius as vs
 from vesalius.inspect.machine import peak_bytes
 
-SIZES = {"b": 2, "h": 8, "k": 2, "g": 4, "c": 64, "e": 64}
+SIZES = {"b": 2, "h": 8, "k": 2, "g": 4, "c": 64, "e": 64, "buckets": 32, "reach": 257}
 Call = Callable[[], Any]
 
 
 def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> list[torch.Tensor]:
     """Random inputs; those of one axis (slopes, temperatures) are positive, whole ones in order."""
-    sizes = {**SIZES, "n": length, "m": length, **options.sizes}
+    sizes = {**SIZES, "n": length, "m": length, "o": 2 * length - 1, **options.sizes}
     made = []
     for text in mechanism.shapes:
         if text == "b n int":
@@ -239,7 +240,7 @@ def run(arguments: list[str]) -> int:
     def cases(settings: Settings) -> list[Case]:
         sides = [
             Sides(one, length, options)
-            for one in (*MECHANISMS, DOCUMENTS, LONG_CONVOLUTION, *STATES)
+            for one in (*MECHANISMS, *POSITIONS, DOCUMENTS, LONG_CONVOLUTION, *STATES)
             for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
         ]
         return [case for one in sides for case in cases_of(one)]
