@@ -2,12 +2,15 @@
 
     S[n] = exp(gate[n])·S[n−1] + k[n]⊗v[n]        S[n] = S[n−1] + β·k[n]⊗(v[n] − k[n]·S[n−1])
 
-The naive text is the loop over positions; by hand, a chunk of positions at a time. The hand form of
-gates divides keys by what has faded since the chunk began, as is often done: fast, and too large
-where gates are strong.
+The naive text is the loop over positions; by hand, a chunk of positions at a time. Of gates there
+are two hand forms. The best is stable: chunks are cut again, so that no exponential grows (section
+4.3 of arXiv 2312.06635). The other, `unguarded`, divides keys by what has faded since the chunk
+began, as is often done: fast, and too large where gates are strong.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +19,7 @@ from mechanisms import Mechanism, dot
 import vesalius as vs
 
 CHUNK = 64
+PIECE = 16
 
 
 @vs.diagram
@@ -45,14 +49,56 @@ def naive_gated(
     return torch.stack(out, 2)
 
 
+def pairs_in_pieces(q: torch.Tensor, k: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+    """Σ_c q[t]·k[s]·exp(level[t] − level[s]) for s ≤ t, else 0.
+
+    Between pieces, what has faded from the keys to where the later piece begins, and from there to
+    the queries, are two factors; inside a piece, all differences are made.
+    """
+    asked, held, late = (x.unflatten(-2, (-1, PIECE)) for x in (q, k, level))
+    count = asked.shape[-3]
+    faded = (late[..., :, None, :] - late[..., None, :, :]).clamp(max=0).exp()
+    own = ((asked[..., :, None, :] * faded) @ held[..., None]).squeeze(-1).tril()
+    rows = [F.pad(own[..., 0, :, :], (0, (count - 1) * PIECE))]
+    for i in range(1, count):
+        start = level[..., i * PIECE - 1 : i * PIECE, :]
+        old = k[..., : i * PIECE, :] * (start - level[..., : i * PIECE, :]).exp()
+        new = asked[..., i, :, :] * (late[..., i, :, :] - start).exp()
+        row = torch.cat([new @ old.mT, own[..., i, :, :]], -1)
+        rows.append(F.pad(row, (0, (count - 1 - i) * PIECE)))
+    return torch.cat(rows, -2)
+
+
 def chunked_gated(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gate: torch.Tensor
 ) -> torch.Tensor:
+    """Chunks cut into pieces: no exponential is above 1."""
+    return in_chunks(q, k, v, gate, pairs_in_pieces)
+
+
+def unguarded_gated(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, gate: torch.Tensor
+) -> torch.Tensor:
     """Chunks, with exponentials of both signs."""
+
+    def pairs(q: torch.Tensor, k: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+        return ((q * level.exp()) @ (k * (-level).exp()).mT).tril()
+
+    return in_chunks(q, k, v, gate, pairs)
+
+
+def in_chunks(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    gate: torch.Tensor,
+    pairs: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Pairs inside chunks, and states between them."""
     q, k, v, level = (x.unflatten(2, (-1, CHUNK)) for x in (q, k, v, -F.softplus(gate) / 16))
     level = level.cumsum(3)
-    asked, held, end = q * level.exp(), k * (-level).exp(), level[:, :, :, -1:]
-    inside = (asked @ held.mT).tril() @ v
+    asked, end = q * level.exp(), level[:, :, :, -1:]
+    inside = pairs(q, k, level) @ v
     written = (k * (end - level).exp()).mT @ v
     states = [torch.zeros_like(written[:, :, 0])]
     for kept, new in zip(end.exp().mT.unbind(2)[:-1], written.unbind(2)[:-1], strict=True):
@@ -119,7 +165,12 @@ WIDE = ("b h n c", "b h n c", "b h n e")
 
 STATES = [
     Mechanism(
-        "gates by channel", gated.over("b h"), naive_gated, chunked_gated, (*WIDE, "b h n c")
+        "gates by channel",
+        gated.over("b h"),
+        naive_gated,
+        chunked_gated,
+        (*WIDE, "b h n c"),
+        others={"unguarded": unguarded_gated},
     ),
     Mechanism(
         "delta rule", corrected.over("b h"), naive_corrected, chunked_corrected, (*WIDE, "b h n")

@@ -156,16 +156,40 @@ def biased(q: "b h n c", k: "b h m c", v: "b h m e", table: "h o:9") -> "b h n e
 
 
 def test_a_bias_of_all_pairs_is_not_made_for_a_little_time(monkeypatch) -> None:
-    """A fused kernel with a bias of 32 MiB is a little faster than tiles, which need none of it."""
+    """A fused kernel makes 64 MiB of weights to learn the bias of 32 MiB; tiles need neither."""
     known = {name: sizes()[name] for name in biased.size_variables}
     found = chosen(biased, Target(sizes=known)).choices
     assert found.kernels == ["tiles"]
-    assert "with an array of 32 MiB" in str(found)
+    assert "with an array of 64 MiB" in str(found)
     assert str(found).count("array") == 1
     few = {**known, "n": 64, "m": 64}
     assert chosen(biased, Target(sizes=few)).choices.kernels != ["tiles"]
     monkeypatch.setattr(offers, "LONGER", 1.1)
     assert SDPA in chosen(biased, Target(sizes=known)).choices.kernels
+
+
+@pytest.mark.parametrize("shape", ["h n m", "h", ""])
+@pytest.mark.parametrize("source", ["input", "parameter", "buffer"])
+def test_a_bias_that_is_learned_is_not_left_to_what_makes_all_weights(shape, source) -> None:
+    """The fused kernel takes no gradient of a bias on a CPU; one of all pairs that is given, or is
+    made of nothing that learns, is a mask.
+    """
+    builder = vs.Builder("biased")
+    axes = {"q": "b h n c", "k": "b h m c", "v": "b h m e"}
+    q, k, v = (builder.input(name, text) for name, text in axes.items())
+    with builder:
+        if source == "input":
+            given = builder.input("given", shape)
+        else:
+            given = vs.parameter("given", shape, trainable=source == "parameter")
+        far = vs.to_float(vs.abs(vs.iota("n") - vs.iota("m")))
+        scores = vs.contract(q, k, over="c") + (given if shape == "h n m" else given * far)
+        diagram = builder.diagram(out=vs.contract(vs.softmax(scores, "m"), v, over="m"))
+    learned = source != "buffer" and shape != "h n m"
+    found = chosen(diagram, Target(sizes=sizes(b=8))).choices
+    assert found.kernels == (["tiles"] if learned else [SDPA])
+    assert ("with an array of 256 MiB" in str(found)) == (source == "parameter" or learned)
+    assert "256 MiB" not in str(chosen(diagram, Target("cuda", sizes=sizes(b=8))).choices)
 
 
 def test_what_was_preferred_may_make_large_arrays() -> None:

@@ -106,6 +106,16 @@ def window(q: "b h n c", k: "b h m c", v: "b h m e", table: "o:9 h") -> "b h n e
 
 
 @vs.diagram
+def of_the_past(q: "b h n c", k: "b h n c", v: "b h n e", table: "h n") -> "b h n e":
+    """A table as long as the input; what hides the future also keeps the places inside of it."""
+    far = vs.iota("n") - vs.iota("m:n")
+    bias = vs.gather(table.rename(n="o"), vs.where(far >= 0, far, 0), over="o")
+    scores = vs.contract(q, k.rename(n="m"), over="c") + bias
+    weights = vs.softmax(vs.where(far >= 0, scores, -math.inf), "m")
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
 def padded(q: "b h n c", k: "b h m c", v: "b h m e", table: "o:9 h", real: "b m bool") -> "b h n e":
     i, j = vs.iota("n"), vs.iota("m")
     scores = vs.contract(q, k, over="c") + vs.gather(table, clip(j - i, 4), over="o")
@@ -131,6 +141,7 @@ MECHANISMS = [
     own_table,
     transformer_xl,
     window,
+    of_the_past,
     padded,
     decayed,
 ]

@@ -19,8 +19,12 @@ from typing import NamedTuple
 
 from vesalius.compile.explain import Time
 from vesalius.compile.kernels import KERNELS, Found, Kernel, Target
-from vesalius.compile.roofline import entries, predicted, size_of
+from vesalius.compile.kernels.kernel import kernel_of
+from vesalius.compile.roofline import WIDTHS, Call, entries, predicted, size_of
 from vesalius.compile.tune import WRITTEN, names
+from vesalius.diagrams.box import Parameter
+from vesalius.diagrams.boxes.sources import INPUT
+from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node
 
 CLEARLY = 0.75  # what comes first is left for something that takes at most this part of its time
@@ -136,7 +140,8 @@ class Market:
 
     def large(self, offer: Offer, among: Sequence[Offer]) -> int:
         """The bytes of the largest array that an offer makes, or leaves to be made, where others do
-        not; 0 unless it is several times as large as all that enter and leave.
+        not, also where gradients are asked for; 0 unless it is several times as large as all that
+        enter and leave.
         """
         diagram, target = self.diagram, self.target
         every = frozenset[int]().union(*(one.gone for one in among))
@@ -151,8 +156,49 @@ class Market:
             outputs = {port.wire for port in body.outputs}
             wires = (wire for node in body.boxes for wire in node.wires if wire not in outputs)
             made += [size_of(body, wire, target) for wire in wires]
+            made += [self._backward(replacement, node) for node in body.boxes]
         largest = max(made, default=0)
         return largest if largest > SEVERAL * outer else 0
+
+    def _backward(self, replacement: Replacement, node: Node) -> int:
+        """The bytes of the largest array that a kernel makes where gradients are asked for."""
+        found = kernel_of(node.box)
+        if found is None or found[0].backward is None:
+            return 0
+        body, target = replacement.body, self.target
+        learned = {
+            port
+            for port, wire in enumerate(node.src)
+            for k in _ancestors(body, wire)
+            if k < len(body.inputs)
+            and self._learned(replacement.uses[k][0], entries(body, wire, target))
+        }
+        lengths = [target.length(size) for size in body.site(node).sizes]
+        made = found[0].backward(Call(*found, node.box, lengths, target, 0.0, 0.0), learned)
+        return made * WIDTHS.get(target.dtype, 4)
+
+    def _learned(self, wire: int, size: int) -> bool:
+        """Whether gradients are likely asked for: of a parameter, or of floats from which an array
+        of this size is made; one that is given whole is a mask.
+        """
+        diagram, target = self.diagram, self.target
+        return any(
+            node.first in self._trained
+            or (
+                node.box.kind is INPUT
+                and diagram.types[node.first].dtype == "float"
+                and entries(diagram, node.first, target) < size
+            )
+            for node in (diagram.nodes[k] for k in _ancestors(diagram, wire))
+        )
+
+    @cached_property
+    def _trained(self) -> frozenset[int]:
+        """The parameters that are trained."""
+        tokens = self.diagram.tokens
+        return frozenset(
+            node.first for token, node in tokens if isinstance(token, Parameter) and token.trainable
+        )
 
     def _largest(self, wires: Iterable[int]) -> int:
         return max((entries(self.diagram, wire, self.target) for wire in wires), default=0)
@@ -292,6 +338,18 @@ def _gone(diagram: Diagram, found: Found) -> set[int]:
         gone.add(k)
         _push(queue, {diagram.owner[wire] for wire in node.src})
     return gone
+
+
+def _ancestors(diagram: Diagram, wire: int) -> set[int]:
+    """The boxes that a wire comes from."""
+    found: set[int] = set()
+    queue = [diagram.owner[wire]]
+    while queue:
+        k = queue.pop()
+        if k not in found:
+            found.add(k)
+            queue += [diagram.owner[w] for w in diagram.nodes[k].src]
+    return found
 
 
 def _push(queue: list[int], nodes: Iterable[int]) -> None:

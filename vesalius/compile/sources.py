@@ -6,7 +6,7 @@ from typing import Any
 
 from vesalius.compile.folding import Number, literal_term
 from vesalius.compile.scope import Here, attribute
-from vesalius.compile.text import ANY, COMPARE, SUM, Term, method
+from vesalius.compile.text import ANY, COMPARE, SUM, Term, apply, method
 from vesalius.compile.views import permuted
 
 
@@ -52,5 +52,8 @@ def _nested(flat: list[Any], lengths: list[int]) -> str:
 
 
 def iota(here: Here) -> list[Term]:
-    """`torch.arange(n)`."""
-    return [here.scope.new("arange", here.size(0))]
+    """`torch.arange(n)`; there are no positions where a length such as 2·n − 1 is below zero."""
+    size, length = here.site.sizes[0], here.size(0)
+    if (size.constant or 0) == 0 and size.at(dict.fromkeys(size.variables, 0)) < 0:
+        length = apply("max", "0", length)
+    return [here.scope.new("arange", length)]

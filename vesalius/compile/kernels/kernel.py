@@ -9,14 +9,14 @@ which the box stands, or the reason why there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vesalius.compile.machine import machine_of
 from vesalius.compile.nominal import POSITIONS
-from vesalius.compile.roofline import Counts, Machine
+from vesalius.compile.roofline import Call, Counts, Machine
 from vesalius.compile.terms import Writing, Written, instance
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.nested import NAMED
@@ -236,7 +236,8 @@ class Kernel:
     `fused`, `stepwise`, or a function of one's own). Kernels that say so compete with each other,
     and with the text as it is written, by the time that is expected; one that does not comes first.
     One that `spares_memory` is not taken for nothing: where the text makes no large array. One that
-    is `finite` where the text overflows is taken whatever it takes.
+    is `finite` where the text overflows is taken whatever it takes. `backward` counts the entries
+    of the largest array made inside, once gradients of the inputs at some ports are asked for.
     """
 
     name: str
@@ -251,6 +252,7 @@ class Kernel:
     accepts: Callable[[Diagram], bool] | None = None
     layout: tuple[Gives, Asks] | None = None
     work: Counts | None = None
+    backward: Callable[[Call, Set[int]], int] | None = None
     spares_memory: bool = False
     finite: bool = False
 

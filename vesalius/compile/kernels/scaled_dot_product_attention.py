@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.attention import read_parts
 from vesalius.compile.folding import Factor, Number
@@ -96,6 +98,17 @@ def work(call: Counted) -> list[Work]:
             fresh=call.fresh,
         )
     ]
+
+
+def backward(call: Counted, learned: Set[int]) -> int:
+    """On a CPU, a bias for all pairs that is learned itself has a way of its own, which is not
+    fused: all weights are made.
+    """
+    bias = dict(word.partition(":")[::2] for word in call.variant.split()).get("bias", "")
+    last = len(call.body.inputs) - 1
+    if call.target.device != "cpu" or last not in learned or not {"n", "m"} <= set(bias):
+        return 0
+    return call.tubes * call.lengths(0)[0] * call.lengths(1)[0]
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -265,5 +278,6 @@ SDPA = kernel(
         find=find,
         emit=emit,
         work=work,
+        backward=backward,
     )
 )

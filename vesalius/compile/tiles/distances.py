@@ -129,12 +129,14 @@ def by_distance(place: Place, region: Region, kept: Collection[int]) -> dict[int
 
 
 def _made_from(place: Place, region: Region, wires: Collection[int]) -> set[int]:
-    """The wires of a region that are some of these or made from them."""
+    """The wires of a region that are some of these or made from them; an integer hides nothing, nor
+    does what is read at one.
+    """
     found = set(wires)
     for k in region.nodes:
         node = place.diagram.nodes[k]
         if not found.isdisjoint(node.src):
-            found.update(node.wires)
+            found.update(w for w in node.wires if place.diagram.types[w].dtype != "int")
     return found
 
 
