@@ -8,6 +8,8 @@ from vesalius.compile.folding import Number, literal_term
 from vesalius.compile.scope import Here, attribute
 from vesalius.compile.text import ANY, COMPARE, SUM, Term, apply, method
 from vesalius.compile.views import permuted
+from vesalius.diagrams.errors import SizeError
+from vesalius.diagrams.sizes import Size
 
 
 def parameter(here: Here) -> list[Term]:
@@ -54,6 +56,14 @@ def _nested(flat: list[Any], lengths: list[int]) -> str:
 def iota(here: Here) -> list[Term]:
     """`torch.arange(n)`; there are no positions where a length such as 2·n − 1 is below zero."""
     size, length = here.site.sizes[0], here.size(0)
-    if (size.constant or 0) == 0 and size.at(dict.fromkeys(size.variables, 0)) < 0:
+    if size.constant is None and _below_zero(size):
         length = apply("max", "0", length)
     return [here.scope.new("arange", length)]
+
+
+def _below_zero(size: Size) -> bool:
+    """Whether a length is below zero where all that it is made from is empty."""
+    try:
+        return size.at(dict.fromkeys(size.variables, 0)) < 0
+    except SizeError:  # a quotient of nothing
+        return False
