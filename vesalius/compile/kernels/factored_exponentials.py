@@ -3,8 +3,9 @@
 Σ_m softmax_m(w[n, m] + k[m, c])·v[m, c] has an array of n × m × c entries as it is written. Since
 exp(w + k) = exp(w)·exp(k), numerator and denominator are matrix products (an attention free
 transformer, arXiv 2105.14103). Each exponential is brought to its own largest entry along the keys,
-which cancels: nothing overflows. Rows whose largest weight is that of an entry more than some 85
-below the largest of *both* factors underflow; such rows are told apart by no float32 anyway.
+which cancels: nothing overflows. A row whose largest weight is that of an entry more than some 85
+below the largest of *both* factors underflows in float32, and is not a number: forbid this kernel
+where tables and keys are that far apart.
 """
 
 from __future__ import annotations
