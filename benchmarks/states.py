@@ -19,7 +19,7 @@ from mechanisms import Mechanism, dot
 import vesalius as vs
 
 CHUNK = 64
-PIECE = 16
+PIECE = 4  # the fastest of 4, 8 and 16
 
 
 @vs.diagram
@@ -58,7 +58,7 @@ def pairs_in_pieces(q: torch.Tensor, k: torch.Tensor, level: torch.Tensor) -> to
     asked, held, late = (x.unflatten(-2, (-1, PIECE)) for x in (q, k, level))
     count = asked.shape[-3]
     faded = (late[..., :, None, :] - late[..., None, :, :]).clamp(max=0).exp()
-    own = ((asked[..., :, None, :] * faded) @ held[..., None]).squeeze(-1).tril()
+    own = (asked[..., :, None, :] * held[..., None, :, :] * faded).sum(-1).tril()
     rows = [F.pad(own[..., 0, :, :], (0, (count - 1) * PIECE))]
     for i in range(1, count):
         start = level[..., i * PIECE - 1 : i * PIECE, :]
