@@ -92,8 +92,7 @@ def test_crossings_are_minimal_for_small_diagrams(seed: int) -> None:
     diagram = random_diagram(1000 + seed, 3 + seed % 9)
     graph = prepared(diagram)
     bound = least(graph)
-    if bound is None:
-        pytest.skip("a layer of more than six items has too many orders to try")
+    assert bound is not None, "a layer of more than six items: too large for this test"
     arrange(graph)
     assert counted(graph) == bound
 

@@ -93,8 +93,8 @@ def test_matches_are_those_of_brute_force(data: st.DataObject) -> None:
 
 
 def test_brute_force_found_something() -> None:
-    if not SEEN["pairs"]:
-        pytest.skip("runs after the search")
+    if not SEEN["pairs"]:  # this test was asked for alone
+        test_matches_are_those_of_brute_force()
     assert SEEN["pairs"] > 1500
     assert SEEN["matches"] > 1000
     assert SEEN["several"] > 100

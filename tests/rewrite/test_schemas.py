@@ -54,8 +54,8 @@ def test_instances_hold_wherever_they_are_found(data: st.DataObject) -> None:
 
 
 def test_the_search_above_is_not_empty() -> None:
-    if not FOUND:
-        pytest.skip("runs after the search")
+    if not FOUND:  # this test was asked for alone
+        test_instances_hold_wherever_they_are_found()
     assert min(FOUND[name] for name in ("reindex_late", "reindex_early", "concat_late")) > 10
     assert min(FOUND[name] for name in ("linear_of_sum", "unfold_named", "unroll_scan")) > 3
 

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Importing verbs enters them, in the order of `--help`.
+from vesalius.cli import verbs, measures  # isort: skip
+from vesalius.cli.app import app
 from vesalius.cli.arguments import message
-from vesalius.cli.verbs import app
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "measures", "verbs"]
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vesalius.compile import store
 from vesalius.compile.explain import Explanation
+from vesalius.compile.kernels.kernel import Unserved
 from vesalius.compile.machine import key
 from vesalius.compile.rebuild import Rebuild, replaced
 from vesalius.compile.terms import Use, Writing
@@ -265,7 +266,7 @@ def _timed(
             runs[name] = run = _run(diagram, part, target, inputs, gradients)
             run()
             best[name] = _clock(run, target.device)
-        except (RuntimeError, NotImplementedError, MemoryError) as error:
+        except (Unserved, RuntimeError, MemoryError) as error:  # no candidate: it does not run here
             if isinstance(error, torch.AcceleratorError):  # nothing works on that device after it
                 raise
             runs.pop(name, None)
@@ -315,8 +316,8 @@ def _run(
     def run() -> None:
         with torch.set_grad_enabled(gradients):
             made = module(*inputs)
-            if module._unable:
-                raise NotImplementedError("; ".join(module._unable.values()))
+            for kernel, reason in module._unable.items():  # another one was timed in its place
+                raise Unserved(kernel, reason, lasting=True)
             outs = [x for x in _tensors(made) if x.requires_grad]
             if gradients and outs:
                 ones = [torch.ones_like(x) for x in outs]

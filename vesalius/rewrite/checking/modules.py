@@ -148,7 +148,7 @@ def _check_gradients(
         for what, side in zip(("left", "right"), gradients, strict=True):
             try:
                 results.append(_run(side, values, seed))
-            except (RuntimeError, NotImplementedError) as problem:
+            except RuntimeError as problem:  # torch has no derivative of something inside
                 return f"the {what} side has no gradient: {str(problem).splitlines()[0]}"
         trials += 1
         error, excess, finite = _distance(gradients, values, results, seed)
