@@ -186,3 +186,26 @@ def test_a_circle_is_met_where_the_string_arrives() -> None:
     """Bahdanau's sum: three strings bend, and the one from `u` goes level into the circle."""
     scene = vs.anatomy["bahdanau"]().draw().scene
     assert sum(piece[0] == "C" for wire in scene.wires for piece in wire.path) == 3
+
+
+def texts(diagram: vs.Diagram) -> list[str]:
+    """What is written in and beside the boxes."""
+    shapes = diagram.draw().scene.shapes
+    return ["".join(run.text for run in text.label) for shape in shapes for text in shape.texts]
+
+
+def test_a_sign_stands_before_a_product() -> None:
+    @vs.diagram
+    def signed(x: "n") -> {"odd": "n", "even": "n", "sum": "n"}:
+        return {
+            "odd": vs.softplus(x) * -1.0 * 0.5,
+            "even": vs.exp(x) * -2.0 * -3.0,
+            "sum": vs.tanh(x) - vs.log(vs.size("n")),
+        }
+
+    found = texts(signed)
+    assert {"−softplus(x)/2", "3·2·exp(x)", "tanh(x) − log(n)"} <= set(found), found
+    for mechanism in vs.anatomy.CATALOGUE:
+        for text in texts(mechanism()):
+            assert "·(−" not in text, (mechanism.name, text)
+            assert "(−1)" not in text, (mechanism.name, text)

@@ -21,7 +21,7 @@ VARIABLE = "x"  # what comes in
 LARGE = 10**9  # whole numbers from here on are written with a power of ten
 
 # How tightly each form binds: an operand that binds less is put in parentheses.
-_LOOSE, _LOGIC, _ORDER, _SUM, _PRODUCT, _TIGHT = range(6)
+_LOOSE, _LOGIC, _ORDER, _SUM, _SIGNED, _PRODUCT, _TIGHT = range(7)
 _INFIX = {
     "less": ("<", _ORDER),
     "less_equal": ("≤", _ORDER),
@@ -158,11 +158,13 @@ def _words(diagram: Diagram, wire: int, names: tuple[str, ...], fuel: int) -> Wo
 def _constant(node: Node) -> Words:
     value = node.box["value"]
     text = number_text(value)
+    if text.startswith("−") and not isinstance(value, Size):
+        return text, _SIGNED
     if "/" in text and not isinstance(value, Size):
         return text, _PRODUCT
     if isinstance(value, Size) and not text.isalnum():
         return text, _SUM if len(value.terms) > 1 else _PRODUCT
-    return text, _SUM if text.startswith("−") else _TIGHT
+    return text, _TIGHT
 
 
 def _in(words: Words, least: int) -> str:
@@ -178,19 +180,26 @@ def _sum(operands: Sequence[Words]) -> Words:
 
 
 def _product(operands: Sequence[Words]) -> Words:
-    """Factors first, then what divides them."""
-    above = [_in(words, _PRODUCT) for words in operands if not words[0].startswith("1/")]
-    below = [words[0][2:] for words in operands if words[0].startswith("1/")]
-    if not below:
-        return "·".join(above), _PRODUCT
-    under = below[0] if len(below) == 1 else f"({'·'.join(below)})"
-    return f"{'·'.join(above) or '1'}/{under}", _PRODUCT
+    """A sign, factors, and then what divides them."""
+    negative = False
+    above, below = [], []
+    for text, level in operands:
+        if level == _SIGNED:
+            negative, text, level = not negative, text[1:], _PRODUCT
+        if text.startswith("1/"):
+            below.append(text[2:])
+        elif text != "1":
+            above.append(_in((text, level), _PRODUCT))
+    found = "·".join(above) or "1"
+    if below:
+        found += f"/{below[0]}" if len(below) == 1 else f"/({'·'.join(below)})"
+    return (f"−{found}", _SIGNED) if negative else (found, _PRODUCT)
 
 
 _PLAIN: dict[str, Callable[[Words], Words]] = {
     "reciprocal": lambda x: (f"1/{_in(x, _TIGHT)}", _PRODUCT),
     "sqrt": lambda x: (f"√{x[0]}" if x[0].isalnum() else f"√({x[0]})", _TIGHT),
-    "negate": lambda x: (f"−{_in(x, _PRODUCT)}", _SUM),
+    "negate": lambda x: (f"−{_in(x, _PRODUCT)}", _SIGNED),
     "abs": lambda x: (f"|{x[0]}|", _TIGHT),
     "floor": lambda x: (f"⌊{x[0]}⌋", _TIGHT),
     "logical_not": lambda x: (f"¬{_in(x, _TIGHT)}", _TIGHT),
