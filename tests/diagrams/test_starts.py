@@ -102,7 +102,7 @@ def test_sizes_are_put_into_what_computes():
     fixed = layer.substitute(e=6, k="2*e")
     shapes = {name: [str(s) for s in t.axes.values()] for name, t in fixed.parameters.items()}
     assert shapes["slow"] == ["6", "2*e"]
-    assert initial(fixed)["slow"].startswith("8·(e / 5)^0.7 − 2·(k mod 2) + 0.1·N(0, 1)")
+    assert initial(fixed)["slow"].startswith("8·(e/5)^0.7 − 2·(k mod 2) + 0.1·N(0, 1)")
     assert initial(layer)["both"] == "uniform within ±√6/√(e + 3*k)"
     module = vs.to_torch(fixed, torch.float64, sizes={"e": 3}, seed=0)
     assert module.count.tolist() == [1, 2, 3, 4, 5, 6]

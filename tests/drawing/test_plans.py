@@ -10,9 +10,9 @@ import torch
 from drawing_samples import norm
 
 import vesalius as vs
-from vesalius.diagrams.drawing.formula import number_text
 from vesalius.diagrams.drawing.sketch import Glyph, sketch
 from vesalius.diagrams.drawing.text import plain
+from vesalius.diagrams.expressions import number_text
 
 
 def glyphs(diagram: vs.Diagram, **options) -> list[Glyph]:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from vesalius.anatomy import CATALOGUE
 from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.expressions import size_text
 from vesalius.lab import corpus, exhibits, language, measure, report, tour
 
 # By path: the tests are no package.
@@ -325,7 +326,7 @@ def test_boxes_are_counted_through_names_and_scans():
 def test_what_a_mechanism_costs_as_texts_grow(name, options, wanted):
     symbolic = CATALOGUE[name](**options)
     one = exhibits.Exhibit(CATALOGUE[name], options, symbolic, symbolic, None, None)
-    assert report.formula(one.leading) == wanted
+    assert size_text(one.leading) == wanted
 
 
 def test_activations_are_what_the_first_attention_reads():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple, Union
 
 from vesalius.diagrams.errors import FormatError, SizeError
@@ -59,6 +59,18 @@ def monomial_key(monomial: Monomial) -> tuple[Any, ...]:
 
 def _term_key(term: tuple[Monomial, Coefficient]) -> tuple[Any, ...]:
     return monomial_key(term[0])
+
+
+def _operator(operate: Callable[[Size, Size], Size]) -> Callable[[Size, SizeLike], Size]:
+    """An operator that reads its other side, where that is no wire, which takes sizes itself."""
+
+    @wraps(operate)
+    def apply(self: Size, other: SizeLike) -> Any:
+        if hasattr(type(other), "__torch_function__"):
+            return NotImplemented
+        return operate(self, size(other))
+
+    return apply
 
 
 class Size:
@@ -134,14 +146,17 @@ class Size:
 
     # -- arithmetic ---------------------------------------------------------------------
 
-    def __add__(self, other: SizeLike) -> Size:
-        return _combine(self, size(other), 1)
+    @_operator
+    def __add__(self, other: Size) -> Size:
+        return _combine(self, other, 1)
 
-    def __sub__(self, other: SizeLike) -> Size:
-        return _combine(self, size(other), -1)
+    @_operator
+    def __sub__(self, other: Size) -> Size:
+        return _combine(self, other, -1)
 
-    def __mul__(self, other: SizeLike) -> Size:
-        return _multiply(self, size(other))
+    @_operator
+    def __mul__(self, other: Size) -> Size:
+        return _multiply(self, other)
 
     def __neg__(self) -> Size:
         return Size({m: -c for m, c in self.terms})
@@ -154,30 +169,32 @@ class Size:
             result = result * self
         return result
 
-    def __truediv__(self, other: SizeLike) -> Size:
-        return _quotient("exact", self, size(other))
+    @_operator
+    def __truediv__(self, other: Size) -> Size:
+        return _quotient("exact", self, other)
 
-    def __floordiv__(self, other: SizeLike) -> Size:
-        return _quotient("floor", self, size(other))
+    @_operator
+    def __floordiv__(self, other: Size) -> Size:
+        return _quotient("floor", self, other)
 
     def ceil_div(self, other: SizeLike) -> Size:
         """The least integer that is at least `self / other`."""
         return _quotient("ceil", self, size(other))
 
-    def __radd__(self, other: SizeLike) -> Size:
-        return self + other
+    __radd__ = __add__
+    __rmul__ = __mul__
 
-    def __rmul__(self, other: SizeLike) -> Size:
-        return self * other
+    @_operator
+    def __rsub__(self, other: Size) -> Size:
+        return other - self
 
-    def __rsub__(self, other: SizeLike) -> Size:
-        return size(other) - self
+    @_operator
+    def __rtruediv__(self, other: Size) -> Size:
+        return other / self
 
-    def __rtruediv__(self, other: SizeLike) -> Size:
-        return size(other) / self
-
-    def __rfloordiv__(self, other: SizeLike) -> Size:
-        return size(other) // self
+    @_operator
+    def __rfloordiv__(self, other: Size) -> Size:
+        return other // self
 
     # -- reading ------------------------------------------------------------------------
 

@@ -149,8 +149,14 @@ class Wire:
     def __floordiv__(self, other: Operand) -> Wire:
         return _place("floor_divide", self, other)
 
+    def __rfloordiv__(self, other: Operand) -> Wire:
+        return _place("floor_divide", other, self)
+
     def __mod__(self, other: Operand) -> Wire:
         return _place("remainder", self, other)
+
+    def __rmod__(self, other: Operand) -> Wire:
+        return _place("remainder", other, self)
 
     def __pow__(self, exponent: int) -> Wire:
         return _place("power", self, exponent)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 from math import isfinite, log
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import torch
 
 from vesalius.diagrams.drawing.picture import draw
 from vesalius.diagrams.drawing.svg import slug, svg
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.expressions import size_text
 from vesalius.lab import page
 from vesalius.lab.exhibits import ROWS, Exhibit, written
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from vesalius.lab.tour import Tour
 
 HEAD = ("mechanism", "boxes", "weights", "FLOPs", "predicted", "measured", "f64", "f32")
-RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 NUMBERS = (1, 2, 4, 5, 6, 7)
 
 
@@ -35,17 +33,6 @@ def duration(seconds: float) -> str:
     '1.23 ms'
     """
     return f"{1e6 * seconds:.0f} µs" if seconds < 1e-3 else f"{1e3 * seconds:.3g} ms"
-
-
-def formula(size: Size) -> str:
-    """A size as people write it.
-
-    >>> from vesalius.diagrams.sizes import size
-    >>> formula(size("2*h*n**2 + n"))
-    '2·h·n² + n'
-    """
-    text = re.sub(r"\*\*(\d+)", lambda found: found.group(1).translate(RAISED), str(size))
-    return text.replace("*", "·")
 
 
 def caption(tour: Tour) -> str:
@@ -65,7 +52,7 @@ def row(one: Exhibit) -> list[str]:
         one.label,
         str(one.boxes),
         f"{one.parameters:,}",
-        formula(one.leading),
+        size_text(one.leading),
         duration(one.predicted),
         duration(one.seconds),
         f"{max(check.double for check in worst):.0e}",

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from vesalius.diagrams.drawing import tubes as tubes_
-from vesalius.diagrams.drawing.formula import size_text
 from vesalius.diagrams.drawing.layers import Edge, Item, Layers, layered
 from vesalius.diagrams.drawing.measure import (
     AXES,
@@ -41,6 +40,7 @@ from vesalius.diagrams.drawing.scene import (
 from vesalius.diagrams.drawing.sketch import Glyph, Sketch
 from vesalius.diagrams.drawing.strings import Strings, level_ports
 from vesalius.diagrams.drawing.text import SIZE, Label, Run, label_width, shortened
+from vesalius.diagrams.expressions import size_text
 
 
 def lay_out(

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 from vesalius.diagrams.cost import FLOPS_PER_OPERATION
-from vesalius.diagrams.drawing.formula import formula, size_text
+from vesalius.diagrams.drawing.formula import formula
 from vesalius.diagrams.drawing.layout import lay_out
 from vesalius.diagrams.drawing.measure import Frame, frame_of
 from vesalius.diagrams.drawing.scene import Scene, Shape, Text, Wire
 from vesalius.diagrams.drawing.sketch import Sketch, sketch
 from vesalius.diagrams.errors import Outside
+from vesalius.diagrams.expressions import size_text
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import ZERO, Size
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vesalius.diagrams.drawing.formula import MOST, VARIABLE, closed, expression, size_text, step
+from vesalius.diagrams.drawing.formula import closed
+from vesalius.diagrams.expressions import MOST, VARIABLE, expression, size_text, step
 from vesalius.diagrams.graph import Diagram
 
 # Arithmetic that joins what comes before it, as nobody draws it apart on paper.

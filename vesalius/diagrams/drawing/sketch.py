@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vesalius.diagrams.box import Axes, Box, Hole
-from vesalius.diagrams.drawing.formula import number_text
 from vesalius.diagrams.drawing.inside import joined_axes
 from vesalius.diagrams.drawing.plans import Plan, Planner
 from vesalius.diagrams.drawing.text import Label, Run, name_label, shortened
+from vesalius.diagrams.expressions import number_text
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.listing import local_names
 
