@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Mapping, Sequence
 
-from vesalius.compile import helpers, names
+from vesalius.compile import exponentials, helpers, names
 from vesalius.compile.folding import literal_term
 from vesalius.compile.lengths import size_term
 from vesalius.compile.nested import start_of
@@ -56,7 +56,7 @@ def lowered(
 def source(program: Program) -> str:
     """The whole text, which runs by itself."""
     chunks = [*map(_chunk, program.chunks)]  # which may need helpers
-    pieces = [inspect.getsource(getattr(helpers, name)).rstrip() for name in program.helpers]
+    pieces = [_helper(name) for name in program.helpers]
     body = "\n\n\n".join([*pieces, *chunks])
     title = wrapped_words(names.clean(signature(program.diagram)))
     title[0] = f'"""{title[0]}'
@@ -66,6 +66,8 @@ def source(program: Program) -> str:
     head += ["import torch"]
     head += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
     head += ["from torch import nn"]
+    if "checkpoint(" in body:
+        head += ["from torch.utils.checkpoint import checkpoint"]
     if program.imports:
         head += ["", *(f"from {module} import {name}" for name, module in program.imports.items())]
     tables = {place.partition("[")[0] for place in program.registered.values()}
@@ -73,6 +75,12 @@ def source(program: Program) -> str:
         head += ["", *(f"from {_FOUND_IN[table]} import {table}" for table in sorted(tables))]
         head += ["", *(f"{name} = {place}" for name, place in program.registered.items())]
     return "\n".join(head) + "\n\n\n" + body + "\n"
+
+
+def _helper(name: str) -> str:
+    """The source of a function that the text brings along."""
+    module = exponentials if hasattr(exponentials, name) else helpers
+    return inspect.getsource(getattr(module, name)).rstrip()
 
 
 def _add_starts(program: Program, main: Scope) -> None:

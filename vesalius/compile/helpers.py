@@ -165,69 +165,6 @@ def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return h.flatten(0, 1)[:length].movedim(0, -1)
 
 
-def exponential_means(
-    level: torch.Tensor,
-    v: torch.Tensor,
-    decay: torch.Tensor | None = None,
-    now: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Σ_{m ≤ n} exp(level[m] + Σ_{m < j ≤ n} decay[j])·v[m], divided by the same of ones.
-
-    Along the last dimension. With `now` it is Σ_{m < n} and, for n itself, the level now[n]. All
-    exponents are brought to the largest that counts, which cancels: so it has no gradient.
-    """
-    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    level, v = level.to(wide), v.to(wide)
-    lowest = torch.finfo(wide).min / 4
-    if level.numel() == 0 or v.numel() == 0:
-        return (level + v).to(dtype)
-    if decay is None and now is None and not torch.compiler.is_compiling():
-        with torch.no_grad():
-            top = level.amax(-1, keepdim=True)
-            near = level.device.type == "cpu" and bool(
-                (top - level.amin(-1, keepdim=True)).max() < 60
-            )
-        if near:
-            weights = (level - top).exp()
-            return ((weights * v).cumsum(-1) / weights.cumsum(-1)).to(dtype)
-    decay = None if decay is None else decay.to(wide)
-    with torch.no_grad():
-        fades = torch.zeros((), dtype=torch.float64, device=v.device)
-        if decay is not None:
-            fades = decay.double().clamp(min=-1e6).cumsum(-1)
-        top = ((level - fades).cummax(-1).values + fades).to(wide).clamp(min=lowest)
-        last = torch.cat([top[..., :1], top[..., :-1]], -1)
-    weights = (level - top).exp()
-    gates = (last - top if decay is None else last - top + decay).exp()
-    mixed, total = recurrent(gates, weights * v), recurrent(gates, weights)
-    if now is not None:
-        now = now.to(wide)
-        mixed, total = F.pad(mixed[..., :-1], (1, 0)), F.pad(total[..., :-1], (1, 0))
-        with torch.no_grad():
-            both = torch.maximum(F.pad(top[..., :-1], (1, 0), value=lowest), now)
-            left = (F.pad(top[..., :-1], (1, 0), value=lowest) - both).exp()
-        own = (now - both).exp()
-        mixed, total = mixed * left + own * v, total * left + own
-    return (mixed / total).to(dtype)
-
-
-def exponential_reads(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Σ_c q[n, c]·Σ_{m ≤ n} exp(k[m, c])·v[m] / Σ_{m ≤ n} exp(k[m, c]).
-
-    Shapes: q, k (…, n, c), v (…, n, e). Brought to the largest key so far, as above.
-    """
-    dtype, wide = v.dtype, torch.promote_types(v.dtype, torch.float32)
-    q, k, v = q.to(wide), k.to(wide), v.to(wide)
-    if k.numel() == 0:
-        return (q @ k.mT @ v).to(dtype)
-    with torch.no_grad():
-        top = k.cummax(-2).values.clamp(min=torch.finfo(wide).min / 4)
-        fades = torch.cat([top[..., :1, :], top[..., :-1, :]], -2) - top
-    weights = (k - top).exp()
-    total = recurrent(fades.exp().mT, weights.mT).mT
-    return fast_weights(q / total, weights, v, decay=fades).to(dtype)
-
-
 def decayed_products(
     x: torch.Tensor, y: torch.Tensor, until: torch.Tensor, since: torch.Tensor, diagonal: int
 ) -> torch.Tensor:

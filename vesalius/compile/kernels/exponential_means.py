@@ -202,7 +202,8 @@ NOTE = "exponentials are brought to the largest so far"
 def emit(here: Here, variant: str) -> list[Term]:
     """`exponential_means(level, v, …)` along the last dimension; all others broadcast."""
     program = here.scope.program
-    program.helper("recurrent")
+    for name in ("recurrent", "seen"):
+        program.helper(name)
     if variant == READ:
         return _emit_read(here)
     box, out = here.box, here.out()

@@ -3,20 +3,26 @@
 Σ_m softmax_m(w[n, m] + k[m, c])·v[m, c] has an array of n × m × c entries as it is written. Since
 exp(w + k) = exp(w)·exp(k), numerator and denominator are matrix products (an attention free
 transformer, arXiv 2105.14103). Each exponential is brought to its own largest entry along the keys,
-which cancels: nothing overflows. A row whose largest weight is that of an entry more than some 85
-below the largest of *both* factors underflows in float32, and is not a number: forbid this kernel
-where tables and keys are that far apart.
+which cancels: nothing overflows. Where the two meet nowhere near their largest, a sum may be too
+small for its float; what is larger is right, and for the queries and channels of all others the
+scores are made after all, some queries at a time. A traced program takes either for the whole.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from math import prod
 
 import vesalius.diagrams.verbs as vs
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
-from vesalius.compile.roofline import stepwise
+from vesalius.compile.layout import Order
+from vesalius.compile.roofline import WIDTHS, Call, Work
+from vesalius.compile.scope import Here
 from vesalius.compile.scores import Summand, read_mix, read_scores
+from vesalius.compile.text import Term, apply
+from vesalius.compile.views import permuted
+from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.diagrams.graph import Diagram
 
@@ -29,20 +35,6 @@ def define(variant: str) -> Diagram:
     w, k, v = builder.input("w", "n m"), builder.input("k", "m"), builder.input("v", "m")
     with builder:
         return builder.diagram(mixed=vs.contract(vs.softmax(w + k, "m"), v, over="m"))
-
-
-def runs(variant: str) -> Diagram:
-    """Both exponentials brought to their own largest, then two products and a quotient."""
-    builder = Builder(NAME)
-    w, k, v = builder.input("w", "n m"), builder.input("k", "m"), builder.input("v", "m")
-    with builder:
-        tops = vs.max(w, "m")
-        hidden = vs.equal(tops, -math.inf)  # a row without keys is zero
-        of_queries = vs.exp(w - vs.where(hidden, 0.0, tops))
-        of_keys = vs.exp(k - vs.max(k, "m"))
-        total = vs.contract(of_queries, of_keys, over="m")
-        mixed = vs.contract(of_queries, of_keys * v, over="m")
-        return builder.diagram(mixed=mixed / vs.where(hidden, 1.0, total))
 
 
 def find(place: Place) -> Found | str:
@@ -107,6 +99,63 @@ class _Rewriting:
         return right.add(terms)
 
 
+# -- writing --------------------------------------------------------------------------------------
+
+
+def emit(here: Here, variant: str) -> list[Term]:
+    """`factored_exponentials(w, k, v)`: queries and the last of the channels are last."""
+    out = here.out()
+    order = _order(here.box, out)
+    terms = [
+        here.aligned(here.operand(port, "float"), axes)
+        for port, axes in enumerate(_arguments(here.box, order))
+    ]
+    program = here.scope.program
+    for name in ("seen", "score_means"):
+        program.helper(name)
+    term = apply(program.helper(NAME), *terms, heavy=True)
+    return [permuted(term, order, out)]
+
+
+def _order(box: Box, axes: Sequence[int]) -> Order:
+    """All axes of the result: last the queries, and a tube that the table of the queries lacks."""
+    tubes = [a for a in axes if a < box.inner]
+    own = [a for a in tubes if a not in box.maps[0]]
+    assert own, "what both factors have is no array of all axes"
+    return (*(a for a in tubes if a != own[-1]), box.inner, own[-1])
+
+
+def _arguments(box: Box, order: Order) -> list[Order]:
+    """The axes of the table, the keys and the values, as the result has them."""
+    *lead, _, channel = order
+    query, *keys = box.bound
+    return [(*lead, query, keys[0]), *((*lead, key, channel) for key in keys[1:])]
+
+
+def _gives(box: Box, have: list[Order], wish: list[Order | None]) -> list[Order]:
+    tubes = dict.fromkeys(a for order in have for a in order if a not in box.bound)
+    late = [a for a in have[2] if a in tubes]
+    return [_order(box, [*(a for a in tubes if a not in late), *late])]
+
+
+def _asks(box: Box, have: list[Order], target: list[Order]) -> list[Order | None]:
+    wanted = _arguments(box, _order(box, target[0]))
+    return [tuple(a for a in axes if a in row) for axes, row in zip(wanted, box.maps, strict=True)]
+
+
+def work(call: Call) -> list[Work]:
+    """Exponentials of the table and of the keys, two products, and a quotient."""
+    rows, length = call.lengths(0)
+    table, keys = (prod(call.local[a] for a in call.box.maps[port]) for port in (0, 1))
+    width = WIDTHS.get(call.target.dtype, 4)
+    made, results = table + keys, call.tubes * rows
+    return [
+        Work(simple=2 * made, exponentials=made, moved=8 * width * made, calls=12),
+        Work(products=4 * results * length, moved=call.moved, fresh=call.fresh, calls=2),
+        Work(simple=6 * results, moved=6 * width * results, calls=8),
+    ]
+
+
 FACTORED = kernel(
     Kernel(
         name=NAME,
@@ -114,7 +163,8 @@ FACTORED = kernel(
         define=define,
         root="contract",
         find=find,
-        runs=runs,
-        work=stepwise,
+        emit=emit,
+        layout=(_gives, _asks),
+        work=work,
     )
 )
