@@ -136,6 +136,16 @@ def test_a_kernel_serves_it(mechanism, options):
     assert not whole or name in BIASED, str(explanation)
 
 
+@pytest.mark.parametrize("name", sorted(BIASED))
+def test_where_keys_are_many_no_bias_of_all_pairs_is_made(name):
+    mechanism = vs.anatomy[name.removesuffix("-causal")]
+    diagram = mechanism(**({"causal": True} if name.endswith("-causal") else {}))
+    usual = {"h": 8, "c": 64, "e": 64, "d": 512}
+    sizes = {x: usual.get(x, 4096) for x in diagram.size_variables if x in usual or x in "nm"}
+    found = chosen(diagram, Target(sizes=sizes)).choices
+    assert not any("a bias is added as a mask" in choice.note for choice in found), str(found)
+
+
 @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
 def test_what_is_chosen_for_a_gpu_computes_the_same(mechanism, options):
     """Here it runs on the CPU, and what would be compiled for the GPU uncompiled."""

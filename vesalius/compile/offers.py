@@ -11,7 +11,7 @@ as one of all pairs is, gives way to one that makes none, unless that one takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import cached_property
 from heapq import heappop, heappush
 from math import inf
@@ -147,7 +147,13 @@ class Market:
         every = frozenset[int]().union(*(one.gone for one in among))
         sources = {wire for k in every for wire in diagram.nodes[k].src}
         inside = {wire for k in every for wire in diagram.nodes[k].wires}
-        roots = {wire for one in among for k in one.roots for wire in diagram.nodes[k].wires}
+        roots = {
+            wire
+            for one in among
+            for k in one.roots
+            for wire in diagram.nodes[k].wires
+            if not (wire in inside and _unread(diagram, wire, every) and wire not in self._outputs)
+        }  # what one offer makes may be inside another
         outer = max(size_of(diagram, wire, target) for wire in (sources - inside) | roots)
         left = [wire for k in every - offer.gone for wire in diagram.nodes[k].wires]
         made = [size_of(diagram, wire, target) for wire in left if wire not in roots]
@@ -199,6 +205,10 @@ class Market:
         return frozenset(
             node.first for token, node in tokens if isinstance(token, Parameter) and token.trainable
         )
+
+    @cached_property
+    def _outputs(self) -> frozenset[int]:
+        return frozenset([port.wire for port in self.diagram.outputs])
 
     def _largest(self, wires: Iterable[int]) -> int:
         return max((entries(self.diagram, wire, self.target) for wire in wires), default=0)
@@ -357,5 +367,5 @@ def _push(queue: list[int], nodes: Iterable[int]) -> None:
         heappush(queue, -k)
 
 
-def _unread(diagram: Diagram, wire: int, gone: set[int]) -> bool:
+def _unread(diagram: Diagram, wire: int, gone: Set[int]) -> bool:
     return all(k in gone for k, _ in diagram.consumers[wire])
