@@ -478,7 +478,9 @@ def test_what_is_learned_is_read_from_copies_apart() -> None:
     n, m = 70, 40
 
     def score_of(n, m, slopes, table, number):
-        return lambda score, b, h, i, j: score * number + slopes[h] * (i - j + 0.5) + table[h, i // 2]
+        return lambda score, b, h, i, j: (
+            score * number + slopes[h] * (i - j + 0.5) + table[h, i // 2]
+        )
 
     def mixed(mod):
         b, h, i, j = torch.meshgrid(*map(torch.arange, (1, 3, n, m)), indexing="ij")
