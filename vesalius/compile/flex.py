@@ -102,7 +102,7 @@ class Flex:
         arrays = (q, k, v, *map(_copies, score))
         if torch.compiler.is_compiling():
             made = self._made(_block_mask, q, k, mask)
-            return _attention(self, *arrays[:3], made, scale, arrays[3:], None)
+            return _attention(self, q, k, v, made, scale, arrays[3:], None)
         call = (
             scale,
             torch.is_grad_enabled(),
