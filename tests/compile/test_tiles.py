@@ -164,7 +164,7 @@ SIZES = [
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
-    monkeypatch.setitem(run.ENTRIES, "cpu", 2000)
+    monkeypatch.setattr(run, "room", lambda device: 2000)
 
 
 def inputs_for(diagram, sizes, dtype=torch.float64, seed=0):
@@ -264,17 +264,18 @@ def watched(diagram, sizes, monkeypatch):
     """What is made while a module runs forward and back, inside its operator too."""
     calls = []
 
-    def forward(key, inputs):  # a dispatch mode does not look inside operators
+    def forward(key, inputs, learns):  # a dispatch mode does not look inside operators
         calls.append((run._KNOWN[key], inputs))
-        return run.run(*calls[-1])
+        return run.run(*calls[-1], learns)
 
     module = vs.to_torch(diagram, dtype=torch.float64)
     inputs = inputs_for(diagram, sizes)
     with monkeypatch.context() as patch, Watch() as seen:
         patch.setattr(run, "_tiles", forward)
-        y = module(*inputs)
+        module(*inputs)
         ((tiles, given),) = calls
-        run.run_back(tiles, given, torch.ones_like(run.run(tiles, given)))
+        y, *kept = run.run(tiles, given, learns=True)
+        run.run_back(tiles, given, kept, torch.ones_like(y))
     assert y.shape[-2] == sizes["n"]
     return seen
 

@@ -11,10 +11,12 @@ from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.tiles.body import COLUMNS, DISTANCES, ROWS
 from vesalius.compile.tiles.bounds import Seen, seen_blocks
 from vesalius.compile.tiles.free import free_lengths
+from vesalius.compile.tiles.kept import Kept, keep
 from vesalius.compile.tiles.laws import quick
 from vesalius.compile.tiles.skipping import hiding
 from vesalius.compile.tiles.split import split
 from vesalius.compile.tiles.traces import Place, Traces
+from vesalius.compile.tiles.turned import turned
 from vesalius.diagrams.derivative import pulled_back
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.sizes import Size
@@ -33,6 +35,8 @@ class Cuts:
 
     `shape` names for each dimension of the output an input and a dimension that are as long;
     `weight` does so for what the largest array inside has beside rows, columns and outer tubes.
+    `kept_…` say the same of what forward keeps for backward as is said of the output. `turned` is
+    for each gradient the order of its dimensions, empty where it is that of the input.
     """
 
     rows: Dims
@@ -43,6 +47,10 @@ class Cuts:
     outer_out: tuple[int, ...]
     shape: tuple[tuple[int, int], ...]
     weight: tuple[tuple[int, int], ...]
+    kept_rows: tuple[int, ...]
+    kept_outer: tuple[Dims, ...]
+    kept_shape: tuple[tuple[tuple[int, int], ...], ...]
+    turned: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class Parts:
     `seen` says which blocks of columns some row may see (None: all). `shared` makes what the tiles
     of some rows share (None: nothing). `forward` and `backward` read the inputs, then what is
     shared, and backward before all that the cotangent of the output: what comes first in a product
-    says which axes come first in the result, and a softmax is quick along the last ones.
+    says which axes come first in the result, and a softmax is quick along the last ones. Backward
+    reads last what forward keeps for it (`vesalius.compile.tiles.kept`).
     """
 
     cuts: Cuts
@@ -70,12 +79,20 @@ def parts_of(body: Diagram) -> Parts:
     floats = [port.name for port in body.inputs if body.types[port.wire].dtype == "float"]
     back = pulled_back(rest, ["out"], floats)
     back = Rebuild(back, first=back.inputs[-1].name).run()
-    return Parts(
-        _cuts(body, traces),
-        seen_blocks(body, traces, hiding(body, traces)),
-        shared,
+    outer = tuple(traces.dims(kind) for kind in traces.outer)
+    kept = keep(
         ordered(rest, _length),
         ordered(shifted(quick(normalise(back))), _length),
+        len(body.inputs),
+        outer,
+    )
+    backward, orders = turned(kept.backward)
+    return Parts(
+        _cuts(body, traces, kept, orders),
+        seen_blocks(body, traces, hiding(body, traces)),
+        shared,
+        kept.forward,
+        backward,
     )
 
 
@@ -90,7 +107,7 @@ def _length(size: Size) -> int:
                     for name in size.variables})  # fmt: skip
 
 
-def _cuts(body: Diagram, traces: Traces) -> Cuts:
+def _cuts(body: Diagram, traces: Traces, kept: Kept, orders: tuple[tuple[int, ...], ...]) -> Cuts:
     (out,) = body.outputs
     inputs = [[traces.find((p.wire, s)) for s in p.slots] for p in body.inputs]
     where = {kind: (k, d) for k, row in enumerate(inputs) for d, kind in enumerate(row)}
@@ -104,6 +121,10 @@ def _cuts(body: Diagram, traces: Traces) -> Cuts:
         tuple(traces.dim_out(kind) for kind in traces.outer),
         shape,
         _weight(body, traces, where),
+        kept.rows,
+        kept.outer,
+        kept.shape,
+        orders,
     )
 
 

@@ -18,6 +18,7 @@ from vesalius.compile.tiles.blocks import Blocks, Dims, Part, cut
 
 _KNOWN: dict[int, Tiles] = {}
 ENTRIES = {"cpu": 1 << 18, "cuda": 1 << 27}  # of the arrays of a tile with rows and columns
+THREADS = 16  # at most, that have so many entries each on a CPU: a tile is as long as they all need
 ROWS, PARTS = 64, 16  # where columns may be hidden: rows in a block, and blocks of rows, at least
 
 
@@ -39,6 +40,10 @@ class Tiles:
     outer_out: tuple[int, ...]
     shape: tuple[tuple[int, int], ...]
     weight: tuple[tuple[int, int], ...] = ()
+    kept_rows: tuple[int, ...] = ()
+    kept_outer: tuple[Dims, ...] = ()
+    kept_shape: tuple[tuple[tuple[int, int], ...], ...] = ()
+    turned: tuple[tuple[int, ...], ...] = ()
     shared: Callable[..., Any] | None = None
     seen: Callable[..., Tensor] | None = None
     seen_inputs: tuple[int, ...] = ()  # what `seen` reads the bounds of
@@ -57,8 +62,9 @@ class Tiles:
         """
         if torch.compiler.is_exporting():
             return run_whole(self, inputs)
-        found: Tensor = _tiles(self.key, list(inputs))
-        return found
+        learns = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+        found: list[Tensor] = _tiles(self.key, list(inputs), learns)
+        return found[0]
 
 
 class Place(NamedTuple):
@@ -75,6 +81,13 @@ class Place(NamedTuple):
     shared: tuple[Tensor, ...]
 
 
+def room(device: str) -> int:
+    """The entries of the arrays of a tile."""
+    if device == "cpu":
+        return ENTRIES["cpu"] * min(torch.get_num_threads(), THREADS)
+    return ENTRIES.get(device, ENTRIES["cuda"])
+
+
 def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
     """All rows in blocks, and for each block the parts of the outer tubes to run it for."""
     n, m = _length(inputs, t.rows), _length(inputs, t.columns)
@@ -82,7 +95,7 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
     if n == 0 or 0 in lengths:
         return
     device = inputs[0].device
-    entries = ENTRIES.get(device.type, ENTRIES["cuda"])
+    entries = room(device.type)
     weight = 1
     for k, d in t.weight:
         weight *= max(inputs[k].shape[d], 1)
@@ -209,6 +222,14 @@ def _view_out(t: Tiles, y: Tensor, place: Place) -> Tensor:
     return y
 
 
+def _views_kept(t: Tiles, kept: Sequence[Tensor], place: Place) -> list[Tensor]:
+    """Where a tile keeps what backward reads."""
+    views = [cut(x, d, place.rows) for x, d in zip(kept, t.kept_rows, strict=True)]
+    for dims, part in zip(t.kept_outer, place.heads, strict=True):
+        views = [cut(x, d, part) for x, d in zip(views, dims, strict=True)]
+    return views
+
+
 def _wide(x: Tensor) -> Tensor:
     """Half precision in float32, but on a GPU, whose matrix units take it and add up in float32."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) and not x.is_cuda else x
@@ -219,87 +240,149 @@ def _empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
     return like.new_empty([inputs[k].shape[d] for k, d in t.shape])
 
 
-def run(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
-    """The result."""
+def _empty_kept(t: Tiles, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """What is kept for backward, as exact as a tile makes it on a CPU."""
+    like = _empty(t, inputs)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return [
+        like.new_empty([inputs[k].shape[d] for k, d in shape], dtype=dtype)
+        for shape in t.kept_shape
+    ]
+
+
+def run(t: Tiles, inputs: Sequence[Tensor], learns: bool = False) -> list[Tensor]:
+    """The result and, where it learns, what is kept for backward."""
     result = _empty(t, inputs)
+    kept = _empty_kept(t, inputs) if learns else []
     for place in places(t, inputs):
-        given = _read(t, inputs, place)
-        _view_out(t, result, place).copy_(t.forward(*given, *place.shared))
-    return result
+        found = _all(t.forward(*_read(t, inputs, place), *place.shared))
+        _view_out(t, result, place).copy_(found[0])
+        if learns:
+            for view, part in zip(_views_kept(t, kept, place), found[1:], strict=True):
+                view.copy_(part)
+    return [result, *kept]
 
 
 def run_whole(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
     """The result as one tile, in operations of torch alone."""
     given = [_wide(x) for x in inputs]
-    return t.forward(*given, *_shared(t, inputs)).to(_empty(t, inputs).dtype)
+    return _all(t.forward(*given, *_shared(t, inputs)))[0].to(_empty(t, inputs).dtype)
+
+
+def _all(made: Any) -> tuple[Tensor, ...]:
+    """What a function of the text gives, as a tuple also where it is one."""
+    return made if isinstance(made, tuple) else (made,)
 
 
 def _shared(t: Tiles, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """What all tiles of the given rows and columns share."""
     if t.shared is None:
         return ()
-    made = t.shared(*inputs)
-    return made if isinstance(made, tuple) else (made,)
+    return _all(t.shared(*inputs))
 
 
-def run_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
+def run_back(
+    t: Tiles, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+) -> list[Tensor]:
     """The gradients of the inputs that are floats, in order."""
     floats = [k for k, x in enumerate(inputs) if x.is_floating_point()]
-    # Sums over many tiles are kept in float32.
-    totals = [
-        torch.zeros_like(inputs[k], dtype=torch.promote_types(inputs[k].dtype, torch.float32))
-        for k in floats
-    ]
+    back = [_order_back(order) for order in t.turned]
+    totals = [_zeros(inputs[k], order) for k, order in zip(floats, t.turned, strict=True)]
     for place in places(t, inputs):
-        dy = _wide(_view_out(t, cotangent, place))
-        found = t.backward(dy, *_read(t, inputs, place), *place.shared)
-        found = found if isinstance(found, tuple) else (found,)
-        for k, total, part in zip(floats, totals, found, strict=True):
-            _accumulate(t, k, total, place, part)
-    return [total.to(inputs[k].dtype) for k, total in zip(floats, totals, strict=True)]
+        given = [_wide(_view_out(t, cotangent, place)), *_read(t, inputs, place)]
+        known = [x.to(given[0].dtype) for x in _views_kept(t, kept, place)]
+        found = _all(t.backward(*given, *place.shared, *known))
+        for k, total, part, order in zip(floats, totals, found, back, strict=True):
+            _accumulate(t, k, total, place, part.permute(order) if order else part)
+    return [_like(inputs[k], total) for k, total in zip(floats, totals, strict=True)]
+
+
+def _zeros(x: Tensor, order: Sequence[int]) -> Tensor:
+    """Zeros of the shape of an input; in memory, its dimensions are in this order.
+
+    Sums over many tiles are kept in float32.
+    """
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    if not order:
+        return torch.zeros_like(x, dtype=dtype)
+    shape = [x.shape[d] for d in order]
+    return torch.zeros(shape, dtype=dtype, device=x.device).permute(_order_back(order))
+
+
+def _order_back(order: Sequence[int]) -> list[int]:
+    """The permutation that undoes one."""
+    return [order.index(d) for d in range(len(order))]
+
+
+def _like(x: Tensor, total: Tensor) -> Tensor:
+    """A gradient as its input lies in memory."""
+    made = torch.empty_like(x)
+    if total.dtype == x.dtype and total.stride() == made.stride():
+        return total
+    _copy(made, total)
+    return made
+
+
+def _copy(to: Tensor, x: Tensor) -> None:
+    """Copy on a CPU matrix by matrix: so PyTorch turns them quickly."""
+    if to.dim() < 3 or to.is_cuda:
+        to.copy_(x)
+        return
+    for one, other in zip(to, x, strict=True):
+        _copy(one, other)
 
 
 # -- as operators of torch, which compilers and exporters take as they are -------------------------
 
 
 @torch.library.custom_op("vesalius::tiles", mutates_args=())
-def _tiles(key: int, inputs: Sequence[Tensor]) -> Tensor:
-    return run(_KNOWN[key], inputs)
+def _tiles(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
+    return run(_KNOWN[key], inputs, learns)
 
 
 @_tiles.register_fake
-def _(key: int, inputs: Sequence[Tensor]) -> Tensor:
-    return _empty(_KNOWN[key], inputs)
+def _(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
+    t = _KNOWN[key]
+    return [_empty(t, inputs), *(_empty_kept(t, inputs) if learns else ())]
 
 
 @torch.library.custom_op("vesalius::tiles_back", mutates_args=())
-def _tiles_back(key: int, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
-    return run_back(_KNOWN[key], inputs, cotangent)
+def _tiles_back(
+    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+) -> list[Tensor]:
+    return run_back(_KNOWN[key], inputs, kept, cotangent)
 
 
 @_tiles_back.register_fake
-def _(key: int, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor]:
+def _(
+    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+) -> list[Tensor]:
     return [torch.empty_like(x) for x in inputs if x.is_floating_point()]
 
 
-def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor]], output: Tensor) -> None:
-    ctx.key, given = inputs
-    ctx.save_for_backward(*given)
+def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor], bool], output: list[Tensor]) -> None:
+    ctx.key, given, _ = inputs
+    ctx.given = len(given)
+    ctx.save_for_backward(*given, *output[1:])
 
 
 def _whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> Sequence[Tensor]:
     """The gradients as one tile, which can be differentiated again; not in linear memory."""
-    found = t.backward(cotangent, *inputs, *_shared(t, inputs))
-    return found if isinstance(found, tuple) else (found,)
+    given = [*inputs, *_shared(t, inputs)]
+    found = _all(t.backward(cotangent, *given, *_all(t.forward(*given))[1:]))
+    back = [_order_back(order) for order in t.turned]
+    return [x.permute(order) if order else x for x, order in zip(found, back, strict=True)]
 
 
-def _back(ctx: Any, cotangent: Tensor) -> tuple[None, list[Tensor | None]]:
-    given = ctx.saved_tensors
+def _back(ctx: Any, cotangents: Sequence[Tensor]) -> tuple[None, list[Tensor | None], None]:
+    """What is kept is read by backward alone, so nobody gives cotangents of it."""
+    saved, cotangent = ctx.saved_tensors, cotangents[0]
+    given, kept = saved[: ctx.given], saved[ctx.given :]
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         grads = iter(_whole_back(_KNOWN[ctx.key], given, cotangent))
     else:
-        grads = iter(_tiles_back(ctx.key, given, cotangent))
-    return None, [next(grads) if x.is_floating_point() else None for x in given]
+        grads = iter(_tiles_back(ctx.key, given, kept, cotangent))
+    return None, [next(grads) if x.is_floating_point() else None for x in given], None
 
 
 _tiles.register_autograd(_back, setup_context=_save)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from vesalius.compile.rebuild import Rebuild
 from vesalius.compile.terms import Use
 from vesalius.compile.tiles.traces import Traces
+from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.types import ArrayType
@@ -47,36 +49,44 @@ def split(body: Diagram) -> Split:
     ]
     if not taken:
         return Split(None, body)
-    return Split(_only(body, taken), _Without(body, taken).run())
+    whole = {wire: tuple(range(len(body.types[wire].sizes))) for wire in taken}
+    return Split(only(body, taken), without(body, whole, "shared"))
 
 
-def _only(body: Diagram, wires: list[int]) -> Diagram:
+def only(body: Diagram, wires: Sequence[int]) -> Diagram:
     """The diagram of some wires of a body, with all its inputs."""
-    from vesalius.diagrams.builder import Builder
-
     builder = Builder.resume(body)
     ports = []
     for k, wire in enumerate(wires):
-        names: list[str] = []
-        for hint in body.hints[wire]:
-            names.append(fresh_name(hint or "a", names))
-        ports.append(Port(f"s{k}", wire, tuple(names), tuple(range(len(names)))))
+        names = _names(body, wire)
+        ports.append(Port(f"s{k}", wire, names, tuple(range(len(names)))))
     return builder.finish(ports)
+
+
+def without(body: Diagram, wires: Mapping[int, Sequence[int]], name: str) -> Diagram:
+    """The body with some wires as further inputs, called so and numbered; slots in this order."""
+    return _Without(body, wires, name).run()
+
+
+def _names(body: Diagram, wire: int) -> tuple[str, ...]:
+    """A name of its own for each slot of a wire."""
+    names: list[str] = []
+    for hint in body.hints[wire]:
+        names.append(fresh_name(hint or "a", names))
+    return tuple(names)
 
 
 class _Without(Rebuild):
     """The body with some wires as inputs."""
 
-    def __init__(self, body: Diagram, wires: list[int]) -> None:
+    def __init__(self, body: Diagram, wires: Mapping[int, Sequence[int]], name: str) -> None:
         super().__init__(body)
         self.given: dict[int, Use] = {}
-        for k, wire in enumerate(wires):
-            names: dict[str, object] = {}
-            for hint, size in zip(body.hints[wire], body.types[wire].sizes, strict=True):
-                names[fresh_name(hint or "a", names)] = size
-            type_ = ArrayType(names, body.types[wire].dtype)  # type: ignore[arg-type]
-            made = self.writing.builder.input(f"shared{k}", type_)
-            self.given[wire] = (made.id, tuple(range(len(made.names))))
+        for k, (wire, slots) in enumerate(wires.items()):
+            (sizes, dtype), names = body.types[wire], _names(body, wire)
+            type_ = ArrayType({names[slot]: sizes[slot] for slot in slots}, dtype)
+            made = self.writing.builder.input(f"{name}{k}", type_)
+            self.given[wire] = (made.id, tuple(slots))
 
     def write(self, node: Node) -> None:
         if len(node.wires) == 1 and node.first in self.given:

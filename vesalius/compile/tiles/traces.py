@@ -49,8 +49,7 @@ class Traces:
             for slot in range(len(type_.sizes))
             if {self.rows, self.columns} <= {self.find((wire, s)) for s in range(len(type_.sizes))}
         }
-        (port,) = body.outputs
-        leaving = [self.find((port.wire, slot)) for slot in port.slots]
+        leaving = [self.find((port.wire, slot)) for port in body.outputs for slot in port.slots]
         self.outer = [x for x in leaving if x in both and x not in acted and x != self.rows]
 
     def find(self, place: Place) -> Place:
