@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GENERATORS = ("gallery", "grades", "chapters")
+GENERATORS = ("gallery", "grades", "chapters", "steps")
 
 
 @pytest.fixture(scope="module")

@@ -230,8 +230,7 @@ def test_a_tap_returns_a_wire_and_leaves_the_other_kernels() -> None:
     x = torch.randn(2, 5, 8, dtype=torch.float64)
     out, weights = module.tap("weights_2")(x)
     torch.testing.assert_close(out, module(x))
-    assert weights.shape[0] == 2
-    assert weights.shape[-1] == 5
+    assert weights.shape == (2, 2, 5, 5)  # b h n m
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
     kernels = module.tap("weights_2").explain().kernels
     assert kernels.count("scaled_dot_product_attention") == 1

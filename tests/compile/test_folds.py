@@ -154,6 +154,26 @@ def test_a_fold_of_a_users_own_is_found_and_runs_in_each_form() -> None:
             del KERNELS[name]
 
 
+@pytest.mark.parametrize("names", [("top", "top_after"), ("q", "k"), ("count", "own_count")])
+@pytest.mark.parametrize("level", ["score", "given", "none"])
+def test_sums_may_be_called_anything(level, names) -> None:
+    """Also as what the forms carry beside them."""
+    one, other = names
+    rescale = None if level == "none" else lambda a, b: vs.exp(a - b)
+    fold = Fold(
+        "own",
+        sums=lambda w, v: {one: w * v, other: w},
+        project=lambda **sums: sums[one] / sums[other],
+        level=level,
+        rescale=rescale,
+    )
+    whole = fold.whole(causal=True)
+    inputs = [x.abs() for x in inputs_of(whole, 20, 20)]
+    forms = [fold.streaming(4, causal=True), fold.split(causal=True), fold.chunked(4)]
+    for form in (*forms, fold.recurrent(causal=True)):
+        torch.testing.assert_close(form.evaluate(*inputs), whole.evaluate(*inputs))
+
+
 def test_what_is_no_fold_is_refused() -> None:
     with pytest.raises(FormatError, match="come together"):
         Fold("x", mix, lambda mix: mix, level="score")

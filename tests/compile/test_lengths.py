@@ -69,6 +69,9 @@ def test_brackets_are_put_where_an_operand_needs_them(a, b, at) -> None:
         ("ceil(n/2)", "-(-n // 2)"),
         ("h*(n//2)", "h * (n // 2)"),
         ("n*(n+1)/2", "(n**2 + n) // 2"),
+        ("64*ceil(n/64) - n", "-n % 64"),
+        ("d*ceil((n+1)/d) - n - 1", "-(n + 1) % d"),
+        ("64*ceil(n/64) - 2*n", "64 * -(-n // 64) - 2 * n"),
         ("0", "0"),
     ],
 )

@@ -337,7 +337,7 @@ def test_weights_that_are_asked_for_are_made():
         weights = vs.sigmoid(vs.contract(q, k, over="c"))
         return vs.contract(weights, v, over="m"), weights
 
-    assert "an array of rows and columns is read elsewhere" in reasons(both)
+    assert "an array of n and m is read elsewhere" in reasons(both)
 
 
 def test_a_normaliser_over_the_queries_is_refused():
@@ -345,7 +345,7 @@ def test_a_normaliser_over_the_queries_is_refused():
     def slots(q: "n c", k: "m c", v: "m e") -> "n e":
         return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="n"), v, over="m")
 
-    assert "acts along the rows" in reasons(slots)
+    assert "softmax acts along n, of which some are taken at a time" in reasons(slots)
 
 
 def test_a_layer_of_a_network_is_no_region():

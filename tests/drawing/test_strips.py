@@ -141,6 +141,21 @@ def test_dot_is_read_by_graphviz(diagram: vs.Diagram) -> None:
     graph.layout("dot")
 
 
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("w_q", "w_q"),
+        ("mix_query", "mix_query"),
+        ("scores_2", "scores_2"),
+        ("feed_forward", "feed forward"),
+        ("scaled_dot_product_attention(causal)", "scaled dot product attention(causal)"),
+        ("_", "_"),
+    ],
+)
+def test_symbols_have_subscripts_and_long_names_are_words(name, drawn) -> None:
+    assert plain(name_label(name)) == drawn
+
+
 def test_only_words_that_are_too_wide_are_shortened() -> None:
     assert wrapped("reassociate, twice", 130, 11) == ["reassociate, twice"]
     assert wrapped("a_name_that_is_much_too_wide", 60, 12) == ["a_name_…"]

@@ -47,6 +47,8 @@ def pointwise(here: Here) -> list[Term]:
             terms.append(number.top(here.scope.lengths))
         else:
             terms.append(here.aligned(here.operand(port, wanted), out))
+    if (bounded := _bounded(here, function)) is not None:
+        return [bounded]
     if function.name == "reciprocal":
         return [chain("/", PRODUCT, [Term("1"), terms[0]])]
     extra = [literal_term(value) for value in here.box["numbers"]]
@@ -55,6 +57,22 @@ def pointwise(here: Here) -> list[Term]:
         called = here.scope.program.register(function.name, place)
         return [apply(called, *terms, *extra)]
     return [_filled(here, function, template, terms, extra)]
+
+
+def _bounded(here: Here, function: Function) -> Term | None:
+    """`x.clamp(max=8)` for whole numbers; of floats it has another derivative at the bound."""
+    side = {"minimum": "max", "maximum": "min"}.get(function.name)
+    if side is None or here.dtype() != "int":
+        return None
+    for port in (0, 1):
+        number = here.number(port)
+        if number is not None and not number.below and here.number(1 - port) is None:
+            operand = here.operand(1 - port)
+            bound = number.top(here.scope.lengths)
+            return permuted(
+                method(operand.term, f"clamp({side}={bound.text})"), operand.axes, here.out()
+            )
+    return None
 
 
 def _wants_floats(here: Here, function: Function) -> bool:

@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 from vesalius.compile.roofline import spoken
 
+NOTHING = (
+    "no part of this diagram looks like one that a kernel serves: "
+    "each box is an operation of PyTorch, or a few"
+)
+
 
 class Time(NamedTuple):
     """Seconds that are expected, and that were measured; None where nobody knows.
@@ -77,7 +82,9 @@ class Explanation(tuple[Choice, ...]):
 
     def __str__(self) -> str:
         lines = [line for one, count in Counter(self).items() for line in one.lines(count)]
-        return "\n".join(lines) or "no part of this diagram looks like one that a kernel serves"
+        return "\n".join(lines) or NOTHING
+
+    __repr__ = __str__  # whoever asks in a console wants to read it
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -103,7 +103,7 @@ def fold(site: Site, inputs: Sequence[Number | None], dtype: str) -> Number | No
         return None
     numbers = [number for number in inputs if number is not None]
     if kind == "contract":
-        return _product(numbers, dtype)
+        return number_product(numbers, dtype)
     if kind == "add":
         return _sum(numbers, dtype)
     if kind == "pointwise":
@@ -111,7 +111,8 @@ def fold(site: Site, inputs: Sequence[Number | None], dtype: str) -> Number | No
     return None
 
 
-def _product(numbers: Sequence[Number], dtype: str) -> Number:
+def number_product(numbers: Sequence[Number], dtype: str) -> Number:
+    """The product of numbers as one: exact where all are."""
     value: Real = 1
     above: tuple[Factor, ...] = ()
     below: tuple[Factor, ...] = ()

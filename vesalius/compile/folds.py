@@ -36,6 +36,7 @@ from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.wire import Wire
 
@@ -298,34 +299,39 @@ class _Form:
 
     def step(self) -> Diagram:
         """What some keys add to the sums that are carried."""
-        fold, builder = self.fold, Builder("step")
-        before = {"top": builder.input("top", "")} if fold.level == "score" else {}
+        fold, builder, free = self.fold, Builder("step"), self.free()
+        top = builder.input(free("top"), "") if fold.level == "score" else None
         held = {name: builder.input(name, " ".join(axes)) for name, axes in fold.parts.items()}
-        k, v = builder.input("k", "j c"), builder.input("v", "j e")
-        places = builder.input("places", "j int")
-        given = builder.input("level", "j") if fold.level == "given" else None
-        q, count = builder.input("q", "c"), builder.input("count", "int")
-        reference = builder.input("reference", "") if fold.level == "given" else None
-        at = builder.input("at", "int") if self.causal else None
+        k, v = builder.input(free("k"), "j c"), builder.input(free("v"), "j e")
+        places = builder.input(free("places"), "j int")
+        given = builder.input(free("level"), "j") if fold.level == "given" else None
+        q, count = builder.input(free("q"), "c"), builder.input(free("count"), "int")
+        reference = builder.input(free("reference"), "") if fold.level == "given" else None
+        at = builder.input(free("at"), "int") if self.causal else None
+        after: list[tuple[str, Wire, tuple[str, ...]]] = []
         with builder:
             scores = vs.contract(q, k, over="c")
             shown = places < count if at is None else (places < count) & (places <= at)
             levels = self.levels(scores, given, shown)
-            after: dict[str, Wire] = {}
-            if fold.level == "score":
-                assert levels is not None
-                reference = after["top"] = vs.maximum(before["top"], vs.max(levels, "j"))
-                by = self.brought(before["top"], reference)
+            if top is not None and levels is not None:
+                reference = vs.maximum(top, vs.max(levels, "j"))
+                after.append((free("top_after"), reference, ()))
+                by = self.brought(top, reference)
                 held = {name: x * by for name, x in held.items()}
             weights = self.weights(scores, levels, reference, shown)
-            for name, x in self.added(weights, v, "j").items():
-                after[name] = held[name] + x
-        ports = [
-            Port(n, x.id, a, tuple(map(x.names.index, a)))
-            for (n, x), a in zip(after.items(), [*([()] * len(before)), *fold.parts.values()],
-                                 strict=True)
-        ]  # fmt: skip
-        return builder.finish(ports)
+            added = self.added(weights, v, "j")
+            after += [(name, x + added[name], fold.parts[name]) for name, x in held.items()]
+        return builder.finish([Port(n, x.id, a, tuple(map(x.names.index, a))) for n, x, a in after])
+
+    def free(self) -> Callable[[str], str]:
+        """Names beside those that the author of the fold gave the sums."""
+        taken = dict.fromkeys(self.fold.parts)
+
+        def free(name: str) -> str:
+            taken[found := fresh_name(name, taken)] = None
+            return found
+
+        return free
 
     def before(self, keys: _Keys, reference: Wire | None) -> dict[str, Wire]:
         """For each chunk, its queries' share of what came before it, per channel of the queries."""
@@ -349,19 +355,24 @@ class _Form:
 
     def _carry(self) -> Diagram:
         """A chunk's own state joins what came before, which is handed out first."""
-        builder = Builder("carry")
+        builder, free = Builder("carry"), self.free()
         types = {name: ("c", *axes) for name, axes in self.fold.parts.items()}
-        top = builder.input("top", "")
+        top = builder.input(free("top"), "")
         held = {name: builder.input(name, " ".join(axes)) for name, axes in types.items()}
-        own_top = builder.input("own_top", "")
-        own = {name: builder.input(f"own_{name}", " ".join(axes)) for name, axes in types.items()}
+        own_top = builder.input(free("own_top"), "")
+        own = {
+            name: builder.input(free(f"own_{name}"), " ".join(axes)) for name, axes in types.items()
+        }
         with builder:
             both = vs.maximum(top, own_top)
             left, right = self.brought(top, both), self.brought(own_top, both)
             new = {name: held[name] * left + own[name] * right for name in types}
-        after = [("top", both, ()), *((name, x, types[name]) for name, x in new.items())]
-        after += [("before", top, ())]
-        after += [(f"{name}_before", x, types[name]) for name, x in held.items()]
+        after = [
+            (free("top_after"), both, ()),
+            *((name, x, types[name]) for name, x in new.items()),
+        ]
+        after += [(free("before"), top, ())]
+        after += [(free(f"{name}_before"), x, types[name]) for name, x in held.items()]
         return builder.finish([Port(n, x.id, a, tuple(map(x.names.index, a))) for n, x, a in after])
 
 

@@ -21,6 +21,8 @@ def size_term(size: Size, names: Mapping[str, str]) -> Term:
     Exact quotients are written with `//`: the module has checked that they come out even. Terms
     that need not be whole each on their own are brought under one division.
     """
+    if (more := _up_to_multiple(size, names)) is not None:
+        return more
     terms = [_split(monomial, coefficient) for monomial, coefficient in size.terms]
     broken = [term for term in terms if term.below]
     if len(broken) < 2:
@@ -41,6 +43,20 @@ def size_term(size: Size, names: Mapping[str, str]) -> Term:
         below[common[1]] = 1
     top, bottom = _sum(scaled), _ratio(below, {}, names)
     return Term(f"{top.at(PRODUCT)} // {bottom.at(SIGN)}", PRODUCT)
+
+
+def _up_to_multiple(size: Size, names: Mapping[str, str]) -> Term | None:
+    """⌈n/k⌉·k − n as `-n % k`: what is missing to a multiple."""
+    for monomial, _ in size.terms:
+        for atom, power in monomial:
+            if power != 1 or not isinstance(atom, Quotient) or atom.how != "ceil":
+                continue
+            n, k = atom.numerator, atom.denominator
+            if size + n == n.ceil_div(k) * k:
+                return Term(
+                    f"-{size_term(n, names).at(SIGN)} % {size_term(k, names).at(SIGN)}", PRODUCT
+                )
+    return None
 
 
 # An integer, a variable, a rounded quotient, or a sum that an exact quotient divides by.

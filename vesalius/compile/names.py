@@ -110,6 +110,8 @@ class _Guess:
         wire_type = self.diagram.types[wire]
         if kind in ("parameter", "random"):
             return [node.box["token"].name.rpartition(".")[2]]
+        if kind == "constant" and not wire_type.sizes:
+            return ["number"]
         if kind in _FIXED:
             return _FIXED[kind]
         if kind in ("named", "scan"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from vesalius.compile import names
-from vesalius.compile.folding import Number, literal_term
+from vesalius.compile.folding import Number, literal_term, number_product
 from vesalius.compile.layout import Order
 from vesalius.compile.scope import Here, Operand, Scope
 from vesalius.compile.text import PRODUCT, SIGN, SUM, Term, apply, chain, method
@@ -59,6 +59,8 @@ def _scaled(
     above: list[Term] = []
     below: list[Term] = []
     negative = False
+    if numbers and here.dtype() == "float":
+        numbers = [_as_one(numbers)]
     for number in numbers:
         value = number.value
         if number.over != 1:
@@ -85,6 +87,15 @@ def _scaled(
     for divisor in divisors:
         term = chain("/", PRODUCT, [term, here.aligned(divisor, out)])
     return term
+
+
+def _as_one(numbers: Sequence[Number]) -> Number:
+    """The product of numbers: a tensor is gone through once for all that are known."""
+    made = number_product(numbers, "float")
+    exact = made.value if isinstance(made.value, Fraction) else Fraction(made.value)
+    if made.over == 1 or exact in (1, -1):
+        return made
+    return made._replace(value=made.amount, over=1)
 
 
 def _mean(here: Here, numbers: Sequence[Number], divisors: Sequence[Operand]) -> Term | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vesalius.compile.layout import layout
 from vesalius.compile.names import base_names, fresh
 from vesalius.compile.normalise import normalise
 from vesalius.diagrams.errors import StructureError
@@ -32,8 +33,8 @@ def tapped(diagram: Diagram, names: Iterable[str]) -> Diagram:
     opened = normalise(diagram.unfold())
     known = wires(opened)
     ports = list(opened.outputs)
-    named = dict.fromkeys(axis for port in opened.inputs for axis in port.axes)
-    written = {axis: k for k, axis in enumerate(named)}
+    sides = ([p.slots for p in opened.inputs], [p.slots for p in opened.outputs])
+    orders = layout(opened, *sides)
     for name in names:
         if name not in known:
             raise StructureError(
@@ -43,11 +44,10 @@ def tapped(diagram: Diagram, names: Iterable[str]) -> Diagram:
         axes: list[str] = []
         for hint in opened.hints[wire]:
             axes.append(fresh_name(hint or "a", axes))
-        # Axes stand in the order in which the inputs name them.
-        slots = sorted(range(len(axes)), key=lambda s: written.get(axes[s], len(written)))
+        slots = orders[wire]  # axes as the text has them that makes the array
         taken = [port.name for port in ports]
         order = tuple([axes[slot] for slot in slots])
-        ports.append(Port(fresh_name(name, taken), wire, order, tuple(slots)))
+        ports.append(Port(fresh_name(name, taken), wire, order, slots))
     return Diagram(
         opened.name,
         opened.nodes,

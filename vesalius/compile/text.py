@@ -20,6 +20,7 @@ INLINE_WIDTH = 72  # a term is put into its one use when the result is not longe
 SHORT = 44  # or than this, where two heavy operations would meet
 INLINE_OPERATIONS = 3  # and has not more operations than this
 
+_ADDED_OPPOSITE = re.compile(r" \+ -(?=[\w(])")  # `a + -b` is `a - b`, to the bit
 _HOLE = re.compile("\x01(\\d+)(?:\\|(\\d))?\x02")
 _PLAIN = re.compile("\x01\\d+\x02|[\\w.]+")
 _KEPT = re.compile("\x03([^\x04]*)\x04")
@@ -223,7 +224,7 @@ def _written(statement: Statement, names: dict[int, str], last_one: bool) -> lis
     comment = f"  # {statement.comment}" if statement.comment else ""
     if not statement.plain:
         return [_filled(line, names) for line in statement.lines]
-    text = _filled(statement.lines[0], names)
+    text = _ADDED_OPPOSITE.sub(" - ", _filled(statement.lines[0], names))
     left = ", ".join(names[t] for t in statement.targets)
     if left == text:
         return []  # a carried variable that is called as what it starts from

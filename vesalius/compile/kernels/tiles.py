@@ -16,7 +16,7 @@ from vesalius.compile.layout import argument_orders
 from vesalius.compile.lengths import solved
 from vesalius.compile.nested import function_of
 from vesalius.compile.scope import Here
-from vesalius.compile.text import Term, apply, wrapped
+from vesalius.compile.text import WIDTH, Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
 from vesalius.compile.tiles.distances import by_distance
 from vesalius.compile.tiles.expected import share, work
@@ -97,7 +97,7 @@ def _refusal(body: Diagram) -> str:
         return "nothing that it reads is a float"
     traces = Traces(body)
     if traces.rows == traces.columns:
-        return "what is a row here is a column there"
+        return "what is a query in one place is a key in another"
     told = {v for port in body.inputs for s in body.types[port.wire].sizes for v in s.variables}
     for node in body.boxes:
         kind = node.box.kind
@@ -187,12 +187,35 @@ def _object(here: Here, parts: Parts) -> str:
         fields["shared"] = function_of(program, parts.shared, "shared_by_tiles")
     if parts.seen is not None:
         fields["seen"] = function_of(program, parts.seen.diagram, "seen_columns")
-        fields["seen_inputs"], fields["seen_outer"] = parts.seen.inputs, parts.seen.outer
-    fields.update(vars(cuts))
+        fields["seen_inputs"] = parts.seen.inputs
+        fields |= {"seen_outer": parts.seen.outer} if parts.seen.outer else {}
+    fields.update({name: value for name, value in vars(cuts).items() if told(name, value)})
     name = program.name("tiles")
-    arguments = ", ".join(f"{field}={value}" for field, value in fields.items())
-    program.chunks.append("\n".join(wrapped(f"{name} = Tiles({arguments})")))
+    lines = [f"{name} = Tiles("]
+    for field, value in fields.items():
+        lines += [f"    # {word}" for word in SAID.get(field, ())]
+        lines += [f"    {line}" for line in wrapped(f"{field}={value},", WIDTH - 4)]
+    program.chunks.append("\n".join([*lines, ")"]))
     return name
+
+
+SAID = {  # above a field, in the text
+    "rows": [
+        "for each input, the dimension that is cut into rows, and that which is cut into columns"
+    ],
+    "distances": ["and that of a table by distance"],
+    "outer": ["heads and the like, of which some are taken at a time"],
+    "shape": ["for each dimension of the result, an input and its dimension that are as long"],
+    "weight": ["what else the largest array of a tile has, as dimensions of inputs"],
+    "seen_inputs": ["what hides columns"],
+}
+
+
+def told(name: str, value: object) -> bool:
+    """Whether a field is not what it is anyway."""
+    if name == "distances":
+        return any(dimension is not None for dimension in value)  # type: ignore[attr-defined]
+    return name in ("rows", "columns", "shape") or value not in (0, ())
 
 
 TILES = kernel(

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vesalius.compile.kernels.kernel import Right
+from vesalius.compile.names import base_names
 from vesalius.compile.terms import Reading, Use, Writing
 from vesalius.compile.tiles.region import Entry, Exit, Region
-from vesalius.diagrams.box import Axes
+from vesalius.diagrams.box import Axes, Parameter
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
@@ -121,8 +122,16 @@ class Extraction:
         return self.writing.builder.input(name, type_)
 
     def _name(self, wire: int) -> str:
-        ports = {port.wire: port.name for port in self.diagram.inputs}
-        return ports.get(wire, "x")
+        """What a person would call an array: as the text around the tile does."""
+        known: list[str] | None = self.diagram.__dict__.get("_called")
+        if known is None:
+            parameters = {
+                node.first: token.name.rpartition(".")[2]
+                for token, node in self.diagram.tokens
+                if isinstance(token, Parameter)
+            }
+            known = self.diagram.__dict__["_called"] = base_names(self.diagram, parameters)
+        return known[wire]
 
     def _axes(self, wire: int, row: int | None, column: int | None) -> tuple[str, ...]:
         """Names for the slots of a wire, rows and columns called so."""

@@ -109,6 +109,8 @@ class _Growth:
     def __init__(self, diagram: Diagram, seed: Seed) -> None:
         self.diagram = diagram
         self.seed = seed
+        hints = diagram.hints[seed.wire]
+        self.row, self.column = hints[seed.row] or "rows", hints[seed.column] or "columns"
         self.outputs = {port.wire for port in diagram.outputs}
         self.rows: dict[int, int | None] = {}  # node → its local axis
         self.columns: dict[int, int | None] = {}
@@ -118,7 +120,7 @@ class _Growth:
     def region(self) -> Region:
         self._spread()
         if not self.rows:
-            raise Refused("nothing that is made here has rows and columns")
+            raise Refused(f"no array of {self.row} and {self.column} is made here")
         self._close()
         exits = self._exits()
         while len(exits) > 1:
@@ -143,23 +145,23 @@ class _Growth:
                 readers = {reader for reader, _ in self.diagram.consumers[wire]}
                 if wire in self.outputs or readers - set(self.rows):
                     if wire in self.large:
-                        raise Refused("an array of rows and columns is read elsewhere")
+                        raise Refused(f"an array of {self.row} and {self.column} is read elsewhere")
                     axis = self.rows[k]
                     if axis not in slots:
-                        raise Refused(f"{node.box.kind.name} leaves the rows behind")
+                        raise Refused(f"{node.box.kind.name} leaves {self.row} behind")
                     exits.append(Exit(wire, slots.index(axis)))
         return exits
 
     def _join(self, exits: list[Exit]) -> None:
         """Take in the first reader of what leaves in several places: a numerator, a denominator."""
         if any(exit_.wire in self.outputs for exit_ in exits):
-            raise Refused("it leaves in several places")
+            raise Refused("what it makes is read in several places")
         readers = [{k for k, _ in self.diagram.consumers[e.wire]} - set(self.rows) for e in exits]
         first = min(set().union(*readers))
         self._between(first, self.diagram.nodes[first])
         self._close()
         if len(self.rows) > 2 * len(self.both) + 16:
-            raise Refused("it leaves in several places")
+            raise Refused("what it makes is read in several places")
 
     def _check_gain(self, region: Region) -> None:
         """What stays inside is larger than what enters and what leaves; no draw is large."""
@@ -192,7 +194,7 @@ class _Growth:
             known = self.both.get(wire)
             if known is not None:
                 if known != (row, column):
-                    raise Refused("an array is read along its rows and along its columns")
+                    raise Refused(f"what is {self.row} in one place is {self.column} in another")
                 continue
             self.both[wire] = (row, column)
             owner = self.diagram.owner[wire]
@@ -204,7 +206,9 @@ class _Growth:
                     reader = self.diagram.nodes[k]
                     axes = reader.box.maps[port]
                     if axes[row] in reader.box.bound:
-                        raise Refused(f"{reader.box.kind.name} acts along the rows")
+                        raise Refused(
+                            f"{reader.box.kind.name} acts along {self.row}, of which some are taken at a time"
+                        )
                     self._takes(k, reader, axes[row], axes[column], todo)
 
     def _takes(
@@ -215,7 +219,9 @@ class _Growth:
         if row >= box.inner:
             return False  # it makes the rows: what it makes enters
         if row in box.bound:
-            raise Refused(f"{box.kind.name} acts along the rows")
+            raise Refused(
+                f"{box.kind.name} acts along {self.row}, of which some are taken at a time"
+            )
         if column >= box.inner:
             held = [a for a in box.bound if any(a in r and row in r for r in box.maps)]
             if len(held) != 1:
@@ -224,9 +230,9 @@ class _Growth:
         else:
             column_in = column
         if self.rows.setdefault(k, row) != row:
-            raise Refused(f"{box.kind.name} reads the rows along two axes")
+            raise Refused(f"{box.kind.name} reads {self.row} along two axes")
         if self.columns.setdefault(k, column_in) != column_in:
-            raise Refused(f"{box.kind.name} reads the columns along two axes")
+            raise Refused(f"{box.kind.name} reads {self.column} along two axes")
         for wire, axes in zip(node.src, box.maps, strict=True):
             if row in axes and column_in in axes:
                 todo.append((wire, axes.index(row), axes.index(column_in)))
@@ -264,6 +270,6 @@ class _Growth:
                 slots = maker.box.outs[wire - maker.first]
                 axes.add(row[slots.index(axis)] if axis in slots else -1)
         if len(axes) != 1 or -1 in axes or axes & set(node.box.bound):
-            raise Refused(f"{node.box.kind.name} stands between and is not mapped over the rows")
+            raise Refused(f"{node.box.kind.name} stands between and is not mapped over {self.row}")
         (self.rows[k],) = axes
         self.columns[k] = None

@@ -34,11 +34,11 @@ class Tiles:
     backward: Callable[..., Any]
     rows: Dims
     columns: Dims
-    distances: Dims
-    outer: tuple[Dims, ...]
-    rows_out: int
-    outer_out: tuple[int, ...]
     shape: tuple[tuple[int, int], ...]
+    rows_out: int = 0
+    outer: tuple[Dims, ...] = ()
+    outer_out: tuple[int, ...] = ()
+    distances: Dims = ()
     weight: tuple[tuple[int, int], ...] = ()
     kept_rows: tuple[int, ...] = ()
     kept_outer: tuple[Dims, ...] = ()
@@ -51,6 +51,8 @@ class Tiles:
     key: int = field(init=False)  # the number by which the operators below know this object
 
     def __post_init__(self) -> None:
+        if not self.distances:
+            object.__setattr__(self, "distances", (None,) * len(self.rows))
         object.__setattr__(self, "key", len(_KNOWN))
         _KNOWN[self.key] = self
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 SIZE = 13.0  # the font size of labels, in pixels
+SYMBOL, INDEX = 3, 2  # longer names and longer indices are words
 SMALL = 0.74  # subscripts, as a part of it
 LONGEST = 30  # characters of a label; the whole text stands in the title
 
@@ -99,10 +100,15 @@ def wrapped(text: str, wide: float, size: float = SIZE) -> list[str]:
 
 
 def name_label(name: str, face: str = "sans") -> Label:
-    """A name as mathematics writes it: what follows the first underscore is a subscript."""
-    head, bar, tail = name.partition("_")
-    if not bar or not head or not tail:
+    """A name as mathematics writes it: what follows the first underscore is a subscript.
+
+    So it is in `w_q` and `scores_2`; `feed_forward` is two words.
+    """
+    head, _, tail = name.partition("_")
+    if not head or not tail:
         return (Run(shortened(name), face),)
+    if len(head) > SYMBOL and len(tail) > INDEX:
+        return (Run(shortened(name.replace("_", " "), 40), face),)
     return (Run(shortened(head), face), Run(shortened(tail), face, True))
 
 
