@@ -1,4 +1,4 @@
-"""The steps from a diagram to a module: each to be looked at, none with more in it than the module."""
+"""The steps from a diagram to a module, each to be looked at."""
 
 import re
 

@@ -5,8 +5,8 @@
     layout       an order of axes for every array
     emit         the text that runs
 
-Each is a function of what the one before it returns, and of nothing else. `to_torch` goes through the
-same ones; here nothing is made of the text.
+Each is a function of what the one before it returns, and of nothing else. `to_torch` goes through
+the same ones; here nothing is made of the text.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What each step made: two diagrams, a layout and a text; `choices` say which kernels, and why."""
+    """What each step made: two diagrams, a layout, a text; which kernels were chosen, and why."""
 
     normalised: Diagram
     chosen: Diagram

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.sources import RANDOM
 from vesalius.diagrams.graph import Diagram, Node
@@ -206,9 +207,7 @@ class _Growth:
                     reader = self.diagram.nodes[k]
                     axes = reader.box.maps[port]
                     if axes[row] in reader.box.bound:
-                        raise Refused(
-                            f"{reader.box.kind.name} acts along {self.row}, of which some are taken at a time"
-                        )
+                        raise Refused(self._along(reader.box))
                     self._takes(k, reader, axes[row], axes[column], todo)
 
     def _takes(
@@ -219,9 +218,7 @@ class _Growth:
         if row >= box.inner:
             return False  # it makes the rows: what it makes enters
         if row in box.bound:
-            raise Refused(
-                f"{box.kind.name} acts along {self.row}, of which some are taken at a time"
-            )
+            raise Refused(self._along(box))
         if column >= box.inner:
             held = [a for a in box.bound if any(a in r and row in r for r in box.maps)]
             if len(held) != 1:
@@ -240,6 +237,9 @@ class _Growth:
             if row in axes and column in axes:
                 todo.append((wire, axes.index(row), axes.index(column)))
         return True
+
+    def _along(self, box: Box) -> str:
+        return f"{box.kind.name} acts along {self.row}, of which some are taken at a time"
 
     # -- what stands between ------------------------------------------------------------------
 
