@@ -14,7 +14,7 @@ import vesalius as vs
 from vesalius.diagrams.drawing.difference import changed
 from vesalius.diagrams.drawing.sketch import sketch
 from vesalius.diagrams.drawing.strips import Change, _placed, pair, strip
-from vesalius.diagrams.drawing.text import wrapped
+from vesalius.diagrams.drawing.text import name_label, plain, wrapped
 
 
 @vs.diagram

@@ -92,8 +92,7 @@ def _scaled(
 def _as_one(numbers: Sequence[Number]) -> Number:
     """The product of numbers: a tensor is gone through once for all that are known."""
     made = number_product(numbers, "float")
-    exact = made.value if isinstance(made.value, Fraction) else Fraction(made.value)
-    if made.over == 1 or exact in (1, -1):
+    if made.over == 1 or made.value in (1, -1):
         return made
     return made._replace(value=made.amount, over=1)
 
