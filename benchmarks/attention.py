@@ -6,6 +6,7 @@ python benchmarks/attention.py [--lengths 1024,2048] [--device cuda] [--dtype bf
 Each mechanism at each length, forward and forward+backward; sides take turns, so ratios are
 interleaved. On a GPU, flex_attention written by hand is one more side. `--compiled` adds
 torch.compile of the naive text (seconds each), `--memory` cases of peak memory above the inputs.
+The last side, `floor`, is the least that the device takes for it, however written (`floor.py`).
 Results are checked against the naive text before anything is timed. On a GPU what is timed is the
 device, by events, its cache emptied before each run.
 """
@@ -15,11 +16,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
 from convolutions import LONG_CONVOLUTION
 from documents import DOCUMENTS
+from floor import Floor, computing, elapsed
 from harness import Case, Local, Settings, Side, Target, main, parser
 from mechanisms import MECHANISMS, Mechanism
 from positions import POSITIONS
@@ -33,9 +36,14 @@ SIZES = {"b": 2, "h": 8, "k": 2, "g": 4, "c": 64, "e": 64, "buckets": 32, "reach
 Call = Callable[[], Any]
 
 
+def sizes_of(length: int, options: argparse.Namespace) -> dict[str, int]:
+    """The lengths of all axes."""
+    return {**SIZES, "n": length, "m": length, "o": 2 * length - 1, **options.sizes}
+
+
 def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> list[torch.Tensor]:
     """Random inputs; those of one axis (slopes, temperatures) are positive, whole ones in order."""
-    sizes = {**SIZES, "n": length, "m": length, "o": 2 * length - 1, **options.sizes}
+    sizes = sizes_of(length, options)
     made = []
     for text in mechanism.shapes:
         if text == "b n int":
@@ -133,6 +141,25 @@ class Sides:
 
         return Operation(peak)
 
+    def floor(self, backward: bool) -> Side:
+        """The least that the device takes, measured when it is asked for."""
+
+        def seconds() -> float:
+            sizes = sizes_of(self.length, self.options)
+            shapes = [[sizes[a] for a in text.removesuffix(" int").split()]
+                      for text in self.mechanism.shapes]  # fmt: skip
+            read = sum(map(prod, shapes))
+            moved = read + prod(shapes[0][:-1]) * sizes["e"]  # the output is as long as the first
+            least = self.mechanism.floor(sizes)
+            if backward:  # the output's gradient is read, too
+                least, moved = least._replace(products=3 * least.products), 2 * moved + read
+            dtype = getattr(torch, self.options.dtype)
+            return Floor(least, moved * dtype.itemsize, dtype, self.options.device).seconds(
+                device_seconds if self.options.device == "cuda" else self.options.clock
+            )
+
+        return Local(Operation(seconds), "value")
+
     def side(self, operation: Operation) -> Side:
         """What is timed: this process by its clock, or the GPU by its own events."""
         if self.options.device != "cuda":
@@ -198,6 +225,7 @@ def cases_of(sides: Sides) -> list[Case]:
     made = []
     for what, operation in (("forward", sides.forward), ("forward+backward", sides.both)):
         others: dict[str, Side] = {name: sides.side(operation(name)) for name in names}
+        others["floor"] = sides.floor(what != "forward")
         ours = sides.side(operation("ours"))
         made.append(Case(f"{title}, {what}", ours, others, targets=tuple(targets)))
     if options.memory:
@@ -235,6 +263,7 @@ def run(arguments: list[str]) -> int:
     """Measure what the command line asks for."""
     options, rest = read(arguments)
     torch.set_num_threads(options.threads)
+    options.clock = computing if "--cpu" in rest else elapsed
     lengths = [int(length) for length in options.lengths.split(",")]
 
     def cases(settings: Settings) -> list[Case]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from floor import of_traffic
 from mechanisms import Mechanism
 
 import vesalius as vs
@@ -40,4 +41,5 @@ LONG_CONVOLUTION = Mechanism(
     to_best=1.15,
     to_naive=1 / 15,
     least=4096,
+    floor=of_traffic,
 )

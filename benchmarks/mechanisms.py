@@ -14,6 +14,18 @@ from typing import Any
 import flexible
 import torch
 import torch.nn.functional as F
+from floor import (
+    CAUSAL,
+    PAIRS,
+    Least,
+    OfPairs,
+    Sizes,
+    earlier,
+    of_additive,
+    of_states,
+    of_sums,
+    within,
+)
 
 import vesalius as vs
 
@@ -39,6 +51,7 @@ class Mechanism:
     least: int = 1  # the shortest and the longest length that says something
     longest: int = 1 << 20
     others: dict[str, Function] = field(default_factory=dict)  # what else people write by hand
+    floor: Callable[[Sizes], Least] = PAIRS  # what has to be done at the least
 
 
 def dot(q: Any, k: Any) -> Any:
@@ -399,8 +412,10 @@ MECHANISMS = [
     Mechanism("softmax", softmax, naive_softmax, sdpa, to_best=1.05),
     Mechanism("softmax, scale on q", scale_on_queries, naive_softmax, sdpa, to_best=1.05),
     Mechanism("softmax, exponentials", exponentials, naive_exponentials, sdpa, to_best=1.05),
-    Mechanism("causal", causal, naive_causal, sdpa_causal, to_best=1.05),
-    Mechanism("causal, mask added", causal_added, naive_causal, sdpa_causal, to_best=1.05),
+    Mechanism("causal", causal, naive_causal, sdpa_causal, to_best=1.05, floor=CAUSAL),
+    Mechanism(
+        "causal, mask added", causal_added, naive_causal, sdpa_causal, to_best=1.05, floor=CAUSAL
+    ),
     Mechanism(
         "grouped heads",
         grouped,
@@ -408,15 +423,36 @@ MECHANISMS = [
         sdpa_grouped,
         ("b k g n c", "b k m c", "b k m e"),
         to_best=1.05,
+        floor=OfPairs(tubes="b k g"),
     ),
     Mechanism("cosine", cosine, naive_cosine, sdpa_cosine, HEADS, to_best=1.15, to_naive=1 / 2.5),
     Mechanism(
-        "causal ALiBi", alibi, naive_alibi, sdpa_alibi, HEADS, to_best=1.15, to_naive=1 / 2.5
+        "causal ALiBi",
+        alibi,
+        naive_alibi,
+        sdpa_alibi,
+        HEADS,
+        to_best=1.15,
+        to_naive=1 / 2.5,
+        floor=CAUSAL,
     ),
-    Mechanism("ReLU squared", relu_squared, naive_relu_squared, None, to_naive=1 / 1.3),
+    Mechanism(
+        "ReLU squared",
+        relu_squared,
+        naive_relu_squared,
+        None,
+        to_naive=1 / 1.3,
+        floor=OfPairs(series=0),
+    ),
     Mechanism("sigmoid", sigmoid, naive_sigmoid, None, to_naive=1 / 1.3),
     Mechanism(
-        "softcap, causal", softcap, naive_softcap, None, to_naive=1 / 1.3, flexible=flexible.softcap
+        "softcap, causal",
+        softcap,
+        naive_softcap,
+        None,
+        to_naive=1 / 1.3,
+        flexible=flexible.softcap,
+        floor=OfPairs(earlier, series=2),
     ),
     Mechanism(
         "sliding window",
@@ -425,6 +461,7 @@ MECHANISMS = [
         sdpa_window,
         to_naive=1 / 1.3,
         flexible=flexible.window,
+        floor=OfPairs(within(256)),
     ),
     Mechanism(
         "relative, causal",
@@ -433,6 +470,7 @@ MECHANISMS = [
         None,
         ("b h n c", "b h n c", "b h n e", "h n"),
         flexible=flexible.relative,
+        floor=CAUSAL,
     ),
     Mechanism("two-sided ALiBi", two_sided, naive_two_sided, None, HEADS, flexible=flexible.alibi),
     Mechanism(
@@ -443,8 +481,9 @@ MECHANISMS = [
         ("b n c", "b m c", "b m e", "c"),
         to_naive=1 / 1.3,
         longest=512,
+        floor=of_additive,
     ),
-    Mechanism("linear", linear, naive_linear, state_linear, to_best=1.15),
+    Mechanism("linear", linear, naive_linear, state_linear, to_best=1.15, floor=of_states),
     Mechanism(
         "causal linear",
         causal_linear,
@@ -453,6 +492,7 @@ MECHANISMS = [
         to_best=1.15,
         to_naive=1 / 15,
         least=4096,
+        floor=of_states,
     ),
     Mechanism(
         "attention free",
@@ -462,5 +502,6 @@ MECHANISMS = [
         ("n m", "b m c", "b m e"),
         to_best=1.15,
         longest=1024,
+        floor=of_sums,
     ),
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from floor import OfPairs
 from mechanisms import HEADS, Mechanism, mixed, naive_two_sided, scaled, two_sided
 
 import vesalius as vs
@@ -133,6 +134,7 @@ POSITIONS = [
         None,
         given("reach c"),
         others={"biased": relative_keys_by_hand(True)},
+        floor=OfPairs(places=lambda sizes: sizes["reach"]),
     ),
     Mechanism(
         "content and place",
@@ -141,6 +143,7 @@ POSITIONS = [
         None,
         given("h o c", "h c", "h c"),
         others={"biased": content_and_place_by_hand(True)},
+        floor=OfPairs(places=lambda sizes: sizes["n"]),
     ),
     Mechanism(
         "two-sided slopes",

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from floor import of_states
 from mechanisms import Mechanism, dot
 
 import vesalius as vs
@@ -148,9 +149,12 @@ def chunked_corrected(
     k, strength = unit(k), torch.sigmoid(strength)[..., None]
     q, k, v, strength = (x.unflatten(2, (-1, CHUNK)) for x in (q, k, v, strength))
     system = (strength * k @ k.mT).tril(-1)
-    both = torch.linalg.solve_triangular(
-        system, torch.cat([strength * v, strength * k], -1), upper=False, unitriangular=True
-    )
+    both = torch.linalg.solve_triangular(  # no half precision
+        system.float(),
+        torch.cat([strength * v, strength * k], -1).float(),
+        upper=False,
+        unitriangular=True,
+    ).to(v.dtype)
     new, old = both.split([v.shape[-1], k.shape[-1]], -1)
     state, out = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0]), []
     inside = (q @ k.mT).tril()
@@ -171,8 +175,14 @@ STATES = [
         chunked_gated,
         (*WIDE, "b h n c"),
         others={"unguarded": unguarded_gated},
+        floor=of_states,
     ),
     Mechanism(
-        "delta rule", corrected.over("b h"), naive_corrected, chunked_corrected, (*WIDE, "b h n")
+        "delta rule",
+        corrected.over("b h"),
+        naive_corrected,
+        chunked_corrected,
+        (*WIDE, "b h n"),
+        floor=of_states,
     ),
 ]
