@@ -42,6 +42,36 @@ def logarithm(s: "m") -> equal("m", "m"):
 
 
 @vs.diagram
+def logarithm_nested(s: "m", t: "m") -> equal("m", "m"):
+    largest = vs.max(s + t, "m")
+    total = largest + vs.log(vs.sum(vs.exp((s + t) - largest), "m"))
+    return equal(vs.exp(t + s - total), vs.softmax(s + t, "m"))
+
+
+@vs.diagram
+def in_several_factors(s: "m", t: "m", v: "m", c: "m bool") -> equal("", ""):
+    c = c | vs.equal(vs.iota("m"), 0)  # one at least is shown
+    e, f, kept = vs.exp(s), vs.exp(t), vs.to_float(c)
+    left = vs.contract(f, v, kept, e, over="m") / (2 * vs.contract(kept, e, f, over="m"))
+    weights = vs.softmax(vs.where(c, s + t, float("-inf")), "m")
+    return equal(left, vs.contract(weights, v, over="m") * vs.reciprocal(2))
+
+
+@vs.diagram
+def hidden_late(s: "m", c: "m bool") -> equal("m", "m"):
+    c = c | vs.equal(vs.iota("m"), 0)
+    weights = 3 * vs.where(c, vs.softmax(s, "m"), 0.0)
+    hidden = vs.where(c, s, float("-inf"))
+    return equal(weights / vs.sum(weights, "m"), vs.softmax(hidden, "m"))
+
+
+@vs.diagram
+def hidden_by_a_logarithm(s: "m", c: "m bool") -> equal("m", "m"):
+    added = vs.where(c, float("-inf"), 0.0)
+    return equal(s + vs.log(vs.where(c, 0.0, 1.0)), s + added)
+
+
+@vs.diagram
 def mask(s: "m", c: "m bool") -> equal("m", "m"):
     hidden = vs.where(c, s, float("-inf"))
     return equal(vs.where(c, vs.exp(s), 0.0), vs.exp(hidden))
@@ -89,7 +119,8 @@ def summed(x: "n m h", y: "m", z: "n") -> equal("n", "n"):
                  vs.contract(vs.contract(x, y, over="m"), z, over="h"))  # fmt: skip
 
 
-PAIRS = [definition, definition_inside, logarithm, mask, mask_turned, indicator, both_sides,
+PAIRS = [definition, definition_inside, logarithm, logarithm_nested, in_several_factors,
+         hidden_late, hidden_by_a_logarithm, mask, mask_turned, indicator, both_sides,
          shift, maximum, quotient, divided, summed]  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def read_parts(place: Place) -> Parts | str:
     queries = [x for x in free if x not in carried]
     scores = _read(place, mix, queries or free)
     alive = [s for s in scores.summands if not set(mix.keys).isdisjoint(s.labels)]
-    splits = [cut(place, s, mix.keys) for s in alive]
+    splits = [cut(place, s, mix.keys, queries) for s in alive]
     products = [s for s in splits if s.channels]
     if not products:
         return _no_product(place, alive)
@@ -134,8 +134,12 @@ def labels_of(factors: Iterable[Factor]) -> set[Label]:
     return {x for factor in factors for x in factor.labels}
 
 
-def cut(place: Place, summand: Summand, keys: Sequence[Label]) -> Split:
-    """The product cut where the fewest channels pass; what carries a key is on its side."""
+def cut(place: Place, summand: Summand, keys: Sequence[Label], queries: Sequence[Label]) -> Split:
+    """The product cut where the fewest channels pass; what carries a key is on its side.
+
+    A gain that stands on both, as in norms of queries and of keys, could go to either: where as
+    few channels pass, the queries stay on theirs.
+    """
     bound = set(summand.bound)
     of_keys = tuple(f for f in summand.factors if not set(keys).isdisjoint(f.labels))
     others = [f for f in summand.factors if f not in of_keys]
@@ -143,13 +147,15 @@ def cut(place: Place, summand: Summand, keys: Sequence[Label]) -> Split:
     if not of_keys or not floating or len(floating) > FLOATING:
         return Split(summand, tuple(others), of_keys)
     cuts = []
-    for sides in choices((False, True), repeat=len(floating)):
+    fixed = [f for f in others if f not in floating]
+    for sides in choices((False, True), repeat=len(floating)):  # a factor may stand there twice
         moved = tuple(f for f, side in zip(floating, sides, strict=True) if side)
-        left = tuple(f for f in others if f not in moved)
+        left = (*fixed, *(f for f, side in zip(floating, sides, strict=True) if not side))
         cuts.append(Split(summand, left, (*of_keys, *moved)))
 
-    def rank(cut: Split) -> tuple[int, int]:
-        return _width(place, cut), abs(len(cut.queries) - len(cut.keys))
+    def rank(cut: Split) -> tuple[int, int, int]:
+        foreign = len(labels_of(cut.keys) & set(queries))
+        return _width(place, cut), foreign, abs(len(cut.queries) - len(cut.keys))
 
     return min((cut for cut in cuts if cut.channels), key=rank, default=cuts[0])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from vesalius.compile.normalise import Parts, law
-from vesalius.compile.terms import Writing
+from vesalius.compile.terms import Opened, Writing
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.reductions import SOFTMAX
 from vesalius.diagrams.builder import Label, Use
@@ -16,27 +16,31 @@ from vesalius.diagrams.builder import Label, Use
 
 @law("contract")
 def softmax_from_its_definition(w: Writing, parts: Parts) -> Use | None:
-    """exp(s) / Σ_m exp(s) = softmax_m(s), wherever in a product the two factors stand.
+    """exp(s) / Σ_m exp(s) = softmax_m(s), wherever in a product the factors stand.
 
-    So also Σ_m exp(s)·v / Σ_m exp(s) = Σ_m softmax_m(s)·v: both factors are looked for inside the
-    contractions that this product reads.
+    So also Σ_m exp(s)·v / Σ_m exp(s) = Σ_m softmax_m(s)·v: the factors are looked for inside the
+    contractions that this product reads. There may be several on either side, as exponentials
+    and truth values, or weights that were hidden after their softmax: what they are divided by
+    does not depend on m, and cancels.
     """
     product = _Product(w, parts.uses, parts.bound)
-    for place, k, use in product.factors():
+    factors = list(product.factors())
+    for place, k, use in factors:
         total = w.applied(use, "reciprocal")
         if total is None or w.kind(total[0]) is not CONTRACT:
             continue
         below = w.open(total[0])
-        if len(below.uses) != 1 or w.applied(below.uses[0], "exp") is None:
+        taken, own = _above(below, factors)
+        weights = [one for _, _, one in taken]
+        scores = _exponent(w, weights, set(own.values())) if weights else None
+        if scores is None:
             continue
-        over = set(below.bound)
-        for other, j, one in product.factors():
-            own = _same_but(one, below.uses[0], over)
-            if own is not None:
-                (inside,) = w.applied(one, "exp") or ()
-                other.uses[j] = w.softmax(inside, own)
-                del place.uses[k]
-                return product.written(w)
+        place.uses[k] = None
+        for other, j, _ in taken[1:]:
+            other.uses[j] = None
+        inner, j, _ = taken[0]
+        inner.uses[j] = w.softmax(scores, list(own.values()))
+        return product.written(w)
     return None
 
 
@@ -44,7 +48,7 @@ class _Product:
     """A contraction, with those that only it reads opened: a tree of factors."""
 
     def __init__(self, w: Writing, uses: Sequence[Use], bound: Sequence[Label]) -> None:
-        self.uses: list[Use | _Product] = []
+        self.uses: list[Use | _Product | None] = []
         self.bound = bound
         for use in uses:
             if w.kind(use) is CONTRACT and w.single(use[0]):
@@ -53,50 +57,125 @@ class _Product:
             else:
                 self.uses.append(use)
 
-    def factors(self) -> Iterator[tuple[_Product, int, Use]]:
+    def factors(self) -> Iterator[_Factor]:
         """Each factor, with the product and the place in which it stands."""
         for k, use in enumerate(self.uses):
             if isinstance(use, _Product):
                 yield from use.factors()
-            else:
+            elif use is not None:
                 yield self, k, use
 
     def written(self, w: Writing) -> Use:
-        """The contraction with its factors as they are now."""
-        uses = [use.written(w) if isinstance(use, _Product) else use for use in self.uses]
+        """The contraction with its factors as they are now; those that are None are gone."""
+        made = [use.written(w) if isinstance(use, _Product) else use for use in self.uses]
+        uses = [use for use in made if use is not None]
         carried = {x for use in uses for x in use[1]}
         return w.contract(uses, [x for x in self.bound if x in carried])
 
 
+_Factor = tuple[_Product, int, Use]
+
+
+def _above(below: Opened, factors: Sequence[_Factor]) -> tuple[list[_Factor], dict[Label, Label]]:
+    """The factors that a sum has, found in a product, and which axis each of the summed ones is.
+
+    Nothing, where one is missing.
+    """
+    taken: list[_Factor] = []
+    own: dict[Label, Label] = {}
+    for use in below.uses:
+        for factor in factors:
+            axes = _same_but(factor[2], use, set(below.bound))
+            if axes and factor not in taken and all(own.get(y, x) == x for y, x in axes.items()):
+                taken.append(factor)
+                own |= axes
+                break
+        else:
+            return [], {}
+    return taken, own
+
+
+def _exponent(w: Writing, uses: Sequence[Use], over: set[Label]) -> Use | None:
+    """s, where a product is exp(s) times what does not depend on the axes `over`.
+
+    One of the exponents has to have all axes of the product: where none has, sums are smaller than
+    the weights are, and a quotient of sums is what should stay.
+    """
+    exponents: list[Use] = []
+    masks: list[tuple[Use, bool]] = []
+    todo = list(uses)
+    while todo:
+        use = todo.pop(0)
+        inside = w.applied(use, "exp")
+        kept = _kept(w, use)
+        if inside is not None:
+            exponents.append(inside[0])
+        elif w.kind(use) is SOFTMAX and over <= set(w.open(use).bound):
+            exponents += w.open(use).uses
+        elif kept is not None:
+            rest, condition, truth = kept
+            masks.append((condition, truth))
+            todo += [] if rest is None else [rest]
+        elif w.kind(use) is CONTRACT and not w.open(use).bound:
+            todo += w.open(use).uses
+        elif not w.value(use):  # any other number cancels
+            return None
+    axes = {x for use in uses for x in use[1]}
+    if not any(axes == set(use[1]) for use in exponents):
+        return None
+    total = w.add(exponents)
+    for condition, truth in masks:
+        total = _hidden(w, condition, total, truth)
+    return total
+
+
 @law("exp")
 def softmax_from_its_logarithm(w: Writing, parts: Parts) -> Use | None:
-    """exp(s − log Σ_m exp(s)) = softmax_m(s)"""
+    """exp(s − log Σ_m exp(s)) = softmax_m(s)
+
+    The sum may be nested: exp(s − (c + log Σ_m exp(s − c))), as one writes it with the maximum.
+    """
     if w.kind(parts.uses[0]) is not ADD:
         return None
-    opened = w.open(parts.uses[0])
-    for k, use in enumerate(opened.uses):
-        negated = w.applied(use, "negate")
-        logarithm = w.applied(negated[0], "log") if negated else None
+    terms = list(_terms(w, parts.uses[0]))
+    for k, (use, negative) in enumerate(terms):
+        logarithm = w.applied(use, "log") if negative else None
         if logarithm is None or w.kind(logarithm[0]) is not CONTRACT:
             continue
         below = w.open(logarithm[0])
         inside = w.applied(below.uses[0], "exp") if len(below.uses) == 1 else None
         if inside is None:
             continue
-        rest = w.add([*opened.uses[:k], *opened.uses[k + 1 :]])
-        own = _same_but(rest, inside[0], set(below.bound))
+        rest = _sum(w, [*terms[:k], *terms[k + 1 :]])
+        own = _same_but(rest, _sum(w, list(_terms(w, inside[0]))), set(below.bound))
         if own is not None:
-            return w.softmax(rest, own)
+            return w.softmax(rest, list(own.values()))
     return None
 
 
-def _same_but(one: Use, other: Use, over: set[Label]) -> list[Label] | None:
-    """The labels of `one` where `other` has one of `over`, if they are one use otherwise."""
+def _terms(w: Writing, use: Use, negative: bool = False) -> Iterator[tuple[Use, bool]]:
+    """What is added up in a sum, through sums inside it, and whether it is subtracted."""
+    inside = w.applied(use, "negate")
+    if inside is not None:
+        yield from _terms(w, inside[0], not negative)
+    elif w.kind(use) is ADD:
+        for one in w.open(use).uses:
+            yield from _terms(w, one, negative)
+    else:
+        yield use, negative
+
+
+def _sum(w: Writing, terms: Sequence[tuple[Use, bool]]) -> Use:
+    return w.add([w.apply("negate", use) if negative else use for use, negative in terms])
+
+
+def _same_but(one: Use, other: Use, over: set[Label]) -> dict[Label, Label] | None:
+    """What `one` has for each of `over` in the other, if they are one use otherwise."""
     if one[0] != other[0]:
         return None
     pairs = list(zip(one[1], other[1], strict=True))
     if all(x == y or y in over for x, y in pairs):
-        return [x for x, y in pairs if y in over]
+        return {y: x for x, y in pairs if y in over}
     return None
 
 
@@ -115,18 +194,40 @@ def equal_from_both_sides(w: Writing, parts: Parts) -> Use | None:
 # -- masks on exponentials ----------------------------------------------------------------------
 
 
+def _kept(w: Writing, use: Use) -> tuple[Use | None, Use, bool] | None:
+    """What `where(c, x, 0)` keeps, the condition, and what it has to be; x is None for [c]."""
+    condition = w.applied(use, "to_float")
+    if condition is not None and w.dtype(condition[0]) == "bool":
+        return None, condition[0], True
+    inside = w.applied(use, "where")
+    if inside is None:
+        return None
+    for keep, drop, truth in ((1, 2, True), (2, 1, False)):
+        if _is(w, inside[drop], 0):
+            return (None if _is(w, inside[keep], 1) else inside[keep]), inside[0], truth
+    return None
+
+
+def _is(w: Writing, use: Use, number: int) -> bool:
+    value = w.value(use)
+    return value is not None and not isinstance(value, bool) and bool(value == number)
+
+
+def _hidden(w: Writing, condition: Use, score: Use, truth: bool) -> Use:
+    """The score where the condition has a truth value, −∞ elsewhere."""
+    nothing = w.number(-math.inf)
+    branches = (score, nothing) if truth else (nothing, score)
+    return w.apply("where", condition, *branches)
+
+
 @law("where")
 def mask_inside_exponential(w: Writing, parts: Parts) -> Use | None:
     """where(c, exp(s), 0) = exp(where(c, s, −∞))"""
     condition, shown, hidden = parts.uses
-    for keep, drop, turned in ((shown, hidden, False), (hidden, shown, True)):
+    for keep, drop, truth in ((shown, hidden, True), (hidden, shown, False)):
         inside = w.applied(keep, "exp")
-        value = w.value(drop)
-        if inside is None or value is None or isinstance(value, bool) or value != 0:
-            continue
-        nothing = w.number(-math.inf)
-        branches = (nothing, inside[0]) if turned else (inside[0], nothing)
-        return w.apply("exp", w.apply("where", condition, *branches))
+        if inside is not None and _is(w, drop, 0):
+            return w.apply("exp", _hidden(w, condition, inside[0], truth))
     return None
 
 
@@ -136,11 +237,17 @@ def indicator_inside_exponential(w: Writing, parts: Parts) -> Use | None:
     if parts.bound or len(parts.uses) != 2:
         return None
     for one, other in (parts.uses, parts.uses[::-1]):
-        condition, inside = w.applied(one, "to_float"), w.applied(other, "exp")
-        if condition is not None and inside is not None and w.dtype(condition[0]) == "bool":
-            hidden = w.apply("where", condition[0], inside[0], w.number(-math.inf))
-            return w.apply("exp", hidden)
+        kept, inside = _kept(w, one), w.applied(other, "exp")
+        if kept is not None and kept[0] is None and inside is not None:
+            return w.apply("exp", _hidden(w, kept[1], inside[0], kept[2]))
     return None
+
+
+@law("log")
+def logarithm_of_an_indicator(w: Writing, parts: Parts) -> Use | None:
+    """log [c] = where(c, 0, −∞) for a truth value c"""
+    kept = _kept(w, parts.uses[0])
+    return None if kept is None or kept[0] else _hidden(w, kept[1], w.number(0.0), kept[2])
 
 
 # -- what a softmax ignores ---------------------------------------------------------------------

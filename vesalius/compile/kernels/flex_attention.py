@@ -125,7 +125,7 @@ def _read(place: Place, mix: Mix) -> tuple[Parts, Mods, Sequence[Condition]]:
                 and not set(mix.keys).isdisjoint(f.labels)
                 and not set(queries).isdisjoint(f.labels)]  # fmt: skip
     factors = tuple(f for f in summand.factors if f not in pairwise)
-    main = cut(place, summand._replace(factors=factors), mix.keys)
+    main = cut(place, summand._replace(factors=factors), mix.keys, queries)
     if not main.channels:
         raise Refused("the scores hold no sum of products of queries and keys")
     own = [x for x in queries if x not in labels_of(main.keys)]
