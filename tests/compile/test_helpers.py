@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.compile.helpers import padded, sums_before, taken
+from vesalius.compile.helpers import padded, quick_tanh, sums_before, taken
 
 torch.set_num_threads(1)
 
@@ -39,6 +39,21 @@ def test_sums_before_know_nothing_of_what_comes_later(width) -> None:
     x[2] = torch.nan
     assert sums_before(x, 0)[:3].isfinite().all()
     assert sums_before(x, 0)[3].isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_quick_tangents(dtype) -> None:
+    """In single precision to its last digit below one; in all others, the function itself."""
+    ends = torch.tensor([0.0, -0.0, 1e4, -1e4, torch.inf, -torch.inf], dtype=torch.float64)
+    x = torch.cat([torch.linspace(-12, 12, 4001, dtype=torch.float64), ends]).to(dtype)
+    x.requires_grad_()
+    found, exact = quick_tanh(x), torch.tanh(x.double())
+    assert found.dtype == dtype
+    wanted, within = torch.tanh(x), 2e-7 if dtype == torch.float32 else 0.0
+    assert (found - wanted).abs().max() <= within
+    if dtype == torch.float32:
+        (slope,) = torch.autograd.grad(found.sum(), x)
+        assert (slope - (1 - exact**2)).abs().max() <= 2 * within
 
 
 def test_nothing_to_pad_is_not_copied() -> None:

@@ -3,7 +3,6 @@
 import copy
 import math
 import pickle
-import re
 
 import pytest
 import torch
@@ -376,22 +375,6 @@ def test_it_is_compiled_whole_and_exported():
 
 
 # -- what is said otherwise because it is quick ---------------------------------------------------
-
-
-@vs.diagram
-def additive_scores(q: "b n a", k: "b m a", v: "b m e", w: "a") -> "b n e":
-    scores = vs.contract(w, vs.tanh(q + k), over="a")
-    return vs.contract(vs.softmax(scores, "m"), v, over="m")
-
-
-def test_a_tile_has_no_hyperbolic_tangent_and_doubles_before_the_sum():
-    """And no array of rows × columns × hidden units but σ(2q + 2k), and in backward its slope."""
-    source = vs.to_torch(additive_scores).source
-    assert "tanh" not in source
-    assert source.count("(2.0 * q)[:, :, None] + (2.0 * k)[:, None]") == 2
-    assert len(re.findall(r"torch.addcmul\((\w+), \1, \1, value=-1\)", source)) == 1
-    assert "(1 - " not in source
-    assert "- 1.0" not in source
 
 
 def test_a_slope_reads_one_array_in_one_order():

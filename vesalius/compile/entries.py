@@ -56,6 +56,8 @@ def pointwise(here: Here) -> list[Term]:
         place = f"FUNCTIONS[{function.name!r}].torch"
         called = here.scope.program.register(function.name, place)
         return [apply(called, *terms, *extra)]
+    if function.name == "tanh" and here.scope.eager:
+        return [apply(here.scope.program.helper("quick_tanh"), *terms)]
     return [_filled(here, function, template, terms, extra)]
 
 

@@ -28,6 +28,16 @@ def quick_masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     return masked_softmax(x, dim) if hidden else torch.softmax(x, dim)
 
 
+def quick_tanh(x: torch.Tensor) -> torch.Tensor:
+    """Hyperbolic tangents, as 2·σ(2x) − 1 in single precision on a CPU: six times as quick there.
+
+    Near zero that is as exact as one, not as x is: to 10⁻⁷.
+    """
+    if x.is_cuda or x.dtype != torch.float32 or torch.compiler.is_exporting():
+        return torch.tanh(x)
+    return torch.add(x.new_tensor(-1.0), torch.sigmoid(x + x), alpha=2)
+
+
 def padded(x: torch.Tensor, pad: tuple[int, ...], value: float = 0.0) -> torch.Tensor:
     """`F.pad`, which copies even where there is nothing to pad."""
     if torch.compiler.is_compiling() or any(pad):

@@ -3,8 +3,9 @@
 Types have no order of axes; tensors have. Inputs, parameters and outputs have the order of the
 interface. Between them, a box is asked two things: in which orders it gives its outputs when its
 inputs come in such orders (`gives`), and in which orders it would like its inputs (`asks`). One
-pass forward finds what would come by itself, one pass backward collects what is liked, and the
-last pass forward decides. An order is a tuple of axes, one for each dimension of the tensor.
+pass forward finds what would come by itself, one pass backward collects what is liked (of several
+readers, the one that likes what comes by itself is heard), and the last pass forward decides. An
+order is a tuple of axes, one for each dimension of the tensor.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ def layout(
     wishes: list[Order | None] = [None] * len(diagram.types)
     for port, order in zip(diagram.outputs, outputs, strict=True):
         wishes[port.wire] = wishes[port.wire] or order
+    wanted = {port.wire for port in diagram.outputs}
     for k in range(len(diagram.nodes) - 1, len(diagram.inputs) - 1, -1):
         node = diagram.nodes[k]
         if not node.src:
@@ -48,8 +50,11 @@ def layout(
         for wire, row, liked in zip(
             node.src, node.box.maps, rules[k][1](node.box, have, target), strict=True
         ):
-            if liked is not None and wishes[wire] is None:
-                wishes[wire] = _slots(row, liked)
+            if liked is None or wire in wanted:
+                continue
+            slots = _slots(row, liked)
+            if wishes[wire] is None or slots == known[wire]:
+                wishes[wire] = slots
     return _forward(diagram, rules, inputs, wishes, written)
 
 

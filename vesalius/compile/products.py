@@ -203,6 +203,7 @@ def _product(here: Here, tensors: Sequence[Operand], out: Order, made: Sequence[
     term = (
         _unturned(here, tensors, made, order)
         or _matmul(tensors[0], tensors[1], here.box.bound, order)
+        or _weighted(here, tensors, order)
         or _einsum(here, tensors, order)
     )
     return Operand(term, order, "float")
@@ -245,6 +246,29 @@ def _einsum(here: Here, tensors: Sequence[Operand], order: Order) -> Term:
     sides = [",".join("".join(chosen[a] for a in t.axes) for t in operands)]
     sides.append("".join(chosen[a] for a in order))
     return apply("torch.einsum", f'"{"->".join(sides)}"', *(t.term for t in operands), heavy=True)
+
+
+def _weighted(here: Here, tensors: Sequence[Operand], order: Order) -> Term | None:
+    """Sums of what has weights for some of its axes, where a product of matrices would copy it.
+
+    That is where axes that both keep lie between those that are summed and those without weights.
+    Sums over all axes with weights are one vector times one matrix.
+    """
+    w, x = sorted(tensors, key=lambda t: len(t.axes))
+    own = tuple(a for a in x.axes if a not in w.axes)
+    if not here.scope.eager or not own or not set(w.axes) < set(x.axes):
+        return None
+    bound, count = set(here.box.bound), len(w.axes)
+    if bound == set(w.axes) and x.axes == (*w.axes, *own) and order == own[:1]:
+        rows = method(x.term, f"flatten(0, {count - 1})", cost=0)
+        return chain("@", PRODUCT, [method(w.term, "flatten()", cost=0), rows], heavy=True)
+    kept = [a for a in w.axes if a not in bound]
+    if not bound <= set(w.axes) or set(x.axes[: len(kept)]) == set(kept):
+        return None
+    term = chain("*", PRODUCT, [x.term, here.aligned(w, x.axes)])
+    left = tuple(a for a in x.axes if a not in bound)
+    summed = method(term, f"sum({_dims(x.axes, tuple(bound))})", heavy=True)
+    return permuted(summed, left, order)
 
 
 def _in_steps(here: Here, tensors: Sequence[Operand], order: Order) -> Operand:
