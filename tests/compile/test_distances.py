@@ -281,7 +281,7 @@ def test_no_array_is_of_all_pairs(diagram, monkeypatch):
     module = compiled(diagram)
     inputs = inputs_for(diagram, {"b": 1, "h": 1, "n": 400, "m": 400})
     with monkeypatch.context() as patch, Largest() as largest:
-        patch.setattr(run, "_tiles", forward)
+        patch.setattr(run, "operator", forward)
         module(*inputs)
         ((tiles, given),) = calls
         y, *kept = run.run(tiles, given, learns=True)

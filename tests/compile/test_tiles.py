@@ -270,7 +270,7 @@ def watched(diagram, sizes, monkeypatch):
     module = vs.to_torch(diagram, dtype=torch.float64)
     inputs = inputs_for(diagram, sizes)
     with monkeypatch.context() as patch, Watch() as seen:
-        patch.setattr(run, "_tiles", forward)
+        patch.setattr(run, "operator", forward)
         module(*inputs)
         ((tiles, given),) = calls
         y, *kept = run.run(tiles, given, learns=True)

@@ -103,7 +103,7 @@ def noted(module, inputs, monkeypatch):
         return run.run(*calls[-1], learns)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "_tiles", forward)
+        patch.setattr(run, "operator", forward)
         module(*inputs)
     (call,) = calls
     return call
@@ -154,10 +154,10 @@ def test_the_operator_keeps_its_word(diagram, monkeypatch):
     given = [x.detach().requires_grad_() for x in given]
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     for learns in (False, True):
-        torch.library.opcheck(run._tiles, (tiles.key, given, learns), test_utils=checks)
+        torch.library.opcheck(run.operator, (tiles.key, given, learns), test_utils=checks)
     y, *kept = run.run(tiles, given, learns=True)
     args = (tiles.key, given, kept, torch.ones_like(y))
-    torch.library.opcheck(run._tiles_back, args, test_utils=checks)
+    torch.library.opcheck(run.operator_back, args, test_utils=checks)
 
 
 def test_one_text_compiles_whole():

@@ -24,7 +24,10 @@ def quick_masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     """The same, where the code may look at values: mostly no row is hidden whole."""
     if torch.compiler.is_exporting():
         return masked_softmax(x, dim)
-    hidden = x.shape[dim] == 0 or bool((x.amax(dim) == -torch.inf).any())
+    try:
+        hidden = x.shape[dim] == 0 or bool((x.amax(dim) == -torch.inf).any())
+    except RuntimeError:  # inside torch.func.vmap there are no values to look at
+        hidden = True
     return masked_softmax(x, dim) if hidden else torch.softmax(x, dim)
 
 

@@ -65,7 +65,12 @@ class Tiles:
         if torch.compiler.is_exporting():
             return run_whole(self, inputs)
         learns = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-        found: list[Tensor] = _tiles(self.key, list(inputs), learns)
+        if torch.compiler.is_compiling():
+            found: Sequence[Tensor] = operator(self.key, list(inputs), learns)
+        else:
+            from vesalius.compile.tiles.functions import Tiled
+
+            found = Tiled.apply(self, learns, *inputs)
         return found[0]
 
 
@@ -237,14 +242,15 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) and not x.is_cuda else x
 
 
-def _empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
+def empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
+    """A result that is still to be filled."""
     like = next(x for x in inputs if x.is_floating_point())
     return like.new_empty([inputs[k].shape[d] for k, d in t.shape])
 
 
 def _empty_kept(t: Tiles, inputs: Sequence[Tensor]) -> list[Tensor]:
     """What is kept for backward, as exact as a tile makes it on a CPU."""
-    like = _empty(t, inputs)
+    like = empty(t, inputs)
     dtype = torch.promote_types(like.dtype, torch.float32)
     return [
         like.new_empty([inputs[k].shape[d] for k, d in shape], dtype=dtype)
@@ -254,7 +260,7 @@ def _empty_kept(t: Tiles, inputs: Sequence[Tensor]) -> list[Tensor]:
 
 def run(t: Tiles, inputs: Sequence[Tensor], learns: bool = False) -> list[Tensor]:
     """The result and, where it learns, what is kept for backward."""
-    result = _empty(t, inputs)
+    result = empty(t, inputs)
     kept = _empty_kept(t, inputs) if learns else []
     for place in places(t, inputs):
         found = _all(t.forward(*_read(t, inputs, place), *place.shared))
@@ -268,7 +274,7 @@ def run(t: Tiles, inputs: Sequence[Tensor], learns: bool = False) -> list[Tensor
 def run_whole(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
     """The result as one tile, in operations of torch alone."""
     given = [_wide(x) for x in inputs]
-    return _all(t.forward(*given, *_shared(t, inputs)))[0].to(_empty(t, inputs).dtype)
+    return _all(t.forward(*given, *_shared(t, inputs)))[0].to(empty(t, inputs).dtype)
 
 
 def _all(made: Any) -> tuple[Tensor, ...]:
@@ -287,6 +293,8 @@ def run_back(
     t: Tiles, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
     """The gradients of the inputs that are floats, in order."""
+    if len(kept) < len(t.kept_shape):  # nobody said that something learns, as under vmap
+        kept = run(t, inputs, True)[1:]
     floats = [k for k, x in enumerate(inputs) if x.is_floating_point()]
     back = [_order_back(order) for order in t.turned]
     totals = [_zeros(inputs[k], order) for k, order in zip(floats, t.turned, strict=True)]
@@ -334,28 +342,43 @@ def _copy(to: Tensor, x: Tensor) -> None:
         _copy(one, other)
 
 
+def whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> tuple[Tensor, ...]:
+    """The gradients as one tile, in operations of torch alone; not in linear memory."""
+    given = [*inputs, *_shared(t, inputs)]
+    found = _all(t.backward(cotangent, *given, *_all(t.forward(*given))[1:]))
+    back = [_order_back(order) for order in t.turned]
+    return tuple(x.permute(order) if order else x for x, order in zip(found, back, strict=True))
+
+
+def where_floats(inputs: Sequence[Tensor], found: Iterator[Tensor], others: bool = False) -> Any:
+    """For each input that is a float the next of what was found; None, or itself, for others."""
+    return [next(found) if x.is_floating_point() else x if others else None for x in inputs]
+
+
 # -- as operators of torch, which compilers and exporters take as they are -------------------------
 
 
 @torch.library.custom_op("vesalius::tiles", mutates_args=())
-def _tiles(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
+def operator(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
+    """`run`, for tiles that are known by a number."""
     return run(_KNOWN[key], inputs, learns)
 
 
-@_tiles.register_fake
+@operator.register_fake
 def _(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
     t = _KNOWN[key]
-    return [_empty(t, inputs), *(_empty_kept(t, inputs) if learns else ())]
+    return [empty(t, inputs), *(_empty_kept(t, inputs) if learns else ())]
 
 
 @torch.library.custom_op("vesalius::tiles_back", mutates_args=())
-def _tiles_back(
+def operator_back(
     key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
+    """`run_back`, for tiles that are known by a number."""
     return run_back(_KNOWN[key], inputs, kept, cotangent)
 
 
-@_tiles_back.register_fake
+@operator_back.register_fake
 def _(
     key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
 ) -> list[Tensor]:
@@ -368,23 +391,45 @@ def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor], bool], output: list[Ten
     ctx.save_for_backward(*given, *output[1:])
 
 
-def _whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> Sequence[Tensor]:
-    """The gradients as one tile, which can be differentiated again; not in linear memory."""
-    given = [*inputs, *_shared(t, inputs)]
-    found = _all(t.backward(cotangent, *given, *_all(t.forward(*given))[1:]))
-    back = [_order_back(order) for order in t.turned]
-    return [x.permute(order) if order else x for x, order in zip(found, back, strict=True)]
-
-
 def _back(ctx: Any, cotangents: Sequence[Tensor]) -> tuple[None, list[Tensor | None], None]:
     """What is kept is read by backward alone, so nobody gives cotangents of it."""
-    saved, cotangent = ctx.saved_tensors, cotangents[0]
-    given, kept = saved[: ctx.given], saved[ctx.given :]
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        grads = iter(_whole_back(_KNOWN[ctx.key], given, cotangent))
-    else:
-        grads = iter(_tiles_back(ctx.key, given, kept, cotangent))
-    return None, [next(grads) if x.is_floating_point() else None for x in given], None
+    given, kept = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
+    grads = iter(operator_back(ctx.key, given, kept, cotangents[0]))
+    return None, where_floats(given, grads), None
 
 
-_tiles.register_autograd(_back, setup_context=_save)
+operator.register_autograd(_back, setup_context=_save)
+
+
+@operator.register_vmap
+def _(
+    info: Any, dims: Any, key: int, inputs: Sequence[Tensor], learns: bool
+) -> tuple[list[Tensor], list[int]]:
+    return _stacked([operator(key, x, learns) for x in _examples(info, inputs, dims[1])])
+
+
+@operator_back.register_vmap
+def _(
+    info: Any,
+    dims: Any,
+    key: int,
+    inputs: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    cotangent: Tensor,
+) -> tuple[list[Tensor], list[int]]:
+    n = len(inputs)
+    examples = _examples(info, [*inputs, *kept, cotangent], [*dims[1], *dims[2], dims[3]])
+    return _stacked([operator_back(key, x[:n], x[n:-1], x[-1]) for x in examples])
+
+
+def _examples(
+    info: Any, inputs: Sequence[Tensor], dims: Sequence[int | None]
+) -> Iterator[list[Tensor]]:
+    """What a batch of `vmap` holds, one example after the other."""
+    for k in range(info.batch_size):
+        yield [x if d is None else x.select(d, k) for x, d in zip(inputs, dims, strict=True)]
+
+
+def _stacked(found: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
+    stacked = [torch.stack(examples) for examples in zip(*found, strict=True)]
+    return stacked, [0] * len(stacked)
