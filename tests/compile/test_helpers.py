@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import vesalius as vs
-from vesalius.compile.helpers import padded, quick_tanh, sums_before, taken
+from vesalius.compile.helpers import numbers_on, padded, quick_tanh, sums_before, taken
 
 torch.set_num_threads(1)
 
@@ -54,6 +54,17 @@ def test_quick_tangents(dtype) -> None:
     if dtype == torch.float32:
         (slope,) = torch.autograd.grad(found.sum(), x)
         assert (slope - (1 - exact**2)).abs().max() <= 2 * within
+
+
+def test_numbers_are_on_a_device_once() -> None:
+    here, far = torch.device("cpu"), torch.device("meta")
+    values = ((0.0, -1.0), (1.0, 0.0))
+    assert numbers_on(values, torch.float64, here).tolist() == [[0.0, -1.0], [1.0, 0.0]]
+    assert numbers_on((), torch.int64, here).shape == (0,)
+    made = numbers_on(values, torch.float32, far)
+    assert made.device == far
+    assert numbers_on(values, torch.float32, far) is made
+    assert numbers_on(values, torch.float64, far).dtype == torch.float64
 
 
 def test_nothing_to_pad_is_not_copied() -> None:

@@ -165,3 +165,22 @@ def test_one_text_compiles_whole():
     whole = torch.compile(module, fullgraph=True, backend="aot_eager")
     for one, other in zip(gradients(whole, inputs), gradients(module, inputs), strict=True):
         torch.testing.assert_close(one, other)
+
+
+@vs.diagram
+def capped_from_below(q: "n c", k: "m c", v: "m e") -> "n e":
+    """A maximum over the columns, whose derivative asks which entry it is."""
+    scores = vs.where(vs.iota("m") <= vs.iota("n"), scaled(q, k), float("-inf"))
+    top = vs.maximum(vs.max(scores, "m"), 0.0)
+    weights = vs.exp(scores - top)
+    return vs.contract(weights, v, over="m") / (vs.sum(weights, "m") + vs.exp(-top))
+
+
+def test_a_maximum_is_one_of_the_entries_that_backward_makes() -> None:
+    module = compiled(capped_from_below)
+    inputs = [x.requires_grad_() for x in inputs_for(capped_from_below)]
+    twins = [x.detach().clone().requires_grad_() for x in inputs]
+    module(*inputs).sum().backward()
+    capped_from_below.evaluate(*twins).sum().backward()
+    for x, twin in zip(inputs, twins, strict=True):
+        torch.testing.assert_close(x.grad, twin.grad)

@@ -22,7 +22,7 @@ def masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
 
 def quick_masked_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
     """The same, where the code may look at values: mostly no row is hidden whole."""
-    if torch.compiler.is_exporting():
+    if torch.compiler.is_exporting() or (x.is_cuda and torch.cuda.is_current_stream_capturing()):
         return masked_softmax(x, dim)
     try:
         hidden = x.shape[dim] == 0 or bool((x.amax(dim) == -torch.inf).any())
@@ -39,6 +39,25 @@ def quick_tanh(x: torch.Tensor) -> torch.Tensor:
     if x.is_cuda or x.dtype != torch.float32 or torch.compiler.is_exporting():
         return torch.tanh(x)
     return torch.add(x.new_tensor(-1.0), torch.sigmoid(x + x), alpha=2)
+
+
+def numbers_on(
+    values: object,
+    dtype: torch.dtype,
+    device: torch.device,
+    kept: dict[object, torch.Tensor] = {},  # noqa: B006
+) -> torch.Tensor:
+    """A tensor of these numbers; on a GPU it is made once, since each copy there is waited for."""
+    if device.type == "cpu" or torch.compiler.is_compiling():
+        return torch.tensor(values, dtype=dtype, device=device)
+    key = (values, dtype, device)
+    if key in kept:
+        return kept[key]
+    with torch.inference_mode(False):
+        made = torch.tensor(values, dtype=dtype, device=device)
+    if type(made) is torch.Tensor:  # nothing that only stands for one while something is traced
+        kept[key] = made
+    return made
 
 
 def padded(x: torch.Tensor, pad: tuple[int, ...], value: float = 0.0) -> torch.Tensor:

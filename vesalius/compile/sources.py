@@ -39,7 +39,13 @@ def constant(here: Here) -> list[Term]:
         made = here.scope.full(Number(value, dtype))
         return [made]
     lengths = [size.constant or 0 for size in here.site.new_sizes]
-    term = here.scope.new("tensor", _nested(list(value), lengths), dtype=dtype)
+    scope, numbers = here.scope, _nested(list(value), lengths)
+    if "-0.0" in numbers:  # it equals 0.0, and so would be taken for it
+        term = scope.new("tensor", numbers, dtype=dtype)
+    else:
+        term = apply(
+            scope.program.helper("numbers_on"), numbers, scope.dtype_of(dtype), scope.device()
+        )
     if 0 in lengths[:-1]:  # nested lists cannot say how long what is empty would be
         term = method(term, f"reshape({', '.join(map(str, lengths))})")
     return [permuted(term, here.box.outs[0], here.out())]
@@ -50,7 +56,7 @@ def _nested(flat: list[Any], lengths: list[int]) -> str:
         return literal_term(flat[0]).text
     step = len(flat) // lengths[0] if lengths[0] else 0
     rows = [_nested(flat[k * step : (k + 1) * step], lengths[1:]) for k in range(lengths[0])]
-    return f"[{', '.join(rows)}]"
+    return f"({', '.join(rows)}{',' if len(rows) == 1 else ''})"
 
 
 def iota(here: Here) -> list[Term]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vesalius.compile.tiles.split import only, without
 from vesalius.compile.tiles.traces import Place, Traces
+from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Builder, Use
 from vesalius.diagrams.graph import Diagram, Port
 
@@ -92,12 +93,16 @@ def _slot(traces: Traces, diagram: Diagram, wire: int, kind: Place) -> int:
 
 
 def _sums(backward: Diagram, traces: Traces) -> Iterator[int]:
-    """The wires with rows and no columns made of what has columns, and not of the cotangent."""
+    """The wires with rows and no columns made of what has columns, and not of the cotangent.
+
+    Sums alone: the derivative of a maximum asks which entries equal it, and so has to be given one
+    of the entries that backward makes, which another order of a product may round otherwise.
+    """
     hangs = {backward.inputs[0].wire}
     for node in backward.boxes:
         if hangs.intersection(node.src):
             hangs.update(node.wires)
-        elif any(traces.has(wire, traces.columns) for wire in node.src):
+        elif node.box.kind is CONTRACT and any(traces.has(w, traces.columns) for w in node.src):
             for wire in node.wires:
                 rows, columns = traces.has(wire, traces.rows), traces.has(wire, traces.columns)
                 if rows and not columns and backward.types[wire].dtype == "float":

@@ -151,8 +151,8 @@ def _distances(rows: Part, columns: Part | Tensor, n: int) -> Part | None:
 
 def _blocks(t: Tiles, inputs: Sequence[Tensor], m: int) -> Blocks | None:
     """The blocks of columns, if a mask may hide any."""
-    if t.seen is None:
-        return None
+    if t.seen is None or (inputs[0].is_cuda and torch.cuda.is_current_stream_capturing()):
+        return None  # a graph is replayed for other masks than that which is there now
     read = [inputs[k] for k in t.seen_inputs]
     rows, columns = ([dims[k] for k in t.seen_inputs] for dims in (t.rows, t.columns))
     return Blocks(t.seen, read, rows, columns, m)
