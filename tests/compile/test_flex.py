@@ -471,33 +471,3 @@ def test_compiled_at_any_length() -> None:
             found = module(*inputs)
         torch.testing.assert_close(found, expected(diagram, inputs), rtol=1e-4, atol=1e-5)
     assert module.explain().kernels == [FLEX]
-
-
-def test_what_is_learned_is_read_from_copies_apart() -> None:
-    """Neighbouring pairs add to different places backward, and the gradient is the same."""
-    n, m = 70, 40
-
-    def score_of(n, m, slopes, table, number):
-        return lambda score, b, h, i, j: (
-            score * number + slopes[h] * (i - j + 0.5) + table[h, i // 2]
-        )
-
-    def mixed(mod):
-        b, h, i, j = torch.meshgrid(*map(torch.arange, (1, 3, n, m)), indexing="ij")
-        return (mod(scores, b, h, i, j).sin() * scores).sum()
-
-    scores = torch.randn(1, 3, n, m)
-    half = torch.bfloat16
-    learned = [torch.randn(s, dtype=half, requires_grad=True) for s in ((3,), (3, n), ())]
-    copies = [flex._copies(x) for x in learned]
-    direct = mixed(score_of(n, m, *[x.float() for x in learned]))
-    apart = mixed(flex._reading(score_of, n, m, copies))
-    torch.testing.assert_close(apart, direct)
-    found = torch.autograd.grad(apart, [*copies, *learned], retain_graph=True)
-    for own, wanted in zip(found[3:], torch.autograd.grad(direct, learned), strict=True):
-        torch.testing.assert_close(own, wanted)
-    touched = [int((g != 0).sum()) for g in found[:3]]
-    assert touched == [3 * 64 * 32, 3 * n * 32, 64 * 32]
-    with torch.no_grad():
-        assert all(flex._copies(x) is x for x in learned), "nothing is copied for inference"
-        assert flex._reading(score_of, n, m, learned)(1.0, 0, 0, 0, 0).dtype == half

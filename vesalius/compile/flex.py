@@ -6,8 +6,9 @@ kernel needs more shared memory than the device has, it is compiled again with f
 loads in flight, then with smaller blocks, and refused if that fails as well.
 
 Backward, each pair adds to the place of an array that its score has read, one after the other where
-that is one place: learning 16 slopes took 1.9 s for 4,096 positions. So what is learned is
-copied first, and pairs that are neighbours read, and add to, different copies.
+that is one place: learning 16 slopes took 1.9 s for 4,096 positions. Where so many would meet,
+calls that learn go to another kernel. Inside `torch.compile`, which knows no other, what is learned
+is copied first, and pairs that are neighbours read, and add to, different copies: 60 ms.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
+from vesalius.compile.kernels.flex_attention import LEAST_WIDTH
 from vesalius.compile.kernels.kernel import Unserved
 
 TRIES = 2  # of each kind of call: for fixed shapes, then for all
-LEAST_WIDTH = 16  # of channels, on a GPU
 MASKS = 16  # that are kept, by lengths
 CALLS = 1024  # that are known to be served, by shapes
+CROWD = 256  # pairs that may add to one place
 COPIES = (64, 32)  # of an array that is learned, by queries and by keys
 COPIED = 1 << 24  # entries of all of them
 SMALL = {
@@ -110,7 +112,7 @@ class Flex:
         )
         kind = self.served.get(call)
         if kind is None:
-            _check(arrays)
+            _check(arrays, score)
         blocks = None if self.mask is None else self._blocks(q, k, mask)
         if kind is None:
             kind = self._served(call, arrays, blocks)
@@ -289,9 +291,9 @@ def _reading(score: Mod, n: int, m: int, arrays: Sequence[Tensor]) -> Mod:
     return changed
 
 
-def _check(arrays: Sequence[Tensor]) -> None:
-    """Refuse what flex_attention does not compute."""
-    q, _, v = arrays[:3]
+def _check(arrays: Sequence[Tensor], score: Sequence[Tensor]) -> None:
+    """Refuse what flex_attention does not compute, or is slow to learn."""
+    q, k, v = arrays[:3]
     if any(x.numel() == 0 for x in arrays):
         raise _unserved("it takes no empty arrays", lasting=False)
     if q.dtype not in (torch.float32, torch.bfloat16, torch.float16):
@@ -301,6 +303,14 @@ def _check(arrays: Sequence[Tensor]) -> None:
     gradients = torch.is_grad_enabled() and any(x.requires_grad for x in arrays)
     if gradients and not q.is_cuda:
         raise _unserved("it has no backward pass on a CPU", lasting=False)
+    if _crowded(q, k, score):
+        raise _unserved("it learns slowly what many pairs read", lasting=False)
+
+
+def _crowded(q: Tensor, k: Tensor, score: Sequence[Tensor]) -> bool:
+    """Whether many pairs add to one place of what is learned."""
+    pairs = q[..., 0].numel() * k.shape[2]
+    return any(_learned(x) and pairs > CROWD * max(x.numel(), 1) for x in score)
 
 
 def _own(function: Any) -> Any:

@@ -11,6 +11,7 @@ stands only where it is preferred, and serves calls that need no gradient.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import prod
 
 from vesalius.compile.attention import Parts, cut, labels_of, makes_mask, query_of, read_parts
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel
@@ -52,6 +53,7 @@ NAME = "flex_attention"
 DTYPES = ("float32", "bfloat16", "float16")
 OVERHEAD, WHOLE = 1.4, 3.0  # against fused attention; where an array of all pairs is read
 BLOCK = 128  # queries
+LEAST_WIDTH = 16  # of channels, on a GPU
 CALLS = 8.0  # operators that take as long as a look at what is compiled
 OPERANDS = ("q", "k", "v", "scale")  # what comes before the arrays that scores read
 
@@ -79,11 +81,28 @@ def find(place: Place) -> Found | str:
         return f"it is not taken on the device {device}"
     if place.target.dtype not in DTYPES:
         return f"it does not compute in {place.target.dtype}"
+    if device == "cuda" and _narrow(place, parts):
+        return f"it needs {LEAST_WIDTH} channels"
     found = _Operands(place, parts, mods).found(FLEX)
     axes = (parts.query, mix.keys[0])
     sizes = place.sizes([mix.scores])
     lengths = (sizes[axes[0]], sizes[axes[1]])
     return found._replace(shown=shown(place, hidden, axes, lengths, BLOCK))
+
+
+def _narrow(place: Place, parts: Parts) -> bool:
+    """Whether queries and keys, or values, are known to have too few channels for a GPU."""
+    mix, known = parts.mix, place.target.sizes
+    factors = parts.main.summand.factors
+    sizes = place.sizes([*mix.values, *(use for factor in factors for use in factor.uses)])
+    labels = {x for use in mix.values for x in use[1]} - {*mix.keys, *mix.scores[1]}
+    for width in (parts.main.channels, labels):
+        lengths = [sizes[label] for label in width]
+        if all(size.variables <= known.keys() for size in lengths):
+            here = [size.at({name: known[name] for name in size.variables}) for size in lengths]
+            if prod(here) < LEAST_WIDTH:
+                return True
+    return False
 
 
 def work(call: Counted) -> Iterator[Work]:
