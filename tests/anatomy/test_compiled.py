@@ -220,3 +220,29 @@ OPTIONS = [
 def test_an_option_compiles_and_trains(name, options, n):
     """Values and gradients are the reference's, fixed parameters aside, which have none."""
     assert compiled_error(vs.anatomy[name](**options), n) < 1e-9
+
+
+if torch.cuda.is_available():
+
+    @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
+    def test_a_cuda_graph_holds_it(mechanism, options):
+        diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 32)
+        sizes = {**sizes_at(diagram, n), **{x: 32 for x in "ce" if x in diagram.size_variables}}
+        module = vs.to_torch(diagram, device="cuda", sizes=known(diagram, n), seed=0)
+        given = [x.float() if x.is_floating_point() else x
+                 for x in arrays_at(diagram.input_types, sizes, 2).values()]  # fmt: skip
+        inputs = [x.cuda() for x in given]
+        with torch.no_grad():
+            wanted = module(*inputs)
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                module(*inputs)
+            torch.cuda.current_stream().wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                found = module(*inputs)
+            for x, y in zip(inputs, given, strict=True):
+                x.copy_(y)
+            graph.replay()
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-4)
