@@ -285,7 +285,7 @@ def test_no_array_is_of_all_pairs(diagram, monkeypatch):
         module(*inputs)
         ((tiles, given),) = calls
         y, *kept = run.run(tiles, given, learns=True)
-        run.run_back(tiles, given, kept, torch.ones_like(y))
+        run.run_back(tiles, given, kept, [torch.ones_like(y)])
     assert 0 < largest.entries < 400 * 400 / 4
 
 

@@ -170,7 +170,7 @@ def computed(diagram, inputs, monkeypatch):
     ((tiles, given_),) = calls
     with Largest() as seen:
         y, *kept = run.run(tiles, given_, learns=True)
-        run.run_back(tiles, given_, kept, torch.ones_like(y))
+        run.run_back(tiles, given_, kept, [torch.ones_like(y)])
     pairs = 0
     for place in run.places(tiles, given_):
         columns = place.columns

@@ -274,7 +274,7 @@ def watched(diagram, sizes, monkeypatch):
         module(*inputs)
         ((tiles, given),) = calls
         y, *kept = run.run(tiles, given, learns=True)
-        run.run_back(tiles, given, kept, torch.ones_like(y))
+        run.run_back(tiles, given, kept, [torch.ones_like(y)])
     assert y.shape[-2] == sizes["n"]
     return seen
 
@@ -339,12 +339,12 @@ def test_weights_that_are_asked_for_are_made():
     assert "an array of n and m is read elsewhere" in reasons(both)
 
 
-def test_a_normaliser_over_the_queries_is_refused():
+def test_a_normaliser_over_all_pairs_is_refused():
     @vs.diagram
-    def slots(q: "n c", k: "m c", v: "m e") -> "n e":
-        return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="n"), v, over="m")
+    def plan(q: "n c", k: "m c", v: "m e") -> "n e":
+        return vs.contract(vs.softmax(vs.contract(q, k, over="c"), over="n m"), v, over="m")
 
-    assert "softmax acts along n, of which some are taken at a time" in reasons(slots)
+    assert "softmax acts along n, of which some are taken at a time" in reasons(plan)
 
 
 def test_a_layer_of_a_network_is_no_region():

@@ -116,7 +116,7 @@ def test_backward_makes_five_products(diagram, monkeypatch):
     tiles, given = noted(compiled(diagram), inputs, monkeypatch)
     y, *kept = run.run(tiles, given, learns=True)
     with Products() as products:
-        run.run_back(tiles, given, kept, torch.ones_like(y))
+        run.run_back(tiles, given, kept, [torch.ones_like(y)])
     rows = y[..., 0].numel()  # a sum over eight channels is an inner product of another kind
     small = rows * SIZES["e"] if kept else 0
     assert products.count - small == 5 * rows * SIZES["m"] * SIZES["c"]
@@ -156,7 +156,7 @@ def test_the_operator_keeps_its_word(diagram, monkeypatch):
     for learns in (False, True):
         torch.library.opcheck(run.operator, (tiles.key, given, learns), test_utils=checks)
     y, *kept = run.run(tiles, given, learns=True)
-    args = (tiles.key, given, kept, torch.ones_like(y))
+    args = (tiles.key, given, kept, [torch.ones_like(y)])
     torch.library.opcheck(run.operator_back, args, test_utils=checks)
 
 

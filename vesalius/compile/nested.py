@@ -200,7 +200,7 @@ def _run(here: Here, body: Diagram, name: str) -> list[Term]:
     call = _call(here, body, port_tubes(box), name, 0)
     orders = argument_orders(box, call.tubes)
     arguments = [permuted(here.operand(p).term, here.axes(p), orders[p]) for p in call.ports]
-    results = _results(here, call.term(arguments))
+    results = results_of(here, call.term(arguments))
     return [
         _widened(here, result, tubes, output)
         for output, (result, tubes) in enumerate(zip(results, call.results, strict=True))
@@ -216,12 +216,13 @@ def _kernel(here: Here, kernel: Kernel) -> list[Term]:
         here.full(here.operand(port), (*tubes, *(a for a in box.bound if a in row)))
         for port, row in enumerate(box.maps)
     ]
-    results = _results(here, apply(called, *arguments, heavy=True))
+    results = results_of(here, apply(called, *arguments, heavy=True))
     made = output_orders(box, tubes)
     return [permuted(result, made[k], here.out(k)) for k, result in enumerate(results)]
 
 
-def _results(here: Here, term: Term) -> list[Term]:
+def results_of(here: Here, term: Term) -> list[Term]:
+    """The results of a call, each with its name where there are several."""
     if len(here.node.wires) == 1:
         return [term]
     bases = [here.scope.bases[wire] for wire in here.node.wires]
@@ -343,6 +344,6 @@ def own(here: Here) -> list[Term]:
         here.full(here.operand(port), (*tubes, *(axis[a] for a in one.axes)))
         for port, one in enumerate(declared.inputs)
     ]
-    results = _results(here, apply(called, *arguments, heavy=True))
+    results = results_of(here, apply(called, *arguments, heavy=True))
     made = output_orders(box, tubes)
     return [permuted(result, made[k], here.out(k)) for k, result in enumerate(results)]

@@ -1,7 +1,8 @@
-"""Tile and skip: any score for pairs, any normaliser over the keys, in memory linear in both.
+"""Tile and skip: any score for pairs, any normaliser, in memory that is linear in both lengths.
 
 A region of the diagram (`vesalius.compile.tiles.region`) runs on some rows at a time, in plain
-PyTorch; columns that the mask hides are skipped, and backward, derived by `vs.grad` from the
+PyTorch: on queries, or on keys where queries compete for them, and then what leaves are sums that
+are added up. Columns that the mask hides are skipped, and backward, derived by `vs.grad` from the
 region, computes each tile again. It serves whatever no kernel of PyTorch's own does.
 """
 
@@ -14,12 +15,13 @@ from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel, kernel
 from vesalius.compile.kernels.relative_shift import SHIFT
 from vesalius.compile.layout import argument_orders
 from vesalius.compile.lengths import solved
-from vesalius.compile.nested import function_of
+from vesalius.compile.nested import function_of, results_of
 from vesalius.compile.scope import Here
+from vesalius.compile.terms import Axis
 from vesalius.compile.text import WIDTH, Term, apply, wrapped
 from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
 from vesalius.compile.tiles.distances import by_distance
-from vesalius.compile.tiles.expected import share, work
+from vesalius.compile.tiles.expected import has_room, share, work
 from vesalius.compile.tiles.free import free_lengths
 from vesalius.compile.tiles.plan import Parts, parts_of, skips
 from vesalius.compile.tiles.region import Refused, Region, grow, seeds
@@ -65,10 +67,11 @@ def _by_distance(place: Place, region: Region, body: Body) -> Body | None:
 
 def _regions(place: Place) -> dict[int, Region | str]:
     """By the contraction that it was found at, each region that is part of no other, or why not."""
-    model = place.target.model
+    model, target = place.target.model, place.target
     known: dict[Any, dict[int, Region | str]] = place.diagram.__dict__.setdefault("_regions", {})
-    if model in known:
-        return known[model]
+    key = model, target.device, *(frozenset(x.items()) for x in (target.sizes, target.usual))
+    if key in known:
+        return known[key]
     found: dict[int, Region] = {}
     reasons: dict[int, Region | str] = {}
     for seed in seeds(place.diagram, model):
@@ -77,7 +80,7 @@ def _regions(place: Place) -> dict[int, Region | str]:
         except Refused as reason:
             reasons.setdefault(seed.node, str(reason))
             continue
-        if seed.node not in found or len(found[seed.node].nodes) < len(region.nodes):
+        if seed.node not in found or _is_better(place, region, found[seed.node]):
             found[seed.node] = region
     whole = {
         node: region
@@ -87,8 +90,20 @@ def _regions(place: Place) -> dict[int, Region | str]:
             for another, other in found.items()
         )
     }
-    known[model] = {**reasons, **whole}
-    return known[model]
+    known[key] = {**reasons, **whole}
+    return known[key]
+
+
+def _is_better(place: Place, one: Region, other: Region) -> bool:
+    """Whether one of two regions that are found at a contraction is taken, and not the other.
+
+    Rows that are written come before rows that are added up, where a tile has room for one.
+    """
+    if one.added == other.added:
+        return len(other.nodes) < len(one.nodes)
+    written = other if one.added else one
+    fits = has_room(body_of(place.diagram, place, written).diagram, place.target)
+    return fits == (written is one)
 
 
 def _refusal(body: Diagram) -> str:
@@ -134,13 +149,22 @@ def _found(place: Place, body: Body) -> Found:
     for k, (wire, port) in enumerate(zip(given, body.diagram.inputs, strict=True)):
         uses.append((wire, tuple([(k, axis) for axis in port.axes])))
     bound = [label for _, labels in uses for label in labels]
-    new = list(body.diagram.port_type(body.diagram.outputs[0]).axes.items())
-    (made,) = right.box(NAMED, (NAME, body.diagram, None), uses, bound, new)
-    labels = [new[at][0] for at in body.exit_axes]
-    note = f"{len(body.diagram)} boxes, some rows at a time"
+    new = [
+        (Axis(axis), length)
+        for port in body.diagram.outputs
+        for axis, length in body.diagram.port_type(port).axes.items()
+    ]
+    made = right.box(NAMED, (NAME, body.diagram, None), uses, bound, new)
+    pairs = [
+        ((leaving.wire, tuple([use[1][at] for at in axes])), use)
+        for leaving, axes, use in zip(body.exits, body.exit_axes, made, strict=True)
+    ]
+    ((old, result), *others) = sorted(pairs, key=lambda pair: pair[0][0] != place.use[0])
+    way = "rows at a time" if body.exits[0].row is not None else "keys at a time, added up"
+    note = f"{len(body.diagram)} boxes, some {way}"
     note += "; distances along one axis" if body.tables else ""
     note += "; what the mask hides is skipped" if skips(body.diagram) else ""
-    return right.found(made, note, of=(body.exit.wire, tuple(labels)))
+    return right.found(result, note, others, of=old)
 
 
 def _parts(body: Diagram) -> Parts:
@@ -154,7 +178,8 @@ def _parts(body: Diagram) -> Parts:
 def accepts(body: Diagram) -> bool:
     """Whether a body is that of a region."""
     axes = {axis for port in body.inputs for axis in port.axes}
-    return {ROWS, COLUMNS} <= axes and len(body.outputs) == 1 and ROWS in body.outputs[0].axes
+    rows = [ROWS in port.axes for port in body.outputs]
+    return {ROWS, COLUMNS} <= axes and (rows == [True] or not any(rows))
 
 
 # -- writing --------------------------------------------------------------------------------------
@@ -173,8 +198,8 @@ def emit(here: Here, variant: str) -> list[Term]:
     for port, type_ in enumerate(body.input_types.values()):
         operand = here.operand(port, type_.dtype)
         arguments.append(permuted(operand.term, operand.axes, orders[port]))
-    term = apply(str(function), *arguments, heavy=True)
-    return [permuted(term, box.outs[0], here.out())]
+    terms = results_of(here, apply(str(function), *arguments, heavy=True))
+    return [permuted(term, box.outs[k], here.out(k)) for k, term in enumerate(terms)]
 
 
 def _object(here: Here, parts: Parts) -> str:
@@ -205,7 +230,8 @@ SAID = {  # above a field, in the text
     ],
     "distances": ["and that of a table by distance"],
     "outer": ["heads and the like, of which some are taken at a time"],
-    "shape": ["for each dimension of the result, an input and its dimension that are as long"],
+    "rows_out": ["which dimension of a result is cut into rows; without one, tiles are added up"],
+    "shapes": ["for each dimension of a result, an input and its dimension that are as long"],
     "weight": ["what else the largest array of a tile has, as dimensions of inputs"],
     "seen_inputs": ["what hides columns"],
 }
@@ -213,15 +239,16 @@ SAID = {  # above a field, in the text
 
 def told(name: str, value: object) -> bool:
     """Whether a field is not what it is anyway."""
-    if name == "distances":
-        return any(dimension is not None for dimension in value)  # type: ignore[attr-defined]
-    return name in ("rows", "columns", "shape") or value not in (0, ())
+    usual = {"distances": None, "columns_out": None, "rows_out": 0}
+    if name in usual:
+        return any(dimension != usual[name] for dimension in value)  # type: ignore[attr-defined]
+    return name in ("rows", "columns", "shapes") or value not in (1, ())
 
 
 TILES = kernel(
     Kernel(
         name=NAME,
-        summary="any scores and normaliser over the keys, some queries at a time",
+        summary="any scores and normaliser, some queries or some keys at a time",
         define=None,
         root="contract",
         find=find,

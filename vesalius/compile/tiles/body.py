@@ -29,17 +29,17 @@ RESERVED = (ROWS, COLUMNS, DISTANCES)
 
 @dataclass(frozen=True)
 class Body:
-    """A body with what is handed to its inputs: the entries, in order. Its output is the exit.
+    """A body with what is handed to its inputs: the entries, in order. Its outputs are the exits.
 
-    `exit_axes[s]` is the place among the axes of the output of slot s of the wire that leaves;
+    `exit_axes[k][s]` is the place among the axes of output k of slot s of the wire that leaves;
     `made` are the wires of the body, by those of the diagram that they are. `tables` are handed to
     the inputs after those: uses on the right side, whose axes are those of the input.
     """
 
     diagram: Diagram
     entries: tuple[Entry, ...]
-    exit: Exit
-    exit_axes: tuple[int, ...]
+    exits: tuple[Exit, ...]
+    exit_axes: tuple[tuple[int, ...], ...]
     made: Mapping[int, int]
     tables: tuple[Use, ...] = ()
     right: Right | None = None
@@ -97,17 +97,19 @@ class Extraction:
             self.seen[entry] = self._number(entry.wire)
         for k in self.region.nodes:
             self.place(k, self.diagram.nodes[k])
-        port = self._out()
-        leaving = self.region.exit
-        names = self._axes(leaving.wire, leaving.row, None)
-        order = tuple([port.axes.index(name) for name in names])
-        diagram, moved = builder.finish([port]), builder.moved
+        exits = self.region.exits
+        ports = [self._out(f"out{k}" if k else "out", one) for k, one in enumerate(exits)]
+        orders = [
+            tuple([port.axes.index(name) for name in self._axes(*one)])
+            for port, one in zip(ports, exits, strict=True)
+        ]
+        diagram, moved = builder.finish(ports), builder.moved
         made = {
             wire: here if moved is None else moved[here]
             for wire, (here, _) in self.made.items()
             if moved is None or here in moved
         }
-        return Body(diagram, self.entries, leaving, order, made)
+        return Body(diagram, self.entries, exits, tuple(orders), made)
 
     def declare(self) -> None:
         """The inputs of the body."""
@@ -179,17 +181,18 @@ class Extraction:
         rows, columns = self.region.rows[k], self.region.columns[k]
         return Entry(wire, self._slot(rows, row), self._slot(columns, row))
 
-    def _out(self) -> Port:
-        """The output: tubes that all arrays share first, then the rows, then the rest."""
-        wire, row = self.region.exit
-        here, slots = self.made[wire]
-        names = self._axes(wire, row, None)
+    def _out(self, name: str, leaving: Exit) -> Port:
+        """An output: tubes that all arrays share first, then the rows or columns, then the rest."""
+        here, slots = self.made[leaving.wire]
+        names = self._axes(*leaving)
         inputs = [set(self._axes(*entry)) for entry in self.entries]
-        shared = [s for s in range(len(names)) if s != row and self._shared(names[s], inputs)]
-        rest = [s for s in range(len(names)) if s != row and s not in shared]
-        order = [*shared, row, *rest]
+        long = [s for s in leaving[1:] if s is not None]
+        others = [s for s in range(len(names)) if s not in long]
+        order = sorted(others, key=lambda s: not self._shared(names[s], inputs))
+        count = sum(self._shared(names[s], inputs) for s in others)
+        order[count:count] = long
         return Port(
-            "out", here, tuple([names[s] for s in order]), tuple([slots.index(s) for s in order])
+            name, here, tuple([names[s] for s in order]), tuple([slots.index(s) for s in order])
         )
 
     def _shared(self, name: str, inputs: Sequence[set[str]]) -> bool:

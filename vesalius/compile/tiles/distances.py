@@ -110,7 +110,7 @@ def by_distance(place: Place, region: Region, kept: Collection[int]) -> dict[int
     diagram = place.diagram
     found: dict[int, Shift] = {}
     hidden = _made_from(place, region, kept)
-    todo = {diagram.owner[region.exit.wire]}
+    todo = {diagram.owner[one.wire] for one in region.exits}
     for k in reversed(region.nodes):
         if k not in todo:
             continue

@@ -74,8 +74,14 @@ def _learned_tables(body: Diagram, target: Target) -> Iterator[Work]:
             yield Work(simple=compared, moved=4 * compared)
 
 
-def _cut(body: Diagram, target: Target, traces: Traces) -> tuple[int, float]:
-    """The rows of a tile, and the number of tiles, as `vesalius.compile.tiles.run` cuts them."""
+def has_room(body: Diagram, target: Target) -> bool:
+    """Whether a tile of one row, in one place of the outer tubes, is not too large."""
+    rows, outer, most = _largest(body, target, Traces(body))
+    return most <= rows * outer * ENTRIES.get(target.device, ENTRIES["cuda"])
+
+
+def _largest(body: Diagram, target: Target, traces: Traces) -> tuple[int, int, int]:
+    """The rows, the places of outer tubes, and the entries of the largest array inside."""
     rows, outer, most = 1, 1, 1
     for wire, type_ in enumerate(body.types):
         kinds = [traces.find((wire, slot)) for slot in range(len(type_.sizes))]
@@ -84,6 +90,12 @@ def _cut(body: Diagram, target: Target, traces: Traces) -> tuple[int, float]:
             rows = lengths[traces.rows]
             outer = max(outer, prod(lengths.get(kind, 1) for kind in traces.outer))
             most = max(most, prod(lengths.values()))
+    return rows, outer, most
+
+
+def _cut(body: Diagram, target: Target, traces: Traces) -> tuple[int, float]:
+    """The rows of a tile, and the number of tiles, as `vesalius.compile.tiles.run` cuts them."""
+    rows, outer, most = _largest(body, target, traces)
     entries = ENTRIES.get(target.device, ENTRIES["cuda"])
     block = max(entries // max(most // (rows * outer), 1), 1)
     block = rows if block >= rows else max(block // 32 * 32, min(rows, 16))

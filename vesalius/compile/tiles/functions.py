@@ -6,6 +6,7 @@ The first derivative in reverse mode is in linear memory. All others go through 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from vesalius.compile.tiles.run import Tiles, empty, where_floats, whole_back
 
 
 class Tiled(torch.autograd.Function):
-    """The result and what is kept, in linear memory, and so the first derivative in reverse."""
+    """The results and what is kept, in linear memory, and so the first derivative in reverse."""
 
     generate_vmap_rule = True
 
@@ -28,43 +29,46 @@ class Tiled(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.tiles, _, *given = inputs
         ctx.given = len(given)
-        ctx.save_for_backward(*given, *output[1:])
-        ctx.save_for_forward(*given, *output[1:])
+        kept = output[ctx.tiles.results :]
+        ctx.save_for_backward(*given, *kept)
+        ctx.save_for_forward(*given, *kept)
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         t, given, kept = ctx.tiles, ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
-        grads = iter(TiledBack.apply(t, len(given), cotangent, *given, *kept))
+        grads = iter(TiledBack.apply(t, len(given), *cotangents[: t.results], *given, *kept))
         return None, None, *where_floats(given, grads)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> tuple[Tensor, ...]:
         """The transpose of the derivative, which is linear in the cotangent: any will do."""
         t, given, kept = ctx.tiles, ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
-        pull = torch.func.vjp(lambda d: whole_back(t, given, d), empty(t, given).zero_())[1]
-        found: Tensor = pull(_directions(given, tangents[2:]))[0]
-        return found, *map(torch.zeros_like, kept)
+        zeros = map(torch.zeros_like, empty(t, given))
+        pull = torch.func.vjp(lambda *d: whole_back(t, given, d), *zeros)[1]
+        return *pull(_directions(given, tangents[2:])), *map(torch.zeros_like, kept)
 
 
 class TiledBack(torch.autograd.Function):
     """The gradients of the inputs that are floats; differentiated again, it is one tile.
 
-    The tensors are the cotangent, so many inputs, and what was kept, which follows from them.
+    The tensors are the cotangents, so many inputs, and what was kept, which follows from them.
     """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(t: Tiles, inputs: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        cotangent, given, kept = tensors[0], tensors[1 : 1 + inputs], tensors[1 + inputs :]
-        return tuple(run.operator_back(t.key, list(given), list(kept), cotangent))
+        ends = [0, t.results, t.results + inputs, len(tensors)]
+        cotangents, given, kept = (list(tensors[i:j]) for i, j in pairwise(ends))
+        return tuple(run.operator_back(t.key, given, kept, cotangents))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.tiles, count, *tensors = inputs
-        ctx.kept = len(tensors) - 1 - count
-        ctx.save_for_backward(*tensors[: 1 + count])
-        ctx.save_for_forward(*tensors[: 1 + count])
+        read = ctx.tiles.results + count
+        ctx.kept = len(tensors) - read
+        ctx.save_for_backward(*tensors[:read])
+        ctx.save_for_forward(*tensors[:read])
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
@@ -83,12 +87,12 @@ class TiledBack(torch.autograd.Function):
 
 
 def _whole_again(ctx: Any) -> tuple[Callable[..., tuple[Tensor, ...]], list[Tensor]]:
-    """`whole_back` as a function of all that are floats, the cotangent first, and those."""
-    given = ctx.saved_tensors
+    """`whole_back` as a function of all that are floats, the cotangents first, and those."""
+    given, results = ctx.saved_tensors, ctx.tiles.results
 
     def whole(*floats: Tensor) -> tuple[Tensor, ...]:
-        cotangent, *inputs = where_floats(given, iter(floats), others=True)
-        return whole_back(ctx.tiles, inputs, cotangent)
+        read = where_floats(given, iter(floats), others=True)
+        return whole_back(ctx.tiles, read[results:], read[:results])
 
     return whole, [x for x in given if x.is_floating_point()]
 

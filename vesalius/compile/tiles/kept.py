@@ -36,11 +36,13 @@ class Kept(NamedTuple):
 def keep(forward: Diagram, backward: Diagram, given: int, outer: Sequence[Dims]) -> Kept:
     """Let forward keep what it makes and backward reads.
 
-    Backward reads a cotangent and then what forward reads: so many given arrays, and what tiles
-    share. `outer` says for each outer tube which dimension of the given arrays it is.
+    Backward reads the cotangents of what forward gives and then what that reads: so many given
+    arrays, and what tiles share. `outer` says for each outer tube which dimension of the given
+    arrays it is.
     """
     traces = Traces(backward)
-    ports = backward.inputs[1 : 1 + given]
+    results = len(forward.outputs)
+    ports = backward.inputs[results : results + given]
     lengths: dict[Place, tuple[int, int]] = {}
     for k, port in enumerate(ports):
         for d, slot in enumerate(port.slots):
@@ -49,7 +51,7 @@ def keep(forward: Diagram, backward: Diagram, given: int, outer: Sequence[Dims])
     assert traces.rows is not None
     usual = [*tubes, traces.rows]
     orders: dict[int, list[Place]] = {}
-    for wire in _sums(backward, traces):
+    for wire in _sums(backward, traces, results):
         kinds = [traces.find((wire, slot)) for slot in range(len(backward.types[wire].sizes))]
         more = [kind for kind in kinds if kind not in usual]
         if len(set(kinds)) == len(kinds) and len(more) < 2 and set(kinds) <= set(lengths):
@@ -92,13 +94,13 @@ def _slot(traces: Traces, diagram: Diagram, wire: int, kind: Place) -> int:
     return next(slot for slot in slots if traces.find((wire, slot)) == kind)
 
 
-def _sums(backward: Diagram, traces: Traces) -> Iterator[int]:
-    """The wires with rows and no columns made of what has columns, and not of the cotangent.
+def _sums(backward: Diagram, traces: Traces, results: int) -> Iterator[int]:
+    """The wires with rows and no columns made of what has columns, and not of a cotangent.
 
     Sums alone: the derivative of a maximum asks which entries equal it, and so has to be given one
     of the entries that backward makes, which another order of a product may round otherwise.
     """
-    hangs = {backward.inputs[0].wire}
+    hangs = {port.wire for port in backward.inputs[:results]}
     for node in backward.boxes:
         if hangs.intersection(node.src):
             hangs.update(node.wires)
@@ -113,10 +115,9 @@ def _made(builder: Builder, forward: Diagram, backward: Diagram, wire: int) -> U
     """A wire of backward where forward makes it, labelled by its slots; None where it does not."""
     mark, count = builder.mark(), len(builder.nodes)
     part = only(backward, [wire])
-    out, inputs = forward.outputs[0], forward.inputs
-    uses: list[Use] = [  # the first is not read
+    uses: list[Use] = [  # the first, in the stead of cotangents, are not read
         (port.wire, tuple([port.slots.index(slot) for slot in range(len(port.slots))]))
-        for port in (out, *inputs)
+        for port in (*forward.outputs, *forward.inputs)
     ]
     ((here, names),) = builder.graft(part, uses)
     if len(builder.nodes) > count:

@@ -29,27 +29,27 @@ OTHER = 256  # also where what is contracted inside is long: keys × values are 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Which dimension of each input, and of the output, is rows, columns, or an outer tube.
+    """Which dimension of each input, and of what forward gives, is rows, columns, or an outer tube.
 
     `distances` are those of tables by distance, of which a tile gets as much as it sees.
 
-    `shape` names for each dimension of the output an input and a dimension that are as long;
-    `weight` does so for what the largest array inside has beside rows, columns and outer tubes.
-    `kept_…` say the same of what forward keeps for backward as is said of the output. `turned` is
-    for each gradient the order of its dimensions, empty where it is that of the input.
+    Forward gives so many `results`, and then what it keeps for backward. What has no rows there is
+    a sum over them, to which each tile adds. `shapes` name for each of its dimensions an input and
+    a dimension that are as long; `weight` does so for what the largest array inside has beside
+    rows, columns and outer tubes. `turned` is for each gradient the order of its dimensions, empty
+    where it is that of the input.
     """
 
     rows: Dims
     columns: Dims
     distances: Dims
     outer: tuple[Dims, ...]
-    rows_out: int
-    outer_out: tuple[int, ...]
-    shape: tuple[tuple[int, int], ...]
+    results: int
+    rows_out: Dims
+    columns_out: Dims
+    outer_out: tuple[Dims, ...]
+    shapes: tuple[tuple[tuple[int, int], ...], ...]
     weight: tuple[tuple[int, int], ...]
-    kept_rows: tuple[int, ...]
-    kept_outer: tuple[Dims, ...]
-    kept_shape: tuple[tuple[tuple[int, int], ...], ...]
     turned: tuple[tuple[int, ...], ...]
 
 
@@ -59,7 +59,7 @@ class Parts:
 
     `seen` says which blocks of columns some row may see (None: all). `shared` makes what the tiles
     of some rows share (None: nothing). `forward` and `backward` read the inputs, then what is
-    shared, and backward before all that the cotangent of the output: what comes first in a product
+    shared, and backward before all that the cotangents of results: what comes first in a product
     says which axes come first in the result, and a softmax is quick along the last ones. Backward
     reads last what forward keeps for it (`vesalius.compile.tiles.kept`).
     """
@@ -77,8 +77,10 @@ def parts_of(body: Diagram) -> Parts:
     traces = Traces(body)
     shared, rest = split(quick(normalise(body)))
     floats = [port.name for port in body.inputs if body.types[port.wire].dtype == "float"]
-    back = pulled_back(rest, ["out"], floats)
-    back = Rebuild(back, first=back.inputs[-1].name).run()
+    results = [port.name for port in body.outputs]
+    back = pulled_back(rest, results, floats)
+    for port in back.inputs[: -len(results) - 1 : -1]:
+        back = Rebuild(back, first=port.name).run()
     outer = tuple(traces.dims(kind) for kind in traces.outer)
     kept = keep(
         ordered(rest, _length),
@@ -108,22 +110,27 @@ def _length(size: Size) -> int:
 
 
 def _cuts(body: Diagram, traces: Traces, kept: Kept, orders: tuple[tuple[int, ...], ...]) -> Cuts:
-    (out,) = body.outputs
     inputs = [[traces.find((p.wire, s)) for s in p.slots] for p in body.inputs]
     where = {kind: (k, d) for k, row in enumerate(inputs) for d, kind in enumerate(row)}
-    shape = tuple([where[traces.find((out.wire, slot))] for slot in out.slots])
+    shapes = [
+        tuple([where[traces.find((port.wire, slot))] for slot in port.slots])
+        for port in body.outputs
+    ]
+    none = (None,) * len(kept.rows)
     return Cuts(
         traces.dims(traces.rows),
         traces.dims(traces.columns),
         tuple([p.axes.index(DISTANCES) if DISTANCES in p.axes else None for p in body.inputs]),
         tuple(traces.dims(kind) for kind in traces.outer),
-        traces.dim_out(traces.rows),
-        tuple(traces.dim_out(kind) for kind in traces.outer),
-        shape,
+        len(body.outputs),
+        (*traces.dims_out(traces.rows), *kept.rows),
+        (*traces.dims_out(traces.columns), *none),
+        tuple(
+            (*traces.dims_out(kind), *more)
+            for kind, more in zip(traces.outer, kept.outer, strict=True)
+        ),
+        (*shapes, *kept.shape),
         _weight(body, traces, where),
-        kept.rows,
-        kept.outer,
-        kept.shape,
         orders,
     )
 

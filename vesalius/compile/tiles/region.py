@@ -9,8 +9,11 @@ the *rows* (the queries): the rows are a tube of the region, so it may run on a 
     through all arrays that have both, up to their operands and down to their readers
     to the boxes between these, which belong to it too
 
+Where something acts along the queries (they compete for each key), queries and keys change roles:
+the keys are the rows, and what leaves are sums over them, which add up over any few at a time.
+
 A region is refused, with the reason, where an array with both is an output or is made by a box
-that binds the rows.
+that binds the rows and is no such sum.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vesalius.diagrams.box import Box
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.sources import RANDOM
 from vesalius.diagrams.graph import Diagram, Node
@@ -36,28 +38,42 @@ class Entry(NamedTuple):
 
 
 class Exit(NamedTuple):
-    """A wire that leaves a region; the slot that is its rows."""
+    """A wire that leaves a region; the slots that are its rows and columns.
+
+    It has rows and no columns, or it is a sum over rows.
+    """
 
     wire: int
-    row: int
+    row: int | None
+    column: int | None = None
 
 
 @dataclass(frozen=True)
 class Region:
     """Nodes of a diagram (in order), what enters and what leaves.
 
-    `rows[k]` and `columns[k]` are the local axes of node k that are rows and columns.
+    `rows[k]` and `columns[k]` are the local axes of node k that are rows and columns. There is one
+    exit that has rows, or all exits are sums over rows.
     """
 
     nodes: tuple[int, ...]
     rows: dict[int, int | None]
     columns: dict[int, int | None]
     entries: tuple[Entry, ...]
-    exit: Exit
+    exits: tuple[Exit, ...]
+
+    @property
+    def added(self) -> bool:
+        """Whether what leaves are sums over rows."""
+        return self.exits[0].row is None
 
 
 class Refused(Exception):
     """Why a part of a diagram is no region."""
+
+
+class AlongRows(Refused):
+    """A box acts along the rows."""
 
 
 class Seed(NamedTuple):
@@ -103,15 +119,23 @@ def seeds(diagram: Diagram, fixed: Collection[str]) -> Iterator[Seed]:
 
 def grow(diagram: Diagram, seed: Seed) -> Region:
     """The region around a seed. Raises `Refused` with the reason."""
-    return _Growth(diagram, seed).region()
+    try:
+        return _Growth(diagram, seed).region()
+    except AlongRows as reason:
+        other = seed._replace(row=seed.column, column=seed.row)
+        try:
+            return _Growth(diagram, other, summed=True).region()
+        except Refused:
+            raise reason from None
 
 
 class _Growth:
-    def __init__(self, diagram: Diagram, seed: Seed) -> None:
+    def __init__(self, diagram: Diagram, seed: Seed, summed: bool = False) -> None:
         self.diagram = diagram
         self.seed = seed
         hints = diagram.hints[seed.wire]
         self.row, self.column = hints[seed.row] or "rows", hints[seed.column] or "columns"
+        self.summed = summed  # whether what leaves are sums over rows
         self.outputs = {port.wire for port in diagram.outputs}
         self.rows: dict[int, int | None] = {}  # node → its local axis
         self.columns: dict[int, int | None] = {}
@@ -123,8 +147,8 @@ class _Growth:
         if not self.rows:
             raise Refused(f"no array of {self.row} and {self.column} is made here")
         self._close()
-        exits = self._exits()
-        while len(exits) > 1:
+        exits = self._sums() if self.summed else self._exits()
+        while len(exits) > 1 and not self.summed:
             self._join(exits)
             exits = self._exits()
         nodes = tuple(sorted(self.rows))
@@ -134,7 +158,7 @@ class _Growth:
             for wire, row in zip(node.src, node.box.maps, strict=True):
                 if self.diagram.owner[wire] not in self.rows:
                     entries[self._entry(k, wire, row)] = None
-        region = Region(nodes, self.rows, self.columns, tuple(entries), exits[0])
+        region = Region(nodes, self.rows, self.columns, tuple(entries), tuple(exits))
         self._check_gain(region)
         return region
 
@@ -151,6 +175,24 @@ class _Growth:
                     if axis not in slots:
                         raise Refused(f"{node.box.kind.name} leaves {self.row} behind")
                     exits.append(Exit(wire, slots.index(axis)))
+        return exits
+
+    def _sums(self) -> list[Exit]:
+        """The sums over rows, if they are all that leaves; no box inside reads them."""
+        exits = []
+        for k in sorted(self.rows):
+            node = self.diagram.nodes[k]
+            added = self.rows[k] in node.box.bound
+            for wire, slots in zip(node.wires, node.box.outs, strict=True):
+                readers = {reader for reader, _ in self.diagram.consumers[wire]}
+                if not added:
+                    if wire in self.outputs or readers - set(self.rows):
+                        raise Refused(f"what is made of some {self.row} is read elsewhere")
+                    continue
+                if readers & set(self.rows):
+                    raise Refused(f"a sum over {self.row} is read by what makes another")
+                column = self.columns[k]
+                exits.append(Exit(wire, None, slots.index(column) if column in slots else None))
         return exits
 
     def _join(self, exits: list[Exit]) -> None:
@@ -175,7 +217,8 @@ class _Growth:
             if made is RANDOM and None not in (entry.row, entry.column):
                 raise Refused("it draws random numbers for each pair")
         inside = [factors(wire) for wire in self.large]
-        outside = [factors(wire) for wire in (*(e.wire for e in region.entries), region.exit.wire)]
+        ends = (*(e.wire for e in region.entries), *(e.wire for e in region.exits))
+        outside = [factors(wire) for wire in ends]
         if not any(all(not one <= other for other in outside) for one in inside):
             raise Refused("no array inside is larger than those that enter or leave")
 
@@ -206,8 +249,7 @@ class _Growth:
                 for k, port in self.diagram.consumers[wire]:
                     reader = self.diagram.nodes[k]
                     axes = reader.box.maps[port]
-                    if axes[row] in reader.box.bound:
-                        raise Refused(self._along(reader.box))
+                    self._check_rows(reader, axes[row])
                     self._takes(k, reader, axes[row], axes[column], todo)
 
     def _takes(
@@ -217,8 +259,7 @@ class _Growth:
         box = node.box
         if row >= box.inner:
             return False  # it makes the rows: what it makes enters
-        if row in box.bound:
-            raise Refused(self._along(box))
+        self._check_rows(node, row)
         if column >= box.inner:
             held = [a for a in box.bound if any(a in r and row in r for r in box.maps)]
             if len(held) != 1:
@@ -238,8 +279,12 @@ class _Growth:
                 todo.append((wire, axes.index(row), axes.index(column)))
         return True
 
-    def _along(self, box: Box) -> str:
-        return f"{box.kind.name} acts along {self.row}, of which some are taken at a time"
+    def _check_rows(self, node: Node, row: int) -> None:
+        """A box maps over the rows, or it is a sum over them that leaves."""
+        if row in node.box.bound and not (self.summed and node.box.kind is CONTRACT):
+            raise AlongRows(
+                f"{node.box.kind.name} acts along {self.row}, of which some are taken at a time"
+            )
 
     # -- what stands between ------------------------------------------------------------------
 

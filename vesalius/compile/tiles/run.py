@@ -1,7 +1,8 @@
 """Running a tile over all rows: some rows, and some of the outer tubes, at a time.
 
 Nothing of the size rows × columns is ever whole: forward keeps the result alone, and backward
-computes each tile again before it pulls back through it. Blocks of columns that no row of a tile
+computes each tile again before it pulls back through it. What the result has for each row is
+written once; a sum over rows is added up tile by tile. Blocks of columns that no row of a tile
 sees are not computed. On a CPU, half precision is computed in float32.
 """
 
@@ -34,15 +35,14 @@ class Tiles:
     backward: Callable[..., Any]
     rows: Dims
     columns: Dims
-    shape: tuple[tuple[int, int], ...]
-    rows_out: int = 0
+    shapes: tuple[tuple[tuple[int, int], ...], ...]
+    rows_out: Dims = ()  # the first one of each, unless said
+    columns_out: Dims = ()
     outer: tuple[Dims, ...] = ()
-    outer_out: tuple[int, ...] = ()
+    outer_out: tuple[Dims, ...] = ()
     distances: Dims = ()
+    results: int = 1
     weight: tuple[tuple[int, int], ...] = ()
-    kept_rows: tuple[int, ...] = ()
-    kept_outer: tuple[Dims, ...] = ()
-    kept_shape: tuple[tuple[tuple[int, int], ...], ...] = ()
     turned: tuple[tuple[int, ...], ...] = ()
     shared: Callable[..., Any] | None = None
     seen: Callable[..., Tensor] | None = None
@@ -53,25 +53,29 @@ class Tiles:
     def __post_init__(self) -> None:
         if not self.distances:
             object.__setattr__(self, "distances", (None,) * len(self.rows))
+        if not self.rows_out:
+            object.__setattr__(self, "rows_out", (0,) * len(self.shapes))
+        if not self.columns_out:
+            object.__setattr__(self, "columns_out", (None,) * len(self.shapes))
         object.__setattr__(self, "key", len(_KNOWN))
         _KNOWN[self.key] = self
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        """The result for all rows.
+    def __call__(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The result for all rows, or several.
 
         An exported program is read elsewhere, where the number of this object means nothing: it
         gets the operations of one tile over all rows, which is not in linear memory.
         """
-        if torch.compiler.is_exporting():
-            return run_whole(self, inputs)
         learns = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-        if torch.compiler.is_compiling():
-            found: Sequence[Tensor] = operator(self.key, list(inputs), learns)
+        if torch.compiler.is_exporting():
+            found: Sequence[Tensor] = run_whole(self, inputs)
+        elif torch.compiler.is_compiling():
+            found = operator(self.key, list(inputs), learns)
         else:
             from vesalius.compile.tiles.functions import Tiled
 
             found = Tiled.apply(self, learns, *inputs)
-        return found[0]
+        return found[0] if self.results == 1 else tuple(found[: self.results])
 
 
 class Place(NamedTuple):
@@ -212,29 +216,20 @@ def _read(t: Tiles, inputs: Sequence[Tensor], place: Place) -> list[Tensor]:
     ]
 
 
-def _accumulate(t: Tiles, k: int, total: Tensor, place: Place, part: Tensor) -> None:
-    """Add to the gradient of input k what a tile found."""
-    total, dim, columns = _view(t, k, total, place), t.columns[k], place.columns
+def _accumulate(total: Tensor, dim: int | None, columns: Part | Tensor, part: Tensor) -> None:
+    """Add to a sum over tiles what one found for some columns, which are a dimension if any."""
     if dim is not None and isinstance(columns, Tensor):
         total.index_add_(dim, columns, part.to(total.dtype))
     else:
         cut(total, dim, columns).add_(part)
 
 
-def _view_out(t: Tiles, y: Tensor, place: Place) -> Tensor:
-    """Where a tile writes."""
-    y = cut(y, t.rows_out, place.rows)
-    for dim, part in zip(t.outer_out, place.heads, strict=True):
-        y = cut(y, dim, part)
+def _view_out(t: Tiles, k: int, y: Tensor, place: Place) -> Tensor:
+    """The rows and the outer places of what forward gives that a tile finds."""
+    y = cut(y, t.rows_out[k], place.rows)
+    for dims, part in zip(t.outer_out, place.heads, strict=True):
+        y = cut(y, dims[k], part)
     return y
-
-
-def _views_kept(t: Tiles, kept: Sequence[Tensor], place: Place) -> list[Tensor]:
-    """Where a tile keeps what backward reads."""
-    views = [cut(x, d, place.rows) for x, d in zip(kept, t.kept_rows, strict=True)]
-    for dims, part in zip(t.kept_outer, place.heads, strict=True):
-        views = [cut(x, d, part) for x, d in zip(views, dims, strict=True)]
-    return views
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -242,39 +237,40 @@ def _wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) and not x.is_cuda else x
 
 
-def empty(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
-    """A result that is still to be filled."""
+def empty(t: Tiles, inputs: Sequence[Tensor], learns: bool = False) -> list[Tensor]:
+    """Results that are still to be filled and, where it learns, what is kept for backward.
+
+    What is kept is as exact as a tile makes it on a CPU.
+    """
     like = next(x for x in inputs if x.is_floating_point())
-    return like.new_empty([inputs[k].shape[d] for k, d in t.shape])
-
-
-def _empty_kept(t: Tiles, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """What is kept for backward, as exact as a tile makes it on a CPU."""
-    like = empty(t, inputs)
-    dtype = torch.promote_types(like.dtype, torch.float32)
+    wide = torch.promote_types(like.dtype, torch.float32)
     return [
-        like.new_empty([inputs[k].shape[d] for k, d in shape], dtype=dtype)
-        for shape in t.kept_shape
+        like.new_empty(
+            [inputs[i].shape[d] for i, d in shape], dtype=like.dtype if k < t.results else wide
+        )
+        for k, shape in enumerate(t.shapes[: None if learns else t.results])
     ]
 
 
 def run(t: Tiles, inputs: Sequence[Tensor], learns: bool = False) -> list[Tensor]:
-    """The result and, where it learns, what is kept for backward."""
-    result = empty(t, inputs)
-    kept = _empty_kept(t, inputs) if learns else []
+    """The results and, where it learns, what is kept for backward."""
+    made = empty(t, inputs, learns)
+    totals = [_zeros(x) if d is None else x for x, d in zip(made, t.rows_out, strict=False)]
     for place in places(t, inputs):
         found = _all(t.forward(*_read(t, inputs, place), *place.shared))
-        _view_out(t, result, place).copy_(found[0])
-        if learns:
-            for view, part in zip(_views_kept(t, kept, place), found[1:], strict=True):
-                view.copy_(part)
-    return [result, *kept]
+        for k, total in enumerate(totals):
+            view = _view_out(t, k, total, place)
+            if t.rows_out[k] is None:
+                _accumulate(view, t.columns_out[k], place.columns, found[k])
+            else:
+                view.copy_(found[k])
+    return [total.to(x.dtype) for x, total in zip(made, totals, strict=True)]
 
 
-def run_whole(t: Tiles, inputs: Sequence[Tensor]) -> Tensor:
-    """The result as one tile, in operations of torch alone."""
-    given = [_wide(x) for x in inputs]
-    return _all(t.forward(*given, *_shared(t, inputs)))[0].to(empty(t, inputs).dtype)
+def run_whole(t: Tiles, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The results as one tile, in operations of torch alone."""
+    found = _all(t.forward(*[_wide(x) for x in inputs], *_shared(t, inputs)))
+    return [y.to(x.dtype) for x, y in zip(empty(t, inputs), found, strict=False)]
 
 
 def _all(made: Any) -> tuple[Tensor, ...]:
@@ -290,25 +286,31 @@ def _shared(t: Tiles, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
 
 
 def run_back(
-    t: Tiles, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+    t: Tiles, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangents: Sequence[Tensor]
 ) -> list[Tensor]:
     """The gradients of the inputs that are floats, in order."""
-    if len(kept) < len(t.kept_shape):  # nobody said that something learns, as under vmap
-        kept = run(t, inputs, True)[1:]
+    if t.results + len(kept) < len(t.shapes):  # nobody said that something learns, as under vmap
+        kept = run(t, inputs, True)[t.results :]
     floats = [k for k, x in enumerate(inputs) if x.is_floating_point()]
     back = [_order_back(order) for order in t.turned]
     totals = [_zeros(inputs[k], order) for k, order in zip(floats, t.turned, strict=True)]
     for place in places(t, inputs):
-        given = [_wide(_view_out(t, cotangent, place)), *_read(t, inputs, place)]
-        known = [x.to(given[0].dtype) for x in _views_kept(t, kept, place)]
-        found = _all(t.backward(*given, *place.shared, *known))
+        pulled = [
+            _wide(cut(_view_out(t, k, dy, place), t.columns_out[k], place.columns))
+            for k, dy in enumerate(cotangents)
+        ]
+        known = [
+            _view_out(t, k, x, place).to(pulled[0].dtype) for k, x in enumerate(kept, t.results)
+        ]
+        found = _all(t.backward(*pulled, *_read(t, inputs, place), *place.shared, *known))
         for k, total, part, order in zip(floats, totals, found, back, strict=True):
-            _accumulate(t, k, total, place, part.permute(order) if order else part)
+            part = part.permute(order) if order else part
+            _accumulate(_view(t, k, total, place), t.columns[k], place.columns, part)
     return [_like(inputs[k], total) for k, total in zip(floats, totals, strict=True)]
 
 
-def _zeros(x: Tensor, order: Sequence[int]) -> Tensor:
-    """Zeros of the shape of an input; in memory, its dimensions are in this order.
+def _zeros(x: Tensor, order: Sequence[int] = ()) -> Tensor:
+    """Zeros of the shape of an array; in memory, its dimensions are in this order.
 
     Sums over many tiles are kept in float32.
     """
@@ -342,10 +344,12 @@ def _copy(to: Tensor, x: Tensor) -> None:
         _copy(one, other)
 
 
-def whole_back(t: Tiles, inputs: Sequence[Tensor], cotangent: Tensor) -> tuple[Tensor, ...]:
+def whole_back(
+    t: Tiles, inputs: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
     """The gradients as one tile, in operations of torch alone; not in linear memory."""
     given = [*inputs, *_shared(t, inputs)]
-    found = _all(t.backward(cotangent, *given, *_all(t.forward(*given))[1:]))
+    found = _all(t.backward(*cotangents, *given, *_all(t.forward(*given))[t.results :]))
     back = [_order_back(order) for order in t.turned]
     return tuple(x.permute(order) if order else x for x, order in zip(found, back, strict=True))
 
@@ -366,21 +370,20 @@ def operator(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
 
 @operator.register_fake
 def _(key: int, inputs: Sequence[Tensor], learns: bool) -> list[Tensor]:
-    t = _KNOWN[key]
-    return [empty(t, inputs), *(_empty_kept(t, inputs) if learns else ())]
+    return empty(_KNOWN[key], inputs, learns)
 
 
 @torch.library.custom_op("vesalius::tiles_back", mutates_args=())
 def operator_back(
-    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangents: Sequence[Tensor]
 ) -> list[Tensor]:
     """`run_back`, for tiles that are known by a number."""
-    return run_back(_KNOWN[key], inputs, kept, cotangent)
+    return run_back(_KNOWN[key], inputs, kept, cotangents)
 
 
 @operator_back.register_fake
 def _(
-    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangent: Tensor
+    key: int, inputs: Sequence[Tensor], kept: Sequence[Tensor], cotangents: Sequence[Tensor]
 ) -> list[Tensor]:
     return [torch.empty_like(x) for x in inputs if x.is_floating_point()]
 
@@ -388,13 +391,14 @@ def _(
 def _save(ctx: Any, inputs: tuple[int, Sequence[Tensor], bool], output: list[Tensor]) -> None:
     ctx.key, given, _ = inputs
     ctx.given = len(given)
-    ctx.save_for_backward(*given, *output[1:])
+    ctx.save_for_backward(*given, *output[_KNOWN[ctx.key].results :])
 
 
 def _back(ctx: Any, cotangents: Sequence[Tensor]) -> tuple[None, list[Tensor | None], None]:
     """What is kept is read by backward alone, so nobody gives cotangents of it."""
     given, kept = ctx.saved_tensors[: ctx.given], ctx.saved_tensors[ctx.given :]
-    grads = iter(operator_back(ctx.key, given, kept, cotangents[0]))
+    pulled = list(cotangents[: _KNOWN[ctx.key].results])
+    grads = iter(operator_back(ctx.key, given, kept, pulled))
     return None, where_floats(given, grads), None
 
 
@@ -415,11 +419,11 @@ def _(
     key: int,
     inputs: Sequence[Tensor],
     kept: Sequence[Tensor],
-    cotangent: Tensor,
+    cotangents: Sequence[Tensor],
 ) -> tuple[list[Tensor], list[int]]:
-    n = len(inputs)
-    examples = _examples(info, [*inputs, *kept, cotangent], [*dims[1], *dims[2], dims[3]])
-    return _stacked([operator_back(key, x[:n], x[n:-1], x[-1]) for x in examples])
+    n, m = len(inputs), len(inputs) + len(kept)
+    examples = _examples(info, [*inputs, *kept, *cotangents], [d for row in dims[1:] for d in row])
+    return _stacked([operator_back(key, x[:n], x[n:m], x[m:]) for x in examples])
 
 
 def _examples(

@@ -107,7 +107,7 @@ def _without(place: Place, region: Region, shifts: Mapping[int, Shift]) -> Regio
     """The region without what only makes the arrays that are written by distance."""
     diagram = place.diagram
     entries: dict[Entry, None] = {}
-    todo, kept = [diagram.owner[region.exit.wire]], set[int]()
+    todo, kept = [diagram.owner[one.wire] for one in region.exits], set[int]()
     while todo:
         k = todo.pop()
         if k in kept:

@@ -3,7 +3,8 @@
 A condition hides a column if the result would be the same without it. That is decided by looking
 at what each array holds where the condition is so: nothing known, 0, −∞, true or false. It is
 hidden when every box that acts along the columns then finds the neutral element there: 0 in a
-sum, −∞ in a softmax or a maximum. Other entries are taken to be finite.
+sum, −∞ in a softmax or a maximum; a result that has columns is then 0 there, which adds nothing to
+a sum over rows. Other entries are taken to be finite.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def _hides(body: Diagram, traces: Traces, condition: int, value: str) -> bool:
             found = [_holds(node, below)] * len(node.wires)
         for wire, here in zip(node.wires, found, strict=True):
             held.append(value if wire == condition else here)
-    return True
+    return all(
+        held[port.wire] == ZERO for port in body.outputs if traces.has(port.wire, traces.columns)
+    )
 
 
 def _neutral(traces: Traces, node: Node, held: list[str | None]) -> bool:

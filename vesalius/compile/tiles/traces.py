@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vesalius.compile.kernels.kernel import kernel_of
 from vesalius.compile.kernels.relative_shift import SHIFT
 from vesalius.compile.tiles.body import COLUMNS, ROWS
-from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.graph import Diagram, Port
 
 Place = tuple[int, int]  # a wire and a slot
 
@@ -15,7 +17,7 @@ class Traces:
 
     An axis is traced through every box that has it as a tube, and rows through a shift. A class is
     a tube of the whole body when no box binds or makes it, some array with rows and columns has it,
-    and the output has it.
+    and all outputs have it.
     """
 
     def __init__(self, body: Diagram) -> None:
@@ -49,8 +51,16 @@ class Traces:
             for slot in range(len(type_.sizes))
             if {self.rows, self.columns} <= {self.find((wire, s)) for s in range(len(type_.sizes))}
         }
-        leaving = [self.find((port.wire, slot)) for port in body.outputs for slot in port.slots]
-        self.outer = [x for x in leaving if x in both and x not in acted and x != self.rows]
+        first, *others = (
+            [self.find((port.wire, slot)) for slot in port.slots] for port in body.outputs
+        )
+        self.outer = [
+            x
+            for x in first
+            if x in both
+            and x not in {*acted, self.rows, self.columns}
+            and all(x in other for other in others)
+        ]
 
     def find(self, place: Place) -> Place:
         """The representative of the class of a place."""
@@ -76,16 +86,18 @@ class Traces:
 
     def dims(self, kind: Place | None) -> tuple[int | None, ...]:
         """For each input, the dimension that belongs to a class."""
+        return self._dims(self.body.inputs, kind)
+
+    def dims_out(self, kind: Place | None) -> tuple[int | None, ...]:
+        """The same for each output."""
+        return self._dims(self.body.outputs, kind)
+
+    def _dims(self, ports: Iterable[Port], kind: Place | None) -> tuple[int | None, ...]:
         found = []
-        for port in self.body.inputs:
+        for port in ports:
             here = [self.find((port.wire, slot)) for slot in port.slots]
             found.append(here.index(kind) if kind in here else None)
         return tuple(found)
-
-    def dim_out(self, kind: Place | None) -> int:
-        """The dimension of the output that belongs to a class."""
-        (port,) = self.body.outputs
-        return [self.find((port.wire, slot)) for slot in port.slots].index(kind)  # type: ignore[arg-type]
 
     def has(self, wire: int, kind: Place | None) -> bool:
         """Whether a wire has an axis of a class."""
