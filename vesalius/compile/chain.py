@@ -75,8 +75,9 @@ def steps(
     [('b', 'h', 'n', 'e')]
     """
     sizes = dict(sizes or {})
-    found = chosen(diagram, target or Target(sizes=sizes))
-    program, main = lowered(found.diagram, sizes, diagram)
+    target = target or Target(sizes=sizes)
+    found = chosen(diagram, target)
+    program, main = lowered(found.diagram, sizes, diagram, target.device)
     return Steps(
         normalise(diagram.unfold()),
         found.diagram,

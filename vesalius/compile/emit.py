@@ -25,14 +25,17 @@ _FOUND_IN = {
 
 
 def lowered(
-    diagram: Diagram, sizes: Mapping[str, int], whole: Diagram | None = None
+    diagram: Diagram,
+    sizes: Mapping[str, int],
+    whole: Diagram | None = None,
+    device: str = "",
 ) -> tuple[Program, Scope]:
     """The program of a diagram, and the scope of its `forward`; `sizes` are fixed for good.
 
     `whole` is the diagram that a person wrote: the module has all of its parameters, in its order,
-    also those on which nothing depends.
+    also those on which nothing depends. `device` is the type of what it is written for.
     """
-    program = Program(diagram, sizes)
+    program = Program(diagram, sizes, device)
     attributes: dict[int, Path] = {}
     tokens = {}
     for token, node in diagram.tokens:

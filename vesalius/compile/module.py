@@ -293,7 +293,7 @@ def module_of(
     kernels: Chosen, diagram: Diagram, sizes: Mapping[str, int], target: Target
 ) -> DiagramModule:
     """The module of a diagram in which kernels are chosen, without values of parameters."""
-    program, main = lowered(kernels.diagram, sizes, diagram)
+    program, main = lowered(kernels.diagram, sizes, diagram, target.device)
     text = source(program)
     namespace = _run(text, diagram.name)
     written = namespace[main.unit.name]

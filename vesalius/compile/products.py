@@ -204,6 +204,7 @@ def _product(here: Here, tensors: Sequence[Operand], out: Order, made: Sequence[
         _unturned(here, tensors, made, order)
         or _matmul(tensors[0], tensors[1], here.box.bound, order)
         or _weighted(here, tensors, order)
+        or _inner(here, tensors, order)
         or _einsum(here, tensors, order)
     )
     return Operand(term, order, "float")
@@ -268,6 +269,23 @@ def _weighted(here: Here, tensors: Sequence[Operand], order: Order) -> Term | No
     term = chain("*", PRODUCT, [x.term, here.aligned(w, x.axes)])
     left = tuple(a for a in x.axes if a not in bound)
     summed = method(term, f"sum({_dims(x.axes, tuple(bound))})", heavy=True)
+    return permuted(summed, left, order)
+
+
+def _inner(here: Here, tensors: Sequence[Operand], order: Order) -> Term | None:
+    """`(x * y).sum(-1)`: the inner products of a tile on a CPU, where a batch of them is slow.
+
+    Half precision is float32 there, so that rounding each product of two numbers loses nothing.
+    """
+    x, y = tensors
+    if not here.scope.eager or here.scope.program.device != "cpu" or set(x.axes) != set(y.axes):
+        return None
+    bound = tuple(here.box.bound)
+    if len(bound) == len(x.axes):
+        return None
+    term = chain("*", PRODUCT, [x.term, here.aligned(y, x.axes)])
+    left = tuple(a for a in x.axes if a not in bound)
+    summed = method(term, f"sum({_dims(x.axes, bound)})", heavy=True)
     return permuted(summed, left, order)
 
 

@@ -31,10 +31,14 @@ class Declared(NamedTuple):
 
 
 class Program:
-    """The text as a whole; `sizes` are the values of size variables that are fixed for good."""
+    """The text as a whole; `sizes` are the values of size variables that are fixed for good.
 
-    def __init__(self, diagram: Diagram, sizes: Mapping[str, int]) -> None:
+    `device` is the type of what it is written for, "" for any.
+    """
+
+    def __init__(self, diagram: Diagram, sizes: Mapping[str, int], device: str = "") -> None:
         self.diagram = diagram
+        self.device = device
         self.sizes = dict(sizes)
         self.taken: set[str] = set(names.RESERVED)
         # Functions, classes and other lines, in the order in which they are defined.

@@ -20,6 +20,7 @@ from vesalius.compile.tiles.blocks import Blocks, Dims, Part, cut
 _KNOWN: dict[int, Tiles] = {}
 ENTRIES = {"cpu": 1 << 18, "cuda": 1 << 27}  # of the arrays of a tile with rows and columns
 THREADS = 16  # at most, that have so many entries each on a CPU: a tile is as long as they all need
+LEAST = 16  # rows in a block; half as many where arrays have further axes, so that they stay small
 ROWS, PARTS = 64, 16  # where columns may be hidden: rows in a block, and blocks of rows, at least
 
 
@@ -114,7 +115,7 @@ def places(t: Tiles, inputs: Sequence[Tensor]) -> Iterator[Place]:
     by_distance = any(dim is not None for dim in t.distances)
     if by_distance:
         block = min(block, max(m, ROWS))  # a tile makes rows × distances
-    block = n if block >= n else max(block // 32 * 32, min(n, 16))
+    block = n if block >= n else max(block // 32 * 32, min(n, LEAST // 2 if weight > 1 else LEAST))
     blocks = _blocks(t, inputs, m) if m else None
     if blocks is not None:
         block = min(block, max(-(-n // PARTS), ROWS))
