@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vesalius.compile.scores import (
     Condition,
@@ -21,9 +21,18 @@ from vesalius.compile.scores import (
     split_condition,
 )
 from vesalius.compile.terms import Reading
-from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import Size
+
+if TYPE_CHECKING:
+    from vesalius.compile.kernels.kernel import Right
+
+
+OTHER_MASK = "a mask beside the triangle depends on the query"
+NO_PRODUCT = "a factor of queries and keys is no product"
+NO_SPLIT = "an exponent does not split between query and key"
+BY_CHANNEL = "a decay differs from channel to channel"
 
 
 class CausalSum(NamedTuple):
@@ -48,7 +57,7 @@ class CausalSum(NamedTuple):
 def read_causal(r: Reading, use: Use) -> CausalSum | str:
     """The causal sum that a contraction computes, or the reason why it is none."""
     opened = r.open(use)
-    reader = _Reader(r)
+    reader = CausalReader(r)
     reader.bound += opened.bound
     for one in opened.uses:
         reader.visit(one)
@@ -58,17 +67,19 @@ def read_causal(r: Reading, use: Use) -> CausalSum | str:
     return reader.sorted(*pair)
 
 
-class _Leaf(NamedTuple):
+class Leaf(NamedTuple):
     """A factor, and the products that it stands in: the wires of those that were taken apart."""
 
     use: Use
     inside: tuple[Use, ...]
 
 
-class _Reader:
+class CausalReader:
+    """Takes the factors of a product apart; read by those that put them where they belong."""
+
     def __init__(self, r: Reading) -> None:
         self.r = r
-        self.leaves: list[_Leaf] = []
+        self.leaves: list[Leaf] = []
         self.bound: list[Label] = []
         self.conditions: list[Condition] = []
         self.exponents: list[Use] = []
@@ -78,7 +89,7 @@ class _Reader:
 
     def visit(self, use: Use, inside: tuple[Use, ...] = ()) -> None:
         """Take a factor apart as far as conditions reach, and products that nothing else reads."""
-        shown = self._shown(use)
+        shown = self.shown(use)
         if shown is not None:
             conditions, rest, exponents = shown
             self.conditions += conditions
@@ -88,7 +99,7 @@ class _Reader:
         elif self.r.kind(use) is CONTRACT and (self._plain(use) or self._hides(use)):
             self._open(use, inside)
         else:
-            self.leaves.append(_Leaf(use, inside))
+            self.leaves.append(Leaf(use, inside))
 
     def _plain(self, use: Use) -> bool:
         """Whether a factor is a product, entry by entry, that nothing else reads."""
@@ -101,8 +112,8 @@ class _Reader:
         for one in opened.uses:
             self.visit(one, (*inside, use))
 
-    def _shown(self, use: Use) -> tuple[list[Condition], Use | None, list[Use]] | None:
-        """A factor `where(c, x, 0)` or `[c]`: the conditions for it to count, and what is left.
+    def shown(self, use: Use) -> tuple[list[Condition], Use | None, list[Use]] | None:
+        """Of a factor `where(c, x, 0)` or `[c]`: the conditions for it to count, and what is left.
 
         Of `exp(where(c, x, −∞))`, x is left as an exponent.
         """
@@ -111,8 +122,9 @@ class _Reader:
         if inside is not None and r.dtype(inside[0]) == "bool":
             return split_condition(r, inside[0], True), None, []
         masked = r.applied(use, "exp")
-        if masked is not None and r.applied(masked[0], "where") is not None:
-            return self._exponential(masked[0])
+        if masked is not None:
+            found = self._hidden_exponent(masked[0])
+            return None if found is None else (found[0], None, found[1])
         inside = r.applied(use, "where")
         if inside is None:
             return None
@@ -124,11 +136,29 @@ class _Reader:
                 return split_condition(r, condition, truth), left, []
         return None
 
-    def _exponential(self, use: Use) -> tuple[list[Condition], None, list[Use]] | None:
-        condition, shown, hidden = self.r.open(use).uses
+    def _hidden_exponent(self, use: Use) -> tuple[list[Condition], list[Use]] | None:
+        """The conditions of an exponent that is −∞, or has such a summand, and what is left."""
+        r = self.r
+        if r.kind(use) is ADD:
+            conditions: list[Condition] = []
+            left: list[Use] = []
+            for one in r.open(use).uses:
+                found = self._hidden_exponent(one)
+                if found is None:
+                    left.append(one)
+                else:
+                    conditions += found[0]
+                    left += found[1]
+            return (conditions, left) if conditions else None
+        inside = r.applied(use, "where")
+        if inside is None:
+            return None
+        condition, shown, hidden = inside
         for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
-            if self.r.value(other) == -math.inf:
-                return split_condition(self.r, condition, truth), None, [x]
+            if r.value(other) == -math.inf:
+                within = self._hidden_exponent(x)
+                more, rest = within or ([], [x])
+                return [*split_condition(r, condition, truth), *more], rest
         return None
 
     def _hides(self, use: Use) -> bool:
@@ -139,7 +169,7 @@ class _Reader:
         """
         opened = self.r.open(use)
         for one in opened.uses:
-            shown = self._shown(one)
+            shown = self.shown(one)
             if shown is not None:
                 labels = [set(condition.use[1]) for condition in shown[0]]
                 return not any(x & set(opened.bound) and x & set(self.bound) for x in labels)
@@ -161,29 +191,23 @@ class _Reader:
     def sorted(self, query: Label, key: Label) -> CausalSum | str:
         """Each factor put where it belongs."""
         r = self.r
-        self._open_wide(query, key)
+        self.open_wide(query, key)
         products = [
             u for u in self.opened if {query, key} <= set(u[1]) and r.node_of(u[0]).box.bound
         ]
         if len(products) > 1:
             return "it holds several products of queries and keys"
+        leaves, exponents = self.split(query, key)
         others = [c for c in self.conditions if not is_causal(r, c, query, key)]
         if any(query in c.use[1] for c in others):
-            return "a mask beside the triangle depends on the query"
-        exponents = [s for use in self.exponents for s in read_scores(r, use, [key], [query])[0]]
-        leaves: list[_Leaf] = []
-        for leaf in self.leaves:
-            if not {query, key} <= set(leaf.use[1]):
-                leaves.append(leaf)
-                continue
-            inside = r.applied(leaf.use, "exp")
-            if inside is None:
-                return f"a factor of queries and keys is no product: {self._name(leaf.use)}"
-            exponents += read_scores(r, inside[0], [key], [query]).summands
+            return OTHER_MASK
+        for leaf in leaves:
+            if {query, key} <= set(leaf.use[1]):
+                return f"{NO_PRODUCT}: {self.name(leaf.use)}"
         if any({query, key} <= set(s.labels) for s in exponents):
-            return "an exponent does not split between query and key"
+            return NO_SPLIT
         if any(x in self.bound and x != key for s in exponents for x in s.labels):
-            return "a decay differs from channel to channel"
+            return BY_CHANNEL
         levels = tuple(s for s in exponents if key in s.labels)
         references = tuple(s for s in exponents if key not in s.labels)
         weights = self._divided(leaves, query, key)
@@ -191,8 +215,28 @@ class _Reader:
             leaves = [leaf for leaf in leaves if leaf.use != weights[1]]
         return self._parts(query, key, leaves, levels, references, others, weights)
 
-    def _open_wide(self, query: Label, key: Label) -> None:
-        """Products of queries and keys are opened, whoever else reads them."""
+    def split(self, query: Label, key: Label) -> tuple[list[Leaf], list[Summand]]:
+        """The factors but for exponentials of queries and keys, and the summands of those.
+
+        Only pairs count whose key stands no later: so far is |n − m| what n − m is.
+        """
+        r, leaves, found = self.r, list[Leaf](), list[Use](self.exponents)
+        for leaf in self.leaves:
+            wide = {query, key} <= set(leaf.use[1])
+            inside = r.applied(leaf.use, "exp") if wide else None
+            if inside is None:
+                leaves.append(leaf)
+            else:
+                found.append(inside[0])
+        summands: list[Summand] = []
+        for use in found:
+            scores = read_scores(r, use, [key], [query], [(query, key)])
+            summands += scores.summands
+            self.conditions += scores.conditions
+        return leaves, summands
+
+    def open_wide(self, query: Label, key: Label) -> None:
+        """Open products of queries and keys, whoever else reads them."""
         while True:
             wide = [
                 leaf
@@ -205,11 +249,12 @@ class _Reader:
                 self.leaves.remove(leaf)
                 self._open(leaf.use, leaf.inside)
 
-    def _name(self, use: Use) -> str:
+    def name(self, use: Use) -> str:
+        """What a factor is, for people."""
         box = self.r.node_of(use[0]).box
         return str(box["function"].name if box.kind.name == "pointwise" else box.kind.name)
 
-    def _divided(self, leaves: Sequence[_Leaf], query: Label, key: Label) -> tuple[Use, Use] | None:
+    def _divided(self, leaves: Sequence[Leaf], query: Label, key: Label) -> tuple[Use, Use] | None:
         """The weights and the factor 1/Σ weights, where this divides by the sum of its weights."""
         r = self.r
         wide = {use for leaf in self.leaves for use in leaf.inside if {query, key} <= set(use[1])}
@@ -234,7 +279,7 @@ class _Reader:
         self,
         query: Label,
         key: Label,
-        leaves: Sequence[_Leaf],
+        leaves: Sequence[Leaf],
         levels: tuple[Summand, ...],
         references: tuple[Summand, ...],
         conditions: Sequence[Condition],
@@ -276,3 +321,34 @@ def uses_of(found: CausalSum) -> Iterator[Use]:
     for summand in (*found.levels, *found.references):
         for factor in summand.factors:
             yield from factor.uses
+
+
+# -- writing --------------------------------------------------------------------------------------
+
+
+def float_of(right: Right, use: Use) -> Use:
+    """A factor as a float."""
+    return right.apply("to_float", use) if right.dtype(use) == "int" else use
+
+
+def shown_of(right: Right, condition: Condition) -> Use:
+    """A condition as a factor of zeros and ones."""
+    here = right.copied(condition.use)
+    here = here if condition.truth else right.apply("logical_not", here)
+    return right.apply("to_float", here)
+
+
+def sum_of(right: Right, summands: Sequence[Summand], negated: bool, times: float = 1.0) -> Use:
+    """A sum of exponents so many times, or its negative."""
+    terms: list[Use] = []
+    for one in summands:
+        factors = [
+            right.contract([right.copied(use) for use in f.uses], f.bound) for f in one.factors
+        ]
+        factors += [right.copied(use) for use in one.numbers]
+        if one.negative != negated:
+            factors.append(right.number(-1))
+        if times != 1:
+            factors.append(right.number(times))
+        terms.append(float_of(right, right.contract(factors, one.bound)))
+    return right.add(terms) if terms else right.number(0.0)

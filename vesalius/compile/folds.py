@@ -16,7 +16,8 @@ come, each as a diagram that equals `whole`:
     chunked      causal; pairs inside a chunk, and for what came before a state that does not grow
 
 A state needs a score that is linear in the key: `weigh` is left out. The forms are found where
-`whole` stands, in any spelling that normalises to it; a fold of your own gets them all.
+`whole` stands, in any spelling that `vesalius.compile.folded` reads; a fold of your own gets them
+all.
 
 Rabe and Staats, arXiv 2112.05682; Dao et al., arXiv 2205.14135; Katharopoulos et al.,
 arXiv 2006.16236; Sun et al., arXiv 2307.08621.
@@ -90,18 +91,29 @@ class Fold:
 
     # -- the forms --------------------------------------------------------------------------------
 
-    def whole(self, causal: bool = False) -> Diagram:
-        """All pairs at once: what the fold means."""
-        form = _Form(self, "whole", causal)
+    def whole(self, causal: bool = False, square: bool = False) -> Diagram:
+        """All pairs at once: what the fold means. If `square`, of as many keys as queries."""
+        form = _Form(self, "whole", causal, "m:n" if square else "m")
         with form.builder:
-            scores = vs.contract(form.q, form.k, over="c")
-            shown = vs.iota("m") <= vs.iota("n") if causal else None
-            levels = form.levels(scores, form.level, shown)
-            reference = form.reference
-            if self.level == "score" and levels is not None:
-                reference = vs.max(levels, "m")
-            weights = form.weights(scores, levels, reference, shown)
-            return form.diagram(form.added(weights, form.v, "m"))
+            return form.diagram(form.added(form.pairs(), form.v, "m"))
+
+    def weights(self, causal: bool = False) -> Diagram:
+        """The weights of all pairs, as they stand in `whole`."""
+        form = _Form(self, "whole", causal, values=False)
+        with form.builder:
+            weights = form.pairs()
+        axes = ("n", "m")
+        made = form.builder.finish(
+            [Port("w", weights.id, axes, tuple(map(weights.names.index, axes)))]
+        )
+        return normalise(ordered(normalise(made), _length))
+
+    def results(self) -> Diagram:
+        """What is made of given weights, as it stands in `whole`."""
+        form = _Form(self, "whole", False, scores=False)
+        with form.builder:
+            weights = form.builder.input("w", "n m")
+            return normalise(form.diagram(form.added(weights, form.v, "m")))
 
     def split(self, parts: int = PARTS, causal: bool = False) -> Diagram:
         """Parts of the keys side by side, put together at the end."""
@@ -173,31 +185,14 @@ class Fold:
             )
 
     def kernels(self, causal: bool = False) -> list[Kernel]:
-        """Declare each form as a kernel, `name_form`, that is taken where `whole` stands.
+        """Declare each form as a kernel, `name_form`, that is taken where the fold stands.
 
         Of several that can stand in a place the first is taken: the state, where there is one, then
         streaming, split, recurrent. `prefer=` and `forbid=` say otherwise.
         """
-        from vesalius.compile.kernels.kernel import Kernel, kernel
+        from vesalius.compile.folded import declared
 
-        forms: dict[str, Callable[[], Diagram]] = {
-            "streaming": lambda: self.streaming(causal=causal),
-            "split": lambda: self.split(causal=causal),
-            "recurrent": lambda: self.recurrent(causal=causal),
-        }
-        if causal:
-            forms = {"chunked": self.chunked, **forms}
-        return [
-            kernel(
-                Kernel(
-                    f"{self.name}_{word}",
-                    f"{self.name}, {word}",
-                    lambda variant: self.whole(causal),
-                    runs=lambda variant, form=form: form(),  # type: ignore[misc]
-                )
-            )
-            for word, form in forms.items()
-        ]
+        return declared(self, causal)
 
 
 class _Keys(NamedTuple):
@@ -212,17 +207,28 @@ class _Keys(NamedTuple):
 class _Form:
     """A form while it is written: the inputs that all forms of a fold have, and their parts."""
 
-    def __init__(self, fold: Fold, word: str, causal: bool, keys: str = "m") -> None:
+    def __init__(
+        self,
+        fold: Fold,
+        word: str,
+        causal: bool,
+        keys: str = "m",
+        scores: bool = True,
+        values: bool = True,
+    ) -> None:
         self.fold = fold
         self.causal = causal
+        self.keys = keys
         self.plain = word == "whole"  # each query sees a key
         self.builder = Builder(f"{fold.name}_{word}")
-        self.q = self.builder.input("q", "n c")
-        self.k = self.builder.input("k", f"{keys} c")
-        self.v = self.builder.input("v", f"{keys} e")
+        if scores:
+            self.q = self.builder.input("q", "n c")
+            self.k = self.builder.input("k", f"{keys} c")
+        if values:
+            self.v = self.builder.input("v", f"{keys} e")
         self.level: Wire | None = None
         self.reference: Wire | None = None
-        if fold.level == "given":
+        if scores and fold.level == "given":
             self.level = self.builder.input("level", keys)
             self.reference = self.builder.input("reference", "n")
 
@@ -234,6 +240,16 @@ class _Form:
         return ordered(normalise(made), _length)
 
     # -- pairs ------------------------------------------------------------------------------------
+
+    def pairs(self) -> Wire:
+        """The weights of all pairs."""
+        scores = vs.contract(self.q, self.k, over="c")
+        shown = vs.iota(self.keys) <= vs.iota("n") if self.causal else None
+        levels = self.levels(scores, self.level, shown)
+        reference = self.reference
+        if self.fold.level == "score" and levels is not None:
+            reference = vs.max(levels, "m")
+        return self.weights(scores, levels, reference, shown)
 
     def levels(self, scores: Wire, given: Wire | None, shown: Wire | None) -> Wire | None:
         """The level of each pair: the lowest where it is hidden."""

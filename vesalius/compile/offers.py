@@ -302,10 +302,12 @@ class Market:
         """Whether an offer comes as much before others as the best one."""
         return self._first(offer) == self._first(best)
 
-    def _rank(self, offer: Offer) -> tuple[bool, bool, float, int]:
-        saved = inf if offer.own is None else self.time(offer.gone) - offer.own
+    def _rank(self, offer: Offer) -> tuple[bool, bool, bool, float, int]:
+        """A kernel that does not say what it takes comes before those that do."""
+        saved = self.time(offer.gone) - (offer.own or 0.0)
         preferred, finite = self._first(offer)
-        return not preferred, not finite, -saved, self._order[offer.kernel.name]
+        first = not preferred, not finite, offer.own is not None
+        return *first, -saved, self._order[offer.kernel.name]
 
     def _as_good(self, offer: Offer, best: Offer) -> bool:
         """Whether the best offer is not clearly faster than this one."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vesalius.compile.causal import CausalSum, read_causal, uses_of
+from vesalius.compile.causal import CausalSum, float_of, read_causal, shown_of, sum_of, uses_of
 from vesalius.compile.folds import Fold
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.roofline import stepwise
-from vesalius.compile.scores import Summand
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.graph import Diagram
@@ -102,7 +101,7 @@ class _Rewriting:
         """The right side, with the kernel's box in it."""
         parts, right = self.parts, self.right
         one = right.number(1.0)
-        shown = [self._shown(c.use, c.truth) for c in parts.conditions]
+        shown = [shown_of(right, c) for c in parts.conditions]
         queries = self._product(parts.queries) or one
         keys = self._product([*parts.keys], shown) or one
         values = self._product(parts.values) or one
@@ -120,8 +119,10 @@ class _Rewriting:
         words = [MEAN] if parts.mean else []
         if parts.levels or parts.references:
             words.append(DECAY)
-            level = right.expand(self._sum(parts.levels, False), self._along(parts.key))
-            reference = right.expand(self._sum(parts.references, True), self._along(parts.query))
+            level = right.expand(sum_of(right, parts.levels, False), self._along(parts.key))
+            reference = right.expand(
+                sum_of(right, parts.references, True), self._along(parts.query)
+            )
             arguments += [(level, {"m": parts.key}), (reference, {"n": parts.query})]
         result = CHUNKED.box(right, arguments, {"n": parts.query, "e": width}, " ".join(words))
         result = right.apart(result, width, made)
@@ -135,28 +136,7 @@ class _Rewriting:
 
     def _product(self, uses: Sequence[Use], also: Sequence[Use] = ()) -> Use | None:
         factors = [*(self.right.copied(use) for use in uses), *also]
-        return self._float(self.right.contract(factors)) if factors else None
-
-    def _float(self, use: Use) -> Use:
-        return self.right.apply("to_float", use) if self.right.dtype(use) == "int" else use
-
-    def _shown(self, use: Use, truth: bool) -> Use:
-        here = self.right.copied(use)
-        here = here if truth else self.right.apply("logical_not", here)
-        return self.right.apply("to_float", here)
-
-    def _sum(self, summands: Sequence[Summand], negated: bool) -> Use:
-        """A sum of exponents, or its negative."""
-        right, terms = self.right, []
-        for one in summands:
-            factors = [
-                right.contract([right.copied(use) for use in f.uses], f.bound) for f in one.factors
-            ]
-            factors += [right.copied(use) for use in one.numbers]
-            if one.negative != negated:
-                factors.append(right.number(-1))
-            terms.append(self._float(right.contract(factors, one.bound)))
-        return right.add(terms) if terms else right.number(0.0)
+        return float_of(self.right, self.right.contract(factors)) if factors else None
 
 
 CHUNKED = kernel(

@@ -19,6 +19,7 @@ from vesalius.compile.nominal import POSITIONS
 from vesalius.compile.roofline import Call, Counts, Machine
 from vesalius.compile.terms import Writing, Written, instance
 from vesalius.diagrams.box import Box
+from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.boxes.nested import NAMED
 from vesalius.diagrams.builder import Builder, Label, Use
 from vesalius.diagrams.errors import FormatError, SizeError
@@ -225,7 +226,8 @@ class Kernel:
     *How it is found.* Without more, wherever that diagram stands in a normalised one. `rules` are
     further pairs, with the kernel's box on the right. Else `find(place)` returns the rewriting or
     the reason why it does not stand there (an empty one says that nothing there is worth a word);
-    `root` is the kind of box at which it is asked.
+    `root` is the kind of box at which it is asked. `otherwise(kernel, place)` does so at
+    contractions, and at boxes like those that end the definition, where that does not stand.
 
     *How it is written.* `runs(variant)` is an equal diagram, by which it is computed. Or `function`
     gets a tensor for each input of the definition: all tubes first, and then the axes that the
@@ -246,6 +248,7 @@ class Kernel:
     root: str = ""
     find: Find | None = None
     rules: tuple[Rule, ...] = ()
+    otherwise: Callable[[Kernel, Place], Found | str] | None = None
     runs: Callable[[str], Diagram] | None = None
     function: Callable[..., Any] | None = None
     emit: Emit | None = None
@@ -309,7 +312,8 @@ class Kernel:
         if self.root:
             return frozenset([self.root])
         ends = (rule.left.nodes[rule.pattern.roots[0]].box for rule in self.pairs)
-        return frozenset(box.kind.name for box in ends)
+        also = () if self.otherwise is None else (CONTRACT.name,)
+        return frozenset([*(box.kind.name for box in ends), *also])
 
     def found(self, place: Place) -> Found | str:
         """The rewriting at a place, or the reason why there is none."""
@@ -325,7 +329,7 @@ class Kernel:
             for match in matcher.at(index):
                 ((wire, replacement),) = replacements(match).items()
                 return Found(wire, replacement, rule.doc)
-        return ""
+        return "" if self.otherwise is None else self.otherwise(self, place)
 
     def box(
         self,

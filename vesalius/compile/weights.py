@@ -1,0 +1,489 @@
+"""The weights of a fold as they are read from a diagram, whatever their spelling.
+
+    Σ_m [m ≤ n] · Σ_c q[n, c]·k[m, c] · rescale(level[m], reference[n]) · values · rest
+
+A sum over keys is taken apart into weights, what they weigh, and the rest. The triangle may be any
+comparison that says so, around any factor, in an exponent, or a factor of zeros and ones. A decay
+whose `rescale` is an exponential of a difference is read from exponents that split between query
+and key, |n − m| included; any other stands as `rescale` writes it, or is a quotient, where it is
+one. Weights that are a function of the score are that function of a product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vesalius.compile.causal import (
+    BY_CHANNEL,
+    NO_PRODUCT,
+    NO_SPLIT,
+    OTHER_MASK,
+    CausalReader,
+    Leaf,
+    float_of,
+    shown_of,
+    sum_of,
+)
+from vesalius.compile.kernels.kernel import Place, Right
+from vesalius.compile.normalise import normalise
+from vesalius.compile.scores import Condition, Summand, is_causal, read_scores, split_condition
+from vesalius.compile.terms import Reading, Use, Written
+from vesalius.diagrams.builder import Builder, Label
+from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.grade import grade
+from vesalius.rewrite.rule import Rule, checked
+
+if TYPE_CHECKING:
+    from vesalius.compile.folds import Fold
+
+NO_DECAY = "its weights do not decay"
+NO_FORM = "its weights are not as the fold says"
+NO_SCORE = "its scores are no product of queries and keys"
+KEYS_MASK = "a mask on the keys would be weighed"
+
+Writer = Callable[[Right], Use]
+
+
+class Weights(NamedTuple):
+    """Weights of queries and keys: how what they are made of is written, and what that reads."""
+
+    query: Label
+    key: Label
+    lengths: tuple[Size, Size]  # of the queries and of the keys
+    channels: tuple[Label, ...]
+    queries: Writer
+    keys: Writer
+    levels: tuple[Writer, Writer] | None  # of the keys, and the references of the queries
+    uses: tuple[Use, ...]
+
+
+class Weighted(NamedTuple):
+    """A sum over keys: `Σ_key weights^times · values`, times the rest and summed over `bound`."""
+
+    weights: Weights
+    times: int
+    values: tuple[Use, ...]
+    rest: tuple[Use, ...]
+    bound: tuple[Label, ...]
+
+    def reads(self) -> Iterator[Use]:
+        """All that its writing reads, but the rest."""
+        yield from self.weights.uses
+        yield from self.values
+
+
+class WeightsReader:
+    """Reads the weights of one fold."""
+
+    def __init__(self, fold: Fold, causal: bool) -> None:
+        self.fold = fold
+        self.causal = causal
+
+    def read(self, r: Place, use: Use) -> Weighted | str:
+        """The sum over keys that a contraction is, or the reason why it is none of this fold."""
+        opened = r.open(use)
+        if not opened.bound or not self.causal or self.fold.level == "score":
+            return ""  # such weights are no factor: their largest level is taken first
+        reader = CausalReader(r)
+        reader.bound += opened.bound
+        for one in opened.uses:
+            reader.visit(one)
+        if not self.fold.has_state:
+            reader.conditions += self._masked(r, reader.leaves)
+        pair = reader.pair()
+        if pair is None or pair[1] not in opened.bound:
+            return ""
+        wide = [one for one in opened.uses if set(pair) <= set(one[1])]
+        times = len(wide) if len(set(wide)) == 1 else 1
+        narrow = [one for one in opened.uses if one not in wide]
+        left = [x for x in opened.bound if x != pair[1]]
+        found = _Sum(self, r, pair, wide if times == 1 else wide[:1], narrow, left)
+        return found.state(times) if self.fold.has_state else found.weighed(times)
+
+    def levels(self, r: Place, use: Use) -> Weights | None:
+        """The score of each pair as queries and keys, of a use that hides later keys."""
+        inside = r.applied(use, "where") if self.causal else None
+        if inside is None:
+            return None
+        condition, shown, hidden = inside
+        for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
+            conditions = split_condition(r, condition, truth)
+            if len(conditions) != 1 or r.value(other) != self.fold.lowest:
+                continue
+            for pair in permutations(condition[1], 2):
+                if is_causal(r, conditions[0], *pair):
+                    found = _Sum(self, r, pair, [x], [], []).scores(x)
+                    return None if isinstance(found, str) else found
+        return None
+
+    def _masked(self, r: Place, leaves: Sequence[Leaf]) -> list[Condition]:
+        """The conditions of scores that weigh nothing where they are hidden."""
+        found: list[Condition] = []
+        for leaf in leaves:
+            score = self.score(r, leaf.use)
+            masked = None if score is None else self.unmasked(r, score)
+            found += [] if masked is None else masked[0]
+        return found
+
+    def unmasked(self, r: Reading, score: Use) -> tuple[list[Condition], Use] | None:
+        """The conditions around a score, where a hidden one weighs nothing, and what is left."""
+        inside = r.applied(score, "where")
+        if inside is None:
+            return None
+        condition, shown, hidden = inside
+        for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
+            if self.hidden(r.value(other)):
+                return split_condition(r, condition, truth), x
+        return None
+
+    # -- what the fold says -----------------------------------------------------------------------
+
+    @cached_property
+    def rescaling(self) -> Diagram:
+        """`rescale` of the levels of keys and the references of queries."""
+        builder = Builder("rescale")
+        level, reference = builder.input("level", "m"), builder.input("reference", "n")
+        with builder:
+            assert self.fold.rescale is not None
+            made = self.fold.rescale(level, reference)
+        return _finished(builder, made)
+
+    @cached_property
+    def rate(self) -> float | None:
+        """c where `rescale(a, b)` is exp(c·(a − b))."""
+        r = Written(self.rescaling)
+        (out,) = self.rescaling.outputs
+        key, query = object(), object()
+        use = (out.wire, tuple(query if a == "n" else key for a in out.axes))
+        inside = r.applied(use, "exp")
+        if inside is None:
+            return None
+        rates = {0: 0.0, 1: 0.0}  # by the wire of the level, and of the reference
+        for summand in read_scores(r, inside[0], [key], [query]).summands:
+            wires = [use[0] for factor in summand.factors for use in factor.uses]
+            values = [r.value(number) for number in summand.numbers]
+            if len(wires) != 1 or wires[0] not in rates or not all(map(_is_real, values)):
+                return None
+            rates[wires[0]] += math.prod(values) * (-1 if summand.negative else 1)
+        return rates[0] if rates[0] == -rates[1] != 0 else None
+
+    @cached_property
+    def is_quotient(self) -> bool:
+        """Whether `rescale(a, b)` is a / b."""
+        builder = Builder("quotient")
+        level, reference = builder.input("level", "m"), builder.input("reference", "n")
+        with builder:
+            made = level / reference
+        return _finished(builder, made) == self.rescaling
+
+    @cached_property
+    def rescales(self) -> Rule:
+        """What finds `rescale`."""
+        return _rule(self.rescaling)
+
+    @cached_property
+    def weighs(self) -> Rule | None:
+        """What finds the weight of a score, if that is not the score itself."""
+        return None if self.fold.weigh is None else _rule(self._weight("n m"))
+
+    def _weight(self, axes: str) -> Diagram:
+        builder = Builder("weigh")
+        score = builder.input("score", axes)
+        with builder:
+            return _finished(builder, score if self.fold.weigh is None else self.fold.weigh(score))
+
+    def score(self, r: Place, use: Use) -> Use | None:
+        """The score that is weighed."""
+        if self.weighs is None:
+            return use
+        found = _bound(self.weighs, r, use)
+        return None if found is None else found["score"]
+
+    def hidden(self, value: Any) -> bool:
+        """Whether a score weighs nothing."""
+        return _is_real(value) and float(self._weight("").evaluate(float(value))) == 0
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _finished(builder: Builder, made: Wire) -> Diagram:
+    names = tuple(x for x in ("n", "m") if x in made.names)
+    port = Port("out", made.id, names, tuple(map(made.names.index, names)))
+    return normalise(builder.finish([port]))
+
+
+def _rule(left: Diagram) -> Rule:
+    """A pair that serves to find its left side."""
+    right = left.fold(left.name)
+    return checked(Rule(left.name, grade("equal"), left, right, {}, {}, (), left.name, left.name))
+
+
+def _bound(rule: Rule, place: Place, use: Use) -> dict[str, Use] | None:
+    """What the inputs of a rule stand for where it stands at a use, in the labels of that."""
+    index = place.diagram.owner[use[0]]
+    if rule.pattern.head(rule.pattern.roots[0])[0] is not place.kind(use):
+        return None
+    for match in place.matcher(rule).at(index):
+        (port,) = rule.left.outputs
+        wire, labels = match.outputs[0]
+        if wire != use[0]:
+            continue
+        names: dict[Any, Label] = dict(zip(labels, use[1], strict=True))
+        declared = {port.axes[x]: label for x, label in names.items() if isinstance(x, int)}
+        found: dict[str, Use] = {}
+        for one, ((source, row),) in zip(rule.left.inputs, match.inputs, strict=True):
+            own = dict(zip(one.slots, one.axes, strict=True))
+            found[one.name] = (
+                source,
+                tuple(declared[own[x]] if isinstance(x, int) else names[x] for x in row),
+            )
+        return found
+    return None
+
+
+class _Sum:
+    """One sum over keys while it is read: its factors of queries and keys, and the others."""
+
+    def __init__(
+        self,
+        reader: WeightsReader,
+        r: Place,
+        pair: tuple[Label, Label],
+        wide: Sequence[Use],
+        narrow: Sequence[Use],
+        left: Sequence[Label],
+    ) -> None:
+        self.reader, self.r = reader, r
+        self.query, self.key = pair
+        self.wide, self.narrow = wide, narrow
+        self.left = tuple(left)
+
+    # -- weights that are linear in the keys ------------------------------------------------------
+
+    def state(self, times: int) -> Weighted | str:
+        """A sum whose weights are products, maybe with a decay."""
+        r, query, key = self.r, self.query, self.key
+        inner = CausalReader(r)
+        for one in self.wide:
+            inner.visit(one)
+        # Where channels are summed here, the weights are spread over the factors.
+        outer = CausalReader(r)
+        flat = [x for x in self.left if any(x in one[1] for one in self.narrow)]
+        if flat:
+            for one in self.narrow:
+                outer.visit(one)
+        inner.open_wide(query, key)
+        wide, exponents = inner.split(query, key)
+        leaves = wide + outer.leaves
+        inner.conditions += outer.conditions
+        inner.exponents += outer.exponents
+        bound = [*self.left, *inner.bound, *outer.bound]
+        conditions = [c for c in inner.conditions if not is_causal(r, c, query, key)]
+        if any(query in c.use[1] for c in conditions):
+            return OTHER_MASK
+        if any({query, key} <= set(s.labels) for s in exponents):
+            return NO_SPLIT
+        if any(x in bound for s in exponents for x in s.labels):
+            return BY_CHANNEL
+        both = [leaf.use for leaf in leaves if {query, key} <= set(leaf.use[1])]
+        of_queries = [leaf.use for leaf in leaves if query in leaf.use[1] and leaf.use not in both]
+        of_keys = [leaf.use for leaf in leaves if key in leaf.use[1] and leaf.use not in both]
+        others = [leaf.use for leaf in leaves if not {query, key} & set(leaf.use[1])]
+        asked = {x for one in of_queries for x in one[1]}
+        channels = [x for x in bound if x in asked and any(x in one[1] for one in of_keys)]
+        channels += [x for x in inner.bound if x not in channels]
+        own = {leaf.use for leaf in wide}
+
+        def weighs(one: Use) -> bool:
+            """Whether a factor belongs to the weights."""
+            if not set(channels).isdisjoint(one[1]):
+                return True
+            return one in own and set(one[1]) <= {key, *asked, *(x for u in both for x in u[1])}
+
+        keys = [one for one in of_keys if weighs(one)]
+        queries = [one for one in of_queries if weighs(one)]
+        queries += [one for one in others if weighs(one)]
+        spread = [one for one in (*of_queries, *of_keys, *others) if not weighs(one)]
+        values = [one for one in spread if key in one[1]]
+        rest = [one for one in spread if key not in one[1]]
+        if not flat:
+            values += [one for one in self.narrow if key in one[1]]
+            rest += [one for one in self.narrow if key not in one[1]]
+        decay = self._decay(both, exponents, queries, keys, channels)
+        if isinstance(decay, str):
+            return decay
+        queries, keys, levels, more = decay
+        uses = (*queries, *keys, *more, *(c.use for c in conditions))
+        weights = self._weights(queries, keys, conditions, channels, levels, uses)
+        left = tuple(x for x in (*self.left, *outer.bound) if x not in channels)
+        return Weighted(weights, times, tuple(values), tuple(rest), left)
+
+    def _decay(
+        self,
+        both: Sequence[Use],
+        exponents: Sequence[Summand],
+        queries: list[Use],
+        keys: list[Use],
+        channels: Sequence[Label],
+    ) -> tuple[list[Use], list[Use], tuple[Writer, Writer] | None, list[Use]] | str:
+        """Queries and keys without the levels among them, the levels, and what those read."""
+        r, reader = self.r, self.reader
+        if reader.fold.level == "none":
+            if exponents:
+                return "its weights decay, and the fold does not"
+            return self._other(both) or (queries, keys, None, [])
+        if reader.rate is not None:
+            if both or not exponents:
+                return self._other(both) or NO_DECAY
+            rate = reader.rate
+            of_keys = [s for s in exponents if self.key in s.labels]
+            of_queries = [s for s in exponents if self.key not in s.labels]
+            more = [x for s in exponents for f in s.factors for x in f.uses]
+
+            def level(right: Right) -> Use:
+                made = sum_of(right, of_keys, False, 1 / rate)
+                return right.expand(made, self._sizes([self.key]))
+
+            def reference(right: Right) -> Use:
+                made = sum_of(right, of_queries, True, 1 / rate)
+                return right.expand(made, self._sizes([self.query]))
+
+            return queries, keys, (level, reference), more
+        if exponents:
+            return f"{NO_FORM}: an exponential"
+        if len(both) == 1:
+            found = _bound(reader.rescales, r, both[0])
+            if found is not None:
+                levels = (_reads(found["level"]), _reads(found["reference"]))
+                return queries, keys, levels, list(found.values())
+        if both or not reader.is_quotient:
+            return self._other(both) or NO_DECAY
+        above = [x for x in keys if set(channels).isdisjoint(x[1])]
+        below = [x for x in queries if set(channels).isdisjoint(x[1]) and self.query in x[1]]
+        divided = [x for x in below if r.applied(x, "reciprocal") is not None]
+        below = divided or below
+        if not above or not below:
+            return NO_DECAY
+        keys = [x for x in keys if x not in above]
+        queries = [x for x in queries if x not in below]
+
+        def product(right: Right) -> Use:
+            made = right.contract([right.read(x) for x in above])
+            return right.expand(made, self._sizes([self.key]))
+
+        def divisor(right: Right) -> Use:
+            made = []
+            for one in below:
+                inside = r.applied(one, "reciprocal")
+                made.append(
+                    right.apply("reciprocal", right.read(one))
+                    if inside is None
+                    else right.copied(inside[0])
+                )
+            return right.expand(right.contract(made), self._sizes([self.query]))
+
+        inside = [x for one in below for x in r.applied(one, "reciprocal") or (one,)]
+        return queries, keys, (product, divisor), [*above, *below, *inside]
+
+    def _other(self, both: Sequence[Use]) -> str:
+        """Why factors of queries and keys are no decay, if there are some."""
+        return f"{NO_PRODUCT}: {CausalReader(self.r).name(both[0])}" if both else ""
+
+    # -- weights that are a function of the score -------------------------------------------------
+
+    def weighed(self, times: int) -> Weighted | str:
+        """A sum whose weights are the fold's function of a product."""
+        r, query, key = self.r, self.query, self.key
+        conditions, inside = self._stripped(self.wide)
+        if len(set(inside)) != 1:
+            return NO_FORM
+        times = max(times, len(inside))
+        score = self.reader.score(r, inside[0])
+        if score is None:
+            return NO_FORM
+        masked = self.reader.unmasked(r, score)
+        if masked is not None:
+            conditions, score = [*conditions, *masked[0]], masked[1]
+        others = [c for c in conditions if not is_causal(r, c, query, key)]
+        if others:
+            wide = any(query in c.use[1] for c in others)
+            return OTHER_MASK if wide else KEYS_MASK
+        weights = self.scores(score)
+        if isinstance(weights, str):
+            return weights
+        values = tuple(x for x in self.narrow if key in x[1])
+        rest = tuple(x for x in self.narrow if key not in x[1])
+        return Weighted(weights, times, values, rest, self.left)
+
+    def scores(self, use: Use) -> Weights | str:
+        """Scores that are a product of queries and keys."""
+        inner = CausalReader(self.r)
+        inner.leaves.append(Leaf(use, ()))
+        inner.open_wide(self.query, self.key)
+        uses = [leaf.use for leaf in inner.leaves]
+        if any({self.query, self.key} <= set(x[1]) for x in uses):
+            return NO_SCORE
+        keys = [x for x in uses if self.key in x[1]]
+        queries = [x for x in uses if self.key not in x[1]]
+        return self._weights(queries, keys, [], inner.bound, None, tuple(uses))
+
+    def _stripped(self, uses: Sequence[Use]) -> tuple[list[Condition], list[Use]]:
+        """The conditions for weights to count, and what is left of them."""
+        reader, left, conditions = CausalReader(self.r), [], list[Condition]()
+        todo = list(uses)
+        while todo:
+            one = todo.pop(0)
+            found = reader.shown(one)
+            if found is None or found[2]:
+                left.append(one)
+                continue
+            conditions += found[0]
+            if found[1] is not None:
+                todo.append(found[1])
+        return conditions, left
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def _sizes(self, labels: Sequence[Label]) -> dict[Label, Size]:
+        sizes = self.r.sizes([*self.wide, *self.narrow])
+        return {x: sizes[x] for x in labels}
+
+    def _weights(
+        self,
+        queries: Sequence[Use],
+        keys: Sequence[Use],
+        conditions: Sequence[Condition],
+        channels: Sequence[Label],
+        levels: tuple[Writer, Writer] | None,
+        uses: tuple[Use, ...],
+    ) -> Weights:
+        lengths = self._sizes([self.query, self.key])
+        sizes = self.r.sizes([*queries, *keys])
+        along: Mapping[Label, Size] = {x: sizes[x] for x in channels}
+
+        def written(
+            right: Right, some: Sequence[Use], shown: Sequence[Condition], label: Label
+        ) -> Use:
+            factors = [right.copied(x) for x in some]
+            factors += [shown_of(right, c) for c in shown]
+            made = right.contract(factors) if factors else right.number(1.0)
+            return right.expand(float_of(right, made), {label: lengths[label], **along})
+
+        return Weights(
+            self.query, self.key, (lengths[self.query], lengths[self.key]), tuple(channels),
+            lambda right: written(right, queries, (), self.query),
+            lambda right: written(right, keys, conditions, self.key),
+            levels, uses,
+        )  # fmt: skip
+
+
+def _reads(use: Use) -> Writer:
+    return lambda right: right.copied(use)
