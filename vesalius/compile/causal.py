@@ -96,14 +96,18 @@ class CausalReader:
             self.exponents += exponents
             if rest is not None:
                 self.visit(rest, (*inside, use))
-        elif self.r.kind(use) is CONTRACT and (self._plain(use) or self._hides(use)):
+        elif self.r.kind(use) is CONTRACT and (self._plain(use) or self.hides(use)):
             self._open(use, inside)
         else:
             self.leaves.append(Leaf(use, inside))
 
     def _plain(self, use: Use) -> bool:
         """Whether a factor is a product, entry by entry, that nothing else reads."""
-        return self.r.single(use[0]) and not self.r.node_of(use[0]).box.bound
+        return self.r.single(use[0]) and not self.sums(use)
+
+    def sums(self, use: Use) -> bool:
+        """Whether a product is summed over something."""
+        return bool(self.r.node_of(use[0]).box.bound)
 
     def _open(self, use: Use, inside: tuple[Use, ...]) -> None:
         opened = self.r.open(use)
@@ -161,7 +165,7 @@ class CausalReader:
                 return [*split_condition(r, condition, truth), *more], rest
         return None
 
-    def _hides(self, use: Use) -> bool:
+    def hides(self, use: Use) -> bool:
         """Whether there is a condition somewhere among the factors of a product.
 
         One between what the product sums over and what is summed over already is that of another
@@ -173,7 +177,7 @@ class CausalReader:
             if shown is not None:
                 labels = [set(condition.use[1]) for condition in shown[0]]
                 return not any(x & set(opened.bound) and x & set(self.bound) for x in labels)
-            if self.r.kind(one) is CONTRACT and self._hides(one):
+            if self.r.kind(one) is CONTRACT and self.hides(one):
                 return True
         return False
 

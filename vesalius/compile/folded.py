@@ -7,18 +7,19 @@ the definition of a kernel then stands, the kernel does; all else says why not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.normalise import normalise
-from vesalius.compile.rebuild import replaced
-from vesalius.compile.weights import Weighted, Weights, WeightsReader
-from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.compile.rebuild import Rebuild, replaced
+from vesalius.compile.terms import Written
+from vesalius.compile.weights import Weighted, Weights, WeightsReader, sought
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label, Use
-from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.graph import Diagram, Node
 from vesalius.rewrite.apply import replacements
 from vesalius.rewrite.grade import grade
 from vesalius.rewrite.match import Matcher
@@ -86,29 +87,38 @@ class Spelling:
         self.fold = fold
         self.weights = fold.weights(causal)
         self.reader = WeightsReader(fold, causal)
+        results = fold.results()
+        self.results = sought(results)
         # What may stand between the place and the weights, or the levels.
-        above = normalise(fold.whole(causal)) if fold.level == "score" else fold.results()
+        above = normalise(fold.whole(causal)) if fold.level == "score" else results
         self.heads: frozenset[Head] = frozenset(head(node.box) for node in above.boxes)
         self.depth = len(list(above.boxes))
-        self._written: WeakKeyDictionary[Place, tuple[_Plan, list[tuple[Found, Diagram]]]]
-        self._written = WeakKeyDictionary()
+        self._rules: dict[str, list[Rule]] = {}
+        self._last: tuple[_Plan, list[tuple[Found, Diagram]]] | None = None
 
     def found(self, kernel: Kernel, place: Place) -> Found | str:
         """The rewriting of a place, or the reason why there is none."""
         if head(place.node.box) not in self.heads:
             return ""
-        if place not in self._written:  # all kernels of the fold ask
-            self._written[place] = self._anew(place)
-        plan, spellings = self._written[place]
+        if self._last is None or self._last[0].place is not place:  # all its kernels ask
+            self._last = self._anew(place)
+        plan, spellings = self._last
         for found, body in spellings:
             made = self._taken(kernel, body, plan.is_sum and not plan.by_score)
             if made is not None:
                 right = replace(found.replacement, body=made)
                 return found._replace(replacement=right, note=kernel.summary)
-        if plan.reason or not plan.is_sum:
+        if plan.reason or not (plan.is_sum or self._projected(place)):
             return plan.reason
         as_many = _is_square(kernel.definition()) and not kernel.rules
-        return NOT_SQUARE if as_many and not plan.square else OTHER_RESULT
+        other = OTHER_RESULT if plan.is_sum else plan.inner
+        return NOT_SQUARE if as_many and not plan.square else other
+
+    def _projected(self, place: Place) -> bool:
+        """Whether a place is what the fold makes of some weights, and more than a sum of them."""
+        if self.depth == 1 or self.fold.level == "score":
+            return False
+        return any(True for _ in place.matcher(self.results).at(place.index))
 
     def _anew(self, place: Place) -> tuple[_Plan, list[tuple[Found, Diagram]]]:
         """The place written anew, with the factors of the values apart and as one."""
@@ -119,13 +129,17 @@ class Spelling:
             for plan.merged in (False, True):
                 right = place.right(plan.reads)
                 found = right.found(write(right))
-                made.append((found, found.replacement.body.unfold()))
+                made.append((found, _Floats(found.replacement.body.unfold()).run()))
         return plan, made
 
     def _taken(self, kernel: Kernel, body: Diagram, inside: bool) -> Diagram | None:
         """A right side in which the kernel stands, at its end or, maybe, `inside`."""
         (end,) = (body.owner[port.wire] for port in body.outputs)
-        for rule in kernel.pairs:
+        if kernel.name not in self._rules:
+            self._rules[kernel.name] = [
+                replace(rule, left=_Floats(rule.left).run()) for rule in kernel.pairs
+            ]
+        for rule in self._rules[kernel.name]:
             matcher = Matcher(rule, body)
             for match in matcher.all() if inside else matcher.at(end):
                 return replaced(body, replacements(match))
@@ -137,6 +151,20 @@ def _is_square(definition: Diagram) -> bool:
     return types["q"].axes["n"] == types["k"].axes["m"]
 
 
+class _Floats(Rebuild):
+    """Whole numbers beside floats as floats: 1 + x is 1.0 + x."""
+
+    def place(self, node: Node, uses: Sequence[Use], labels: Sequence[Label]) -> list[Use]:
+        r = Written(self.old)
+        if node.box.kind in (ADD, CONTRACT, POINTWISE) and r.types[node.first].dtype == "float":
+            for k, use in enumerate(uses):
+                if r.dtype(use) == "int" and isinstance(r.value(use), int):
+                    own = (-1 - k, ())
+                    self.seen[own[0]] = self.writing.number(float(r.value(use)))
+                    uses = [*uses[:k], own, *uses[k + 1 :]]
+        return super().place(node, uses, labels)
+
+
 class _Plan:
     """How a place is written anew: what is read, and functions that write."""
 
@@ -146,7 +174,8 @@ class _Plan:
         self.sums = 0
         self.is_sum = False  # whether the place itself is one
         self.square = True
-        self.reason = ""
+        self.reason = ""  # why the place itself is no sum of the fold
+        self.inner = ""  # why a sum that it is made of is none
         self.merged = False  # whether the factors of the values are one
 
     @property
@@ -166,6 +195,7 @@ class _Plan:
                 return self._sum(found, use, depth)
             if use == place.use:
                 self.reason = found
+            self.inner = self.inner or found
         levels = self.spelling.reader.levels(place, use) if self.by_score else None
         if levels is not None:
             return self._levels(levels)

@@ -40,6 +40,7 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.wire import Wire
+from vesalius.rewrite.linearity import linear_in
 
 if TYPE_CHECKING:
     from vesalius.compile.kernels.kernel import Kernel
@@ -77,10 +78,24 @@ class Fold:
         if self.level == "score" and self.weigh is not None:
             raise FormatError(f"fold {self.name!r}: a score that is a level is not weighed, too")
 
-    @property
+    @cached_property
     def has_state(self) -> bool:
-        """Whether what came before is a state that does not grow: scores are linear in keys."""
-        return self.weigh is None and self.level != "score"
+        """Whether what came before is a state that does not grow: sums are linear in keys."""
+        if self.weigh is not None or self.level == "score":
+            return False
+        (box,) = (node.box for node in self._added.fold().boxes)
+        return linear_in(box, [0])
+
+    @cached_property
+    def _added(self) -> Diagram:
+        """What one key adds to each sum."""
+        builder = Builder("sums")
+        with builder:
+            made = self.sums(builder.input("w", ""), builder.input("v", "e"))
+        return builder.finish(
+            [Port(f"s{k}", x.id, x.names, tuple(range(len(x.names)))) for k, x in
+             enumerate(made.values())]
+        )  # fmt: skip
 
     @cached_property
     def parts(self) -> dict[str, tuple[str, ...]]:

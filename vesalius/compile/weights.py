@@ -32,6 +32,7 @@ from vesalius.compile.kernels.kernel import Place, Right
 from vesalius.compile.normalise import normalise
 from vesalius.compile.scores import Condition, Summand, is_causal, read_scores, split_condition
 from vesalius.compile.terms import Reading, Use, Written
+from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.sizes import Size
@@ -185,12 +186,12 @@ class WeightsReader:
     @cached_property
     def rescales(self) -> Rule:
         """What finds `rescale`."""
-        return _rule(self.rescaling)
+        return sought(self.rescaling)
 
     @cached_property
     def weighs(self) -> Rule | None:
         """What finds the weight of a score, if that is not the score itself."""
-        return None if self.fold.weigh is None else _rule(self._weight("n m"))
+        return None if self.fold.weigh is None else sought(self._weight("n m"))
 
     def _weight(self, axes: str) -> Diagram:
         builder = Builder("weigh")
@@ -220,8 +221,8 @@ def _finished(builder: Builder, made: Wire) -> Diagram:
     return normalise(builder.finish([port]))
 
 
-def _rule(left: Diagram) -> Rule:
-    """A pair that serves to find its left side."""
+def sought(left: Diagram) -> Rule:
+    """What finds a diagram."""
     right = left.fold(left.name)
     return checked(Rule(left.name, grade("equal"), left, right, {}, {}, (), left.name, left.name))
 
@@ -442,12 +443,13 @@ class _Sum:
         while todo:
             one = todo.pop(0)
             found = reader.shown(one)
-            if found is None or found[2]:
+            if found is not None and not found[2]:
+                conditions += found[0]
+                todo += [] if found[1] is None else [found[1]]
+            elif self.r.kind(one) is CONTRACT and reader.hides(one) and not reader.sums(one):
+                todo += self.r.open(one).uses
+            else:
                 left.append(one)
-                continue
-            conditions += found[0]
-            if found[1] is not None:
-                todo.append(found[1])
         return conditions, left
 
     # -- writing ----------------------------------------------------------------------------------
