@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vesalius.compile.fold_terms import sought
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right, kernel
 from vesalius.compile.normalise import normalise
 from vesalius.compile.rebuild import Rebuild, replaced
 from vesalius.compile.terms import Written
-from vesalius.compile.weights import Weighted, Weights, WeightsReader, sought
+from vesalius.compile.weights import Weighted, Weights, WeightsReader
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Label, Use

@@ -11,11 +11,9 @@ one. Weights that are a function of the score are that function of a product.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vesalius.compile.causal import (
     BY_CHANNEL,
@@ -28,17 +26,13 @@ from vesalius.compile.causal import (
     shown_of,
     sum_of,
 )
+from vesalius.compile.fold_terms import FoldTerms, bound_at
 from vesalius.compile.kernels.kernel import Place, Right
-from vesalius.compile.normalise import normalise
-from vesalius.compile.scores import Condition, Summand, is_causal, read_scores, split_condition
-from vesalius.compile.terms import Reading, Use, Written
+from vesalius.compile.scores import Condition, Summand, is_causal, split_condition
+from vesalius.compile.terms import Use
 from vesalius.diagrams.boxes.linear import CONTRACT
-from vesalius.diagrams.builder import Builder, Label
-from vesalius.diagrams.graph import Diagram, Port
+from vesalius.diagrams.builder import Label
 from vesalius.diagrams.sizes import Size
-from vesalius.diagrams.wire import Wire
-from vesalius.rewrite.grade import grade
-from vesalius.rewrite.rule import Rule, checked
 
 if TYPE_CHECKING:
     from vesalius.compile.folds import Fold
@@ -85,6 +79,7 @@ class WeightsReader:
     def __init__(self, fold: Fold, causal: bool) -> None:
         self.fold = fold
         self.causal = causal
+        self.says = FoldTerms(fold)
 
     def read(self, r: Place, use: Use) -> Weighted | str:
         """The sum over keys that a contraction is, or the reason why it is none of this fold."""
@@ -104,7 +99,7 @@ class WeightsReader:
         times = len(wide) if len(set(wide)) == 1 else 1
         narrow = [one for one in opened.uses if one not in wide]
         left = [x for x in opened.bound if x != pair[1]]
-        found = _Sum(self, r, pair, wide if times == 1 else wide[:1], narrow, left)
+        found = _Sum(self.says, r, pair, wide if times == 1 else wide[:1], narrow, left)
         return found.state(times) if self.fold.has_state else found.weighed(times)
 
     def levels(self, r: Place, use: Use) -> Weights | None:
@@ -119,7 +114,7 @@ class WeightsReader:
                 continue
             for pair in permutations(condition[1], 2):
                 if is_causal(r, conditions[0], *pair):
-                    found = _Sum(self, r, pair, [x], [], []).scores(x)
+                    found = _Sum(self.says, r, pair, [x], [], []).scores(x)
                     return None if isinstance(found, str) else found
         return None
 
@@ -127,127 +122,10 @@ class WeightsReader:
         """The conditions of scores that weigh nothing where they are hidden."""
         found: list[Condition] = []
         for leaf in leaves:
-            score = self.score(r, leaf.use)
-            masked = None if score is None else self.unmasked(r, score)
+            score = self.says.score(r, leaf.use)
+            masked = None if score is None else self.says.unmasked(r, score)
             found += [] if masked is None else masked[0]
         return found
-
-    def unmasked(self, r: Reading, score: Use) -> tuple[list[Condition], Use] | None:
-        """The conditions around a score, where a hidden one weighs nothing, and what is left."""
-        inside = r.applied(score, "where")
-        if inside is None:
-            return None
-        condition, shown, hidden = inside
-        for x, other, truth in ((shown, hidden, True), (hidden, shown, False)):
-            if self.hidden(r.value(other)):
-                return split_condition(r, condition, truth), x
-        return None
-
-    # -- what the fold says -----------------------------------------------------------------------
-
-    @cached_property
-    def rescaling(self) -> Diagram:
-        """`rescale` of the levels of keys and the references of queries."""
-        builder = Builder("rescale")
-        level, reference = builder.input("level", "m"), builder.input("reference", "n")
-        with builder:
-            assert self.fold.rescale is not None
-            made = self.fold.rescale(level, reference)
-        return _finished(builder, made)
-
-    @cached_property
-    def rate(self) -> float | None:
-        """c where `rescale(a, b)` is exp(c·(a − b))."""
-        r = Written(self.rescaling)
-        (out,) = self.rescaling.outputs
-        key, query = object(), object()
-        use = (out.wire, tuple(query if a == "n" else key for a in out.axes))
-        inside = r.applied(use, "exp")
-        if inside is None:
-            return None
-        rates = {0: 0.0, 1: 0.0}  # by the wire of the level, and of the reference
-        for summand in read_scores(r, inside[0], [key], [query]).summands:
-            wires = [use[0] for factor in summand.factors for use in factor.uses]
-            values = [r.value(number) for number in summand.numbers]
-            if len(wires) != 1 or wires[0] not in rates or not all(map(_is_real, values)):
-                return None
-            rates[wires[0]] += math.prod(values) * (-1 if summand.negative else 1)
-        return rates[0] if rates[0] == -rates[1] != 0 else None
-
-    @cached_property
-    def is_quotient(self) -> bool:
-        """Whether `rescale(a, b)` is a / b."""
-        builder = Builder("quotient")
-        level, reference = builder.input("level", "m"), builder.input("reference", "n")
-        with builder:
-            made = level / reference
-        return _finished(builder, made) == self.rescaling
-
-    @cached_property
-    def rescales(self) -> Rule:
-        """What finds `rescale`."""
-        return sought(self.rescaling)
-
-    @cached_property
-    def weighs(self) -> Rule | None:
-        """What finds the weight of a score, if that is not the score itself."""
-        return None if self.fold.weigh is None else sought(self._weight("n m"))
-
-    def _weight(self, axes: str) -> Diagram:
-        builder = Builder("weigh")
-        score = builder.input("score", axes)
-        with builder:
-            return _finished(builder, score if self.fold.weigh is None else self.fold.weigh(score))
-
-    def score(self, r: Place, use: Use) -> Use | None:
-        """The score that is weighed."""
-        if self.weighs is None:
-            return use
-        found = _bound(self.weighs, r, use)
-        return None if found is None else found["score"]
-
-    def hidden(self, value: Any) -> bool:
-        """Whether a score weighs nothing."""
-        return _is_real(value) and float(self._weight("").evaluate(float(value))) == 0
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _finished(builder: Builder, made: Wire) -> Diagram:
-    names = tuple(x for x in ("n", "m") if x in made.names)
-    port = Port("out", made.id, names, tuple(map(made.names.index, names)))
-    return normalise(builder.finish([port]))
-
-
-def sought(left: Diagram) -> Rule:
-    """What finds a diagram."""
-    right = left.fold(left.name)
-    return checked(Rule(left.name, grade("equal"), left, right, {}, {}, (), left.name, left.name))
-
-
-def _bound(rule: Rule, place: Place, use: Use) -> dict[str, Use] | None:
-    """What the inputs of a rule stand for where it stands at a use, in the labels of that."""
-    index = place.diagram.owner[use[0]]
-    if rule.pattern.head(rule.pattern.roots[0])[0] is not place.kind(use):
-        return None
-    for match in place.matcher(rule).at(index):
-        (port,) = rule.left.outputs
-        wire, labels = match.outputs[0]
-        if wire != use[0]:
-            continue
-        names: dict[Any, Label] = dict(zip(labels, use[1], strict=True))
-        declared = {port.axes[x]: label for x, label in names.items() if isinstance(x, int)}
-        found: dict[str, Use] = {}
-        for one, ((source, row),) in zip(rule.left.inputs, match.inputs, strict=True):
-            own = dict(zip(one.slots, one.axes, strict=True))
-            found[one.name] = (
-                source,
-                tuple(declared[own[x]] if isinstance(x, int) else names[x] for x in row),
-            )
-        return found
-    return None
 
 
 class _Sum:
@@ -255,14 +133,14 @@ class _Sum:
 
     def __init__(
         self,
-        reader: WeightsReader,
+        says: FoldTerms,
         r: Place,
         pair: tuple[Label, Label],
         wide: Sequence[Use],
         narrow: Sequence[Use],
         left: Sequence[Label],
     ) -> None:
-        self.reader, self.r = reader, r
+        self.r, self.says = r, says
         self.query, self.key = pair
         self.wide, self.narrow = wide, narrow
         self.left = tuple(left)
@@ -336,15 +214,15 @@ class _Sum:
         channels: Sequence[Label],
     ) -> tuple[list[Use], list[Use], tuple[Writer, Writer] | None, list[Use]] | str:
         """Queries and keys without the levels among them, the levels, and what those read."""
-        r, reader = self.r, self.reader
-        if reader.fold.level == "none":
+        r, says = self.r, self.says
+        if says.fold.level == "none":
             if exponents:
                 return "its weights decay, and the fold does not"
             return self._other(both) or (queries, keys, None, [])
-        if reader.rate is not None:
+        if says.rate is not None:
             if both or not exponents:
                 return self._other(both) or NO_DECAY
-            rate = reader.rate
+            rate = says.rate
             of_keys = [s for s in exponents if self.key in s.labels]
             of_queries = [s for s in exponents if self.key not in s.labels]
             more = [x for s in exponents for f in s.factors for x in f.uses]
@@ -361,11 +239,11 @@ class _Sum:
         if exponents:
             return f"{NO_FORM}: an exponential"
         if len(both) == 1:
-            found = _bound(reader.rescales, r, both[0])
+            found = bound_at(says.rescales, r, both[0])
             if found is not None:
                 levels = (_reads(found["level"]), _reads(found["reference"]))
                 return queries, keys, levels, list(found.values())
-        if both or not reader.is_quotient:
+        if both or not says.is_quotient:
             return self._other(both) or NO_DECAY
         above = [x for x in keys if set(channels).isdisjoint(x[1])]
         below = [x for x in queries if set(channels).isdisjoint(x[1]) and self.query in x[1]]
@@ -407,10 +285,10 @@ class _Sum:
         if len(set(inside)) != 1:
             return NO_FORM
         times = max(times, len(inside))
-        score = self.reader.score(r, inside[0])
+        score = self.says.score(r, inside[0])
         if score is None:
             return NO_FORM
-        masked = self.reader.unmasked(r, score)
+        masked = self.says.unmasked(r, score)
         if masked is not None:
             conditions, score = [*conditions, *masked[0]], masked[1]
         others = [c for c in conditions if not is_causal(r, c, query, key)]
