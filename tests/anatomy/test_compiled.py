@@ -226,8 +226,8 @@ if torch.cuda.is_available():
 
     @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
     def test_a_cuda_graph_holds_it(mechanism, options):
-        diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 32)
-        sizes = {**sizes_at(diagram, n), **{x: 32 for x in "ce" if x in diagram.size_variables}}
+        diagram, n = shallow(mechanism, **options), LENGTH.get(mechanism.name, 7)
+        sizes = sizes_at(diagram, n)
         module = vs.to_torch(diagram, device="cuda", sizes=known(diagram, n), seed=0)
         given = [x.float() if x.is_floating_point() else x
                  for x in arrays_at(diagram.input_types, sizes, 2).values()]  # fmt: skip
