@@ -109,3 +109,121 @@ def test_what_depends_on_floats_is_not_exact() -> None:
     assert exact <= {"pointwise", "contract"}
     assert "wide = torch.promote_types" in vs.to_torch(mixed).source
     assert "promote_types" not in vs.to_torch(vs.anatomy["scaled_dot_product"](causal=True)).source
+
+
+# -- exponents, gates, waves with parameters, routers ---------------------------------------------
+
+
+def sums_to(x):
+    """Σ_{m ≤ n} x[m]."""
+    x = x.rename(n="m")
+    return vs.sum(vs.where(vs.iota("m:n") <= vs.iota("n"), x, 0.0), "m")
+
+
+def mixed(scores, v):
+    shown = vs.iota("m:n") <= vs.iota("n")
+    weights = vs.softmax(vs.where(shown, scores, float("-inf")), "m")
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def forgets(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """The bias is a channel of fused attention."""
+    level = sums_to(-vs.softplus(vs.sum(gate, "c") * 0.2))
+    scores = vs.contract(q, k.rename(n="m"), over="c") / 8
+    return mixed(scores + level - level.rename(n="m"), v)
+
+
+@vs.diagram
+def forgets_by_a_sigmoid(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """As it is written."""
+    level = sums_to(-vs.softplus(vs.sum(gate, "c") * 0.2))
+    scores = vs.contract(q, k.rename(n="m"), over="c") / 8 + level - level.rename(n="m")
+    weights = vs.where(vs.iota("m:n") <= vs.iota("n"), vs.sigmoid(scores), 0.0)
+    return vs.contract(weights, v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def fades(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """A causal sum with decay, in chunks."""
+    level = sums_to(-vs.softplus(vs.sum(gate, "c") * 0.2))
+    kept = vs.exp(level - level.rename(n="m"))
+    shown = vs.iota("m:n") <= vs.iota("n")
+    weights = vs.contract(q, k.rename(n="m"), over="c") * kept
+    return vs.contract(vs.where(shown, weights, 0.0), v.rename(n="m"), over="m")
+
+
+@vs.diagram
+def gated(h: "c", x: "c", gate: "c") -> {"h": "c", "each": "c"}:
+    kept = vs.sigmoid(gate + 5)
+    h = kept * h + (1 - kept) * x
+    return {"h": h, "each": h}
+
+
+@vs.diagram
+def remembers(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """A recurrence whose gates are near 1."""
+    _, each = vs.scan(gated, over="n", states=[vs.expand(0.0, "c")], sequences=[v, gate])
+    return each
+
+
+@vs.diagram
+def routes(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """The nearest of some columns decides which values there are."""
+    q = q - vs.mean(q, "c")
+    q = q / vs.sqrt(vs.mean(q * q, "c") + 1e-5)
+    scores = vs.contract(q, vs.parameter("columns", "c s:6", trainable=False), over="c")
+    _, place = vs.topk(scores, "s", "t:1")
+    return v * vs.to_float(vs.sum(place, "t") + 1)
+
+
+@vs.diagram
+def learned_waves(q: "n c", k: "n c", v: "n c", gate: "n c") -> "n c":
+    """Frequencies are parameters, twice."""
+    inner = vs.sin(vs.iota("n") * vs.parameter("rate", "c", init="ones"))
+    mix = vs.parameter("mix", "c b:c")
+    return v * vs.sin(10 * vs.contract(inner, mix, over="c")).rename(b="c")
+
+
+GROWING = [forgets, forgets_by_a_sigmoid, fades, remembers, routes, learned_waves]
+
+
+@pytest.mark.parametrize("dtype", NARROW)
+@pytest.mark.parametrize("diagram", GROWING, ids=lambda diagram: diagram.name)
+def test_errors_do_not_grow_along_positions(diagram, dtype) -> None:
+    torch.manual_seed(0)
+    given = [torch.randn(700, 8).to(dtype).requires_grad_() for _ in range(4)]
+    module = vs.to_torch(diagram, dtype, sizes={"c": 8} if diagram.parameters else {}, seed=1)
+    own = {k: x.double() for k, x in module.state_dict().items()}
+    wide = [x.detach().double().requires_grad_() for x in given]
+    found = module(*given)
+    wanted = diagram.evaluate(*wide, parameters=own, sizes={"n": 700, "c": 8})
+    assert found.dtype == dtype
+    assert (found - wanted).norm() < 1.2e-2 * wanted.norm()
+    seeds = torch.randn(700, 8).to(dtype)
+    ours = torch.autograd.grad(found, given[2], seeds)[0]  # of values; gates get differences
+    theirs = torch.autograd.grad(wanted, wide[2], seeds.double())[0]
+    assert (ours - theirs).norm() < 1.2e-2 * theirs.norm()
+
+
+@pytest.mark.parametrize("diagram", GROWING, ids=lambda diagram: diagram.name)
+def test_they_are_exact_in_float64_and_compile_whole(diagram) -> None:
+    torch.manual_seed(0)
+    given = [torch.randn(70, 8, dtype=torch.float64) for _ in range(4)]
+    sizes = {"c": 8} if diagram.parameters else {}
+    module = vs.to_torch(diagram, torch.float64, sizes=sizes, seed=1)
+    own = {k: x.detach() for k, x in module.state_dict().items()}
+    wanted = diagram.evaluate(*given, parameters=own, sizes={"n": 70, "c": 8})
+    torch.testing.assert_close(module(*given), wanted, rtol=1e-9, atol=1e-9)
+    narrow = [x.bfloat16() for x in given]
+    module = vs.to_torch(diagram, torch.bfloat16, sizes=sizes, seed=1)
+    whole = torch.compile(module, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(whole(*narrow), module(*narrow), rtol=2e-2, atol=2e-2)
+
+
+def test_what_holds_no_running_sum_is_computed_in_its_own_type() -> None:
+    for name in ("multihead", "linear", "alibi", "top_k", "block"):
+        diagram = vs.anatomy[name]()
+        sizes = dict.fromkeys(set(diagram.size_variables) - {"n", "m"}, 2)
+        source = vs.to_torch(diagram, sizes=sizes).source
+        assert "wide" not in source[source.index("class ") :] or name == "alibi"

@@ -174,9 +174,11 @@ def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
     About √n chunks go side by side through their positions, and then one after the other.
     """
-    length, rank = x.shape[-1], max(a.ndim, x.ndim)
+    dtype, length, rank = x.dtype, x.shape[-1], max(a.ndim, x.ndim)
     if length == 0:
-        return a + x
+        return (a + x).to(dtype)
+    wide = torch.promote_types(dtype, torch.float32)
+    a, x = a.to(wide), x.to(wide)
     size = max(1, int(length**0.5))
     count = -(-length // size)
 
@@ -194,7 +196,7 @@ def recurrent(a: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     for gate, one in zip(kept[-1][:-1].unbind(), made[-1][:-1].unbind(), strict=True):
         before.append(torch.addcmul(one, gate, before[-1]))
     h = torch.addcmul(torch.stack(made, 1), torch.stack(kept, 1), torch.stack(before)[:, None])
-    return h.flatten(0, 1)[:length].movedim(0, -1)
+    return h.flatten(0, 1)[:length].movedim(0, -1).to(dtype)
 
 
 def decayed_products(

@@ -190,8 +190,19 @@ def named(here: Here) -> list[Term]:
         if kernel.function is not None:
             return _kernel(here, kernel)
         name = "_".join([kernel.name, *variant.split()])
-        return _run(here, kernel.computation(variant, box["body"]), name)
+        return _computed(here, kernel.computation(variant, box["body"]), name)
     return _run(here, box["body"], box["name"])
+
+
+def _computed(here: Here, body: Diagram, name: str) -> list[Term]:
+    """The same of a kernel's computation, in float32 at least where it has exponents."""
+    scope = here.scope
+    if not here.exponents or scope.widens:
+        return _run(here, body, name)
+    scope.widens = True
+    terms = _run(here, body, name)
+    scope.widens = False
+    return [method(term, f"to({scope.dtype().at(0)})") for term in terms]
 
 
 def _run(here: Here, body: Diagram, name: str) -> list[Term]:

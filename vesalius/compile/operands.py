@@ -10,9 +10,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from vesalius.compile.attention import Parts, Split
+from vesalius.compile.causal import CausalSum, read_causal
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, Right
+from vesalius.compile.precision import is_running_sum
 from vesalius.compile.scores import Condition, Factor, Summand, is_causal
 from vesalius.compile.terms import Axis
+from vesalius.diagrams.boxes.linear import ADD, CONTRACT
+from vesalius.diagrams.boxes.nested import NAMED
+from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.boxes.shape import MERGE
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.graph import Diagram
@@ -130,20 +135,45 @@ class Operands:
         return [right.contract(numbers)] if numbers else []
 
     def _channels(self, split: Split) -> list[_Block]:
-        """Further channels; positions are split so that bfloat16 carries them exactly."""
+        """Further channels; what is large is split so that bfloat16 carries it.
+
+        Positions are exact then, and running sums as near as numbers below 1 are.
+        """
         right = self.right
         block = self._block(split)
         self.notes.append("a bias of low rank became channels of queries and keys")
-        if any(self.place.dtype(use) != "int" for f in split.keys for use in f.uses):
+        whole = not any(self.place.dtype(use) != "int" for f in split.keys for use in f.uses)
+        if not whole and (split.channels or not self._sums(split.keys)):
             return [block]
-        positions = self._product(split.keys)
-        assert positions is not None, "a product that splits has factors of the keys"
-        low = right.apply("remainder", positions, right.number(EXACT))
-        high = right.add([positions, right.apply("negate", low)])
+        level = self._product(split.keys)
+        assert level is not None, "a product that splits has factors of the keys"
+        if whole:
+            low = right.apply("remainder", level, right.number(EXACT))
+            parts = [right.add([level, right.apply("negate", low)]), low]
+        else:
+            units = right.apply("floor", level)
+            high = right.apply("floor", right.contract([units, right.number(1 / EXACT)]))
+            high = right.contract([high, right.number(float(EXACT))])
+            parts = [high, *(right.add([x, right.apply("negate", y)])
+                             for x, y in ((units, high), (level, units)))]  # fmt: skip
         return [
             _Block(block.queries, right.expand(self._float(x), {block.label: ONE}), block.label)
-            for x in (high, low)
+            for x in parts
         ]
+
+    def _sums(self, factors: Sequence[Factor]) -> bool:
+        """Whether one of some factors is, entry by entry, made of a running sum."""
+        place = self.place
+
+        def holds(use: Use) -> bool:
+            kind = place.kind(use)
+            if kind is CONTRACT and place.open(use).bound:
+                return isinstance(read_causal(place, use), CausalSum)
+            if kind in (POINTWISE, ADD, CONTRACT):
+                return any(holds(one) for one in place.open(use).uses)
+            return kind is NAMED and is_running_sum(place.node_of(use[0]))
+
+        return any(holds(use) for factor in factors for use in factor.uses)
 
     def _joined(self, blocks: Sequence[_Block]) -> tuple[Use, Use, Label]:
         """All channels side by side, with zeros up to a width that kernels like."""

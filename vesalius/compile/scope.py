@@ -15,7 +15,7 @@ from vesalius.compile.folding import Number, fold
 from vesalius.compile.layout import Order, layout
 from vesalius.compile.lengths import Solution, size_term, solved
 from vesalius.compile.masks import NO, may_hide
-from vesalius.compile.precision import exact_floats
+from vesalius.compile.precision import exponents, wide_floats
 from vesalius.compile.program import Declared, Program, Unit
 from vesalius.compile.text import (
     ATOM,
@@ -92,8 +92,8 @@ class Scope:
         self.block = Block()
         self.bases = names.base_names(diagram, {w: path[-1] for w, path in attributes.items()})
         self.hidden = may_hide(diagram)
-        self.exact = exact_floats(diagram)
-        self.widens = False  # whether the box that is lowered computes exact floats
+        self.exact = wide_floats(diagram)
+        self.widens = False  # whether the box that is lowered computes them
         self.wide: Term | None = None
         self.rounded: dict[int, Term] = {}
         self.orders = layout(diagram, *orders)
@@ -322,8 +322,16 @@ class Scope:
         except SizeError:  # an exact quotient of made-up lengths
             return otherwise
 
-    def tensor(self, wire: int) -> Term:
-        """A wire as a tensor, also where it is a number, of the type that is computed with now."""
+    def tensor(self, wire: int, wide: bool = False) -> Term:
+        """A wire as a tensor, also where it is a number, of the type that is computed with now.
+
+        One that is read `wide` is in float32 at least, whatever is computed with.
+        """
+        if wide and not self.widens:
+            self.widens = True
+            found = self.tensor(wire)
+            self.widens = False
+            return found
         value = self.values[wire]
         assert value is not None, "an absorbed wire is read by its one user only"
         if isinstance(value, Number):
@@ -357,6 +365,7 @@ class Here:
         self.node = node
         self.box: Box = node.box
         self.site: Site = scope.diagram.site(node)
+        self.exponents = exponents(node.box)  # the inputs that are read wide
 
     @property
     def values(self) -> Iterator[Term | Number | None]:
@@ -387,7 +396,7 @@ class Here:
         number, given = self.number(port), self.site.dtypes[port]
         if number is not None and dtype == "float":
             return Operand(self.scope.full(number._replace(dtype="float")), (), "float")
-        term = self.scope.tensor(self.node.src[port])
+        term = self.scope.tensor(self.node.src[port], port in self.exponents)
         if dtype == "float" and given == "int":
             term, given = self.cast(term), "float"
         return Operand(term, self.axes(port), given)

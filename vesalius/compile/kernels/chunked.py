@@ -148,5 +148,6 @@ CHUNKED = kernel(
         find=find,
         runs=runs,
         work=stepwise,
+        exponents=lambda variant: {3, 4} if DECAY in variant.split() else set(),
     )
 )

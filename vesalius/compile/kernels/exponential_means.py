@@ -255,5 +255,8 @@ EXPONENTIAL_MEANS = kernel(
         emit=emit,
         work=work,
         finite=True,
+        exponents=lambda variant: (
+            {1} if variant == READ else {0, *range(2, 2 + len(variant.split()))}
+        ),
     )
 )

@@ -125,5 +125,6 @@ FAST_WEIGHTS = kernel(
         find=lambda place: "",
         emit=emit,
         work=work,
+        exponents=lambda variant: {3 + (CORRECTED in variant)} if FADING in variant else set(),
     )
 )

@@ -240,6 +240,10 @@ class Kernel:
     One that `spares_memory` is not taken for nothing: where the text makes no large array. One that
     is `finite` where the text overflows is taken whatever it takes. `backward` counts the entries
     of the largest array made inside, once gradients of the inputs at some ports are asked for.
+
+    *How exactly.* `exponents(variant)` are the inputs whose rounding grows along an axis: levels
+    that go into exponentials, and gates. They are handed over in float32 at least, and a diagram by
+    which it `runs` is computed in that.
     """
 
     name: str
@@ -258,6 +262,7 @@ class Kernel:
     backward: Callable[[Call, Set[int]], int] | None = None
     spares_memory: bool = False
     finite: bool = False
+    exponents: Callable[[str], Set[int]] | None = None
 
     def __post_init__(self) -> None:
         if (self.find is None) == bool(self.root):

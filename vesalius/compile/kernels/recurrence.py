@@ -69,5 +69,6 @@ RECURRENCE = kernel(
         find=lambda place: "",
         emit=emit,
         work=work,
+        exponents=lambda variant: {0},
     )
 )
