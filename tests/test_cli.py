@@ -36,6 +36,12 @@ def succeeds(result):
     return out
 
 
+def writes(result, path):
+    status, out, err = result
+    assert (status, err) == (0, f"wrote {path} ({path.stat().st_size:,} bytes)\n")
+    return out
+
+
 # -- the verbs ------------------------------------------------------------------------------------
 
 
@@ -134,7 +140,7 @@ def test_json_goes_to_a_file_and_comes_back(run, tmp_path):
     path = tmp_path / "m.json"
     wanted = vs.anatomy["multihead"](causal=True, heads=2, d=8)
     arguments = ("multihead", "--with", "causal,heads=2,d=8")
-    assert succeeds(run("json", *arguments, "-o", path)) == ""
+    assert writes(run("json", *arguments, "-o", path), path) == ""
     assert vs.Diagram.from_json(path.read_text()) == wanted
     assert vs.Diagram.from_json(succeeds(run("json", *arguments))) == wanted
     assert succeeds(run("show", path)).startswith(str(wanted))
@@ -169,7 +175,7 @@ def test_derive_prints_the_steps_and_checks_them(run):
 @pytest.mark.parametrize("ending", ["html", "svg", "tex", "json"])
 def test_derive_writes_files(run, tmp_path, ending):
     file = tmp_path / f"x.{ending}"
-    assert succeeds(run("derive", "softmax-to-linear", "-o", file)) == ""
+    assert writes(run("derive", "softmax-to-linear", "-o", file), file) == ""
     text = file.read_text(encoding="utf-8")
     if ending == "json":
         assert vs.Derivation.from_json(text).name == "softmax-to-linear"
@@ -186,7 +192,7 @@ def test_derive_lists(run):
 
 
 def test_taxonomy_says_what_reaches_softmax_attention(run, tmp_path):
-    assert succeeds(run("taxonomy", "-o", tmp_path / "map.html")) == ""
+    assert writes(run("taxonomy", "-o", tmp_path / "map.html"), tmp_path / "map.html") == ""
     out = succeeds(run("taxonomy"))
     assert "mechanisms reach softmax attention by a promise" in out
     assert max(map(len, out.splitlines())) <= 110
@@ -240,6 +246,12 @@ def test_derive_of_an_unknown_name_says_what_there_is(run):
         ("json luong_dot -o {tmp}/no/where.json", "where.json: No such file or directory"),
         ("tour --text {tmp}/none.txt --out {tmp}/out", "cannot read the text {tmp}/none.txt"),
         ("tour --text {tmp}/text.txt --out {tmp}/bad.json", "bad.json: File exists"),
+        ("verify pull_out_of_som", "derivation called 'pull_out_of_som'; did you mean 'pull_out"),
+        ("taxonomy lineer", "there is no mechanism 'lineer'; did you mean 'linear'?"),
+        ("recombine similarity=dott", "there is no part 'dott'; did you mean 'dot'?"),
+        ("show encoder --with attention=lineer", "not 'lineer'; did you mean 'linear'?"),
+        ("show encoder --with layrs=2", "no size 'layrs'; did you mean 'layers'? its options"),
+        ("draw linear -o {tmp}/x.svg --theme drak", "not 'drak'; did you mean 'dark'?"),
     ],
 )
 def test_what_cannot_be_done_is_one_message(run, tmp_path, arguments, message):
@@ -333,9 +345,8 @@ def test_optimise_tells_costs_and_the_derivation(run):
 def test_optimise_as_json_and_into_a_file(run, tmp_path):
     file = tmp_path / "found.json"
     at = "n=1,d=64,h=4"  # the widths of channels and of the inner layer are implied
-    out = succeeds(
-        run("optimise", "multihead", "--at", at, "--cost", "flops=1,bytes=20", "--json", "-o", file)
-    )
+    weights = ("--cost", "flops=1,bytes=20")
+    out = writes(run("optimise", "multihead", "--at", at, *weights, "--json", "-o", file), file)
     found = json.loads(out)
     assert found["sizes"] == {"n": 1, "d": 64, "h": 4, "c": 16, "e": 16}
     assert found["after"] <= found["before"]
@@ -347,7 +358,8 @@ def test_optimise_as_json_and_into_a_file(run, tmp_path):
 
 def test_optimise_draws(run, tmp_path):
     file = tmp_path / "found.svg"
-    succeeds(run("optimise", "linear", "--with", "form=weights", "--at", "n=64,c=8", "-o", file))
+    given = ("--with", "form=weights", "--at", "n=64,c=8")
+    assert "before" in writes(run("optimise", "linear", *given, "-o", file), file)
     assert file.read_text().startswith("<svg")
 
 

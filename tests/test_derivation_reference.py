@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 from vesalius.anatomy.derivations import DERIVATIONS
 
-DOCS = Path(__file__).parents[1] / "docs"
 WRITER = "derivations"
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import vesalius as vs
 
-DOCS = Path(__file__).parents[1] / "docs"
 WRITER = "mechanisms"
 
 

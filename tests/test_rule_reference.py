@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vesalius.rewrite.rules import EXAMPLES, FAMILIES, RULES, SCHEMAS
 
-DOCS = Path(__file__).parents[1] / "docs"
 WRITER = "rules"
 
 

@@ -20,12 +20,12 @@ DISTRIBUTION = "pyzx"
 PHASES = Fraction(1, 4), Fraction(1, 2)
 
 
-def chain(n: int) -> BaseGraph:
+def chain(n: int, colour: Callable[[int], VertexType] = lambda i: VertexType.Z) -> BaseGraph:
     """Spider after spider."""
     graph = pyzx.Graph()
     before = first = graph.add_vertex(VertexType.BOUNDARY, 0, 0)
     for i in range(n):
-        after = graph.add_vertex(VertexType.Z, 0, i + 1, PHASES[i % 2])
+        after = graph.add_vertex(colour(i), 0, i + 1, PHASES[i % 2])
         graph.add_edge((before, after))
         before = after
     last = graph.add_vertex(VertexType.BOUNDARY, 0, n + 1)
@@ -95,18 +95,7 @@ def drawing(build: Callable[..., BaseGraph]) -> Callable[..., Operation]:
 
 def pairs(n: int) -> BaseGraph:
     """A chain of n spiders, two of a colour and then two of the other: n/2 can be fused."""
-    graph = pyzx.Graph()
-    before = first = graph.add_vertex(VertexType.BOUNDARY, 0, 0)
-    for i in range(n):
-        colour = VertexType.Z if i // 2 % 2 else VertexType.X
-        after = graph.add_vertex(colour, 0, i + 1, PHASES[i % 2])
-        graph.add_edge((before, after))
-        before = after
-    last = graph.add_vertex(VertexType.BOUNDARY, 0, n + 1)
-    graph.add_edge((before, last))
-    graph.set_inputs((first,))
-    graph.set_outputs((last,))
-    return graph
+    return chain(n, lambda i: VertexType.Z if i // 2 % 2 else VertexType.X)
 
 
 def rewrite_chain(n: int) -> Operation:

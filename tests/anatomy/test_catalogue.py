@@ -18,6 +18,7 @@ from vesalius.anatomy.mechanism import (
     explicit,
     initial,
 )
+from vesalius.diagrams.names import sizes_of
 from vesalius.diagrams.sizes import size
 from vesalius.inspect.perturb import arrays_at, shallow, sizes_at
 
@@ -153,8 +154,9 @@ def test_what_is_not_kept_does_not_matter_to_what_is(mechanism):
         for name in told:
             rows = other[name].transpose(0, list(types[name].axes.values()).index(axis))
             rows[~keep] = rows[~keep] + 1 if rows.is_floating_point() else 0
+        known = sizes_of(diagram, sizes)
         one, two = (
-            diagram.evaluate(*x.values(), parameters=weights, sizes=sizes) for x in (given, other)
+            diagram.evaluate(*x.values(), parameters=weights, sizes=known) for x in (given, other)
         )
         out = list(next(iter(diagram.output_types.values())).axes.values())
         if axis in out and axis == size("n"):
@@ -241,7 +243,11 @@ def test_an_unknown_mechanism_is_named_with_its_neighbour():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("multihead", {"caussal": True}, "no option and no size 'caussal'; its options are .*caus"),
+        (
+            "multihead",
+            {"caussal": True},
+            "no size 'caussal'; did you mean 'causal'. its options are .*",
+        ),
         ("multihead", {"causal": 1}, "causal is true or false, not 1"),
         ("multihead", {"heads": 0}, "the size h is at least 1, not 0"),
         ("multihead", {"heads": 3, "d": 8}, "c = d/h is not an integer for h = 3, d = 8; give c"),
@@ -344,11 +350,12 @@ def test_heads_of_a_mechanism_on_queries_keys_and_values_are_a_tube(name):
     q, k, v = (torch.randn(3, 9, n, dtype=torch.float64) for n in (4, 4, sizes["e"]))
     shapes = {p: [s.at(sizes) for s in t.axes.values()] for p, t in inside.parameters.items()}
     weights = {p: torch.randn(shape, dtype=torch.float64) for p, shape in shapes.items()}
-    found = inside.evaluate(q, k, v, parameters=weights, sizes=sizes)
+    found = inside.evaluate(q, k, v, parameters=weights, sizes=sizes_of(inside, sizes))
     of_heads = {p for p, t in inside.parameters.items() if "h" in t.axes}
     assert of_heads == {p for p in weights if p in mechanism.of_heads}
     rows = [{p: w[i] if p in of_heads else w for p, w in weights.items()} for i in range(3)]
-    each = [alone.evaluate(q[i], k[i], v[i], parameters=rows[i], sizes=sizes) for i in range(3)]
+    known = sizes_of(alone, sizes)
+    each = [alone.evaluate(q[i], k[i], v[i], parameters=rows[i], sizes=known) for i in range(3)]
     assert next(iter(inside.output_types["out"].axes)) == "h"
     torch.testing.assert_close(found, torch.stack(each), rtol=1e-12, atol=1e-12)
 

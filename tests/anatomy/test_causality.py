@@ -3,7 +3,7 @@
 import pytest
 
 import vesalius as vs
-from vesalius.inspect.perturb import LONGEST, any_of, change_from, growth_from, shallow
+from vesalius.inspect.perturb import LONGEST, change_from, growth_from, shallow
 
 LENGTHS = {
     "flash": (3, 6, 9),
@@ -30,6 +30,11 @@ def requests(mechanism, claim):
     for form in ("weights", "scan") if "form" in mechanism.options else ():
         inner = {"attention": "linear"} if "attention" in mechanism.options else {}
         yield shallow(mechanism, **asked, **inner, form=form)
+
+
+def any_of(rows):
+    """For each position whether any of the rows has it."""
+    return [any(row) for row in zip(*rows, strict=True)]
 
 
 def those(wanted):

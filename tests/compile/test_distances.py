@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from watching import Watch
 
 import vesalius as vs
 from vesalius.compile import helpers
@@ -257,18 +257,6 @@ def test_what_overflows_where_it_is_hidden_has_a_gradient():
     assert all(x.isfinite().all() for x in (y, *grads))
 
 
-class Largest(TorchDispatchMode):
-    """The entries of the largest array that is made."""
-
-    entries = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.entries = max(self.entries, result.numel())
-        return result
-
-
 @by_name
 def test_no_array_is_of_all_pairs(diagram, monkeypatch):
     """Nor in the tiles, nor around them, forward and back."""
@@ -280,13 +268,13 @@ def test_no_array_is_of_all_pairs(diagram, monkeypatch):
 
     module = compiled(diagram)
     inputs = inputs_for(diagram, {"b": 1, "h": 1, "n": 400, "m": 400})
-    with monkeypatch.context() as patch, Largest() as largest:
+    with monkeypatch.context() as patch, Watch() as seen:
         patch.setattr(run, "operator", forward)
         module(*inputs)
         ((tiles, given),) = calls
         y, *kept = run.run(tiles, given, learns=True)
         run.run_back(tiles, given, kept, [torch.ones_like(y)])
-    assert 0 < largest.entries < 400 * 400 / 4
+    assert 0 < seen.largest < 400 * 400 / 4
 
 
 def test_few_columns_make_no_long_distances(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
+from watching import Watch
 
 import vesalius as vs
 from vesalius.compile.tiles import blocks, run
@@ -145,18 +145,6 @@ def test_a_query_of_a_segment_without_keys_is_zero():
 # -- what is computed -----------------------------------------------------------------------------
 
 
-class Largest(TorchDispatchMode):
-    """The entries of the largest array that is made."""
-
-    entries = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.entries = max(self.entries, result.numel())
-        return result
-
-
 def computed(diagram, inputs, monkeypatch):
     """How many pairs tiles compute, and the largest array forward and backward."""
     calls = []
@@ -168,7 +156,7 @@ def computed(diagram, inputs, monkeypatch):
         )
         MODULES[diagram.name](*inputs)
     ((tiles, given_),) = calls
-    with Largest() as seen:
+    with Watch() as seen:
         y, *kept = run.run(tiles, given_, learns=True)
         run.run_back(tiles, given_, kept, [torch.ones_like(y)])
     pairs = 0
@@ -176,7 +164,7 @@ def computed(diagram, inputs, monkeypatch):
         columns = place.columns
         width = len(columns) if isinstance(columns, torch.Tensor) else columns[1]
         pairs += place.rows[1] * width * math.prod(length for _, length in place.heads)
-    return pairs, seen.entries
+    return pairs, seen.largest
 
 
 LAYOUTS = {

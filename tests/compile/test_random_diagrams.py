@@ -14,6 +14,7 @@ from vesalius.compile.layout import layout
 from vesalius.compile.lowerings import LOWERINGS
 from vesalius.compile.module import tellable
 from vesalius.diagrams.errors import VesaliusError
+from vesalius.diagrams.names import sizes_of
 
 torch.set_num_threads(1)
 
@@ -58,8 +59,9 @@ def compare(diagram, sizes, seed):
     module = vs.to_torch(diagram, dtype=torch.float64, sizes=told(diagram, sizes), seed=seed)
     inputs = arguments_for(diagram, sizes, seed)
     try:
+        known = sizes_of(diagram, sizes)
         expected = diagram.evaluate(
-            *inputs, sizes=sizes, seed=seed, randoms=drawn(diagram, sizes, seed)
+            *inputs, sizes=known, seed=seed, randoms=drawn(diagram, sizes, seed)
         )
     except (VesaliusError, RuntimeError):  # torch refuses a remainder by zero
         with pytest.raises((VesaliusError, RuntimeError)):
@@ -128,9 +130,8 @@ def test_gradients_are_those_of_the_reference(seed, steps) -> None:
     randoms = drawn(diagram, grower.sizes, seed)
     options = {"generator": torch.Generator().manual_seed(seed)} if diagram.randoms else {}
     try:
-        expected = diagram.evaluate(
-            *inputs, sizes=grower.sizes, parameters=weights, randoms=randoms
-        )
+        known = sizes_of(diagram, grower.sizes)
+        expected = diagram.evaluate(*inputs, sizes=known, parameters=weights, randoms=randoms)
     except (VesaliusError, RuntimeError):
         return
     found = module(*inputs, **options)

@@ -10,6 +10,7 @@ import vesalius as vs
 from vesalius import testing
 from vesalius.diagrams.box import KINDS
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS
+from vesalius.diagrams.names import sizes_of
 
 
 def float_names(types):
@@ -58,7 +59,7 @@ def check(diagram, inputs, parameters, sizes, seed=0):
     ]
     extra = [] if seeded else cotangents
     used = {name: value for name, value in parameters.items() if name in back.parameters}
-    ours = back.evaluate(*inputs, *extra, parameters=used, sizes=sizes)
+    ours = back.evaluate(*inputs, *extra, parameters=used, sizes=sizes_of(back, sizes))
     ours = ours if isinstance(ours, tuple) else (ours,)
     left = {name: parameters[name] for name in diagram.unfold().parameters}
     theirs = autograd(diagram.unfold(), inputs, left, cotangents, sizes)

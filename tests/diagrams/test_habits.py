@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,13 +33,43 @@ def wire():
         (lambda x: x.reshape(2, -1), "vs.merge(x, 'h c', 'd')"),
         (lambda x: x.softmax(-1), "write vs.softmax(x, over='n')"),
         (lambda x: x.exp(), "write vs.exp(x)"),
-        (lambda x: x.anything, "the verbs of vs make wires from wires"),
+        (lambda x: x.anything, "the verbs of vs make wires of wires"),
         (lambda x: x @ x, "vs.contract(x, y, over='c')"),
         (lambda x: torch.ones(2, 2) @ x, "vs.contract(x, y, over='c')"),
         (lambda x: x[0], "vs.slice(x, 'n', 0, 1)"),
         (lambda x: len(x), "x.axes['n']"),
-        (lambda x: math.sqrt(x), "as vs.sqrt(x)"),
+        (lambda x: math.sqrt(x), "math computes with numbers"),
+        (lambda x: math.exp(x), "vs has verbs, as vs.exp(x)"),
+        (lambda x: int(x), "write vs.to_int(x)"),
+        (lambda x: math.trunc(x), "write vs.to_int(x)"),
+        (lambda x: round(x), "write vs.floor(x + 0.5)"),
+        (lambda x: round(x, 2), "write vs.floor(x + 0.5)"),
+        (lambda x: math.ceil(x), "write -vs.floor(-x)"),
+        (lambda x: max(x), "vs.max(x, over='n')"),
+        (lambda x: sum(x), "vs.sum(x, over='n')"),
+        (lambda x: max(x, 0), "vs.maximum(x, y)"),
+        (lambda x: min(x, x), "vs.minimum(x, y)"),
+        (lambda x: x > 0 and x < 1, "& and | for and and or"),
+        (lambda x: x == 0, "write vs.equal(x, 0)"),
+        (lambda x: vs.where(x == wire(), x, x), "where takes wires, not False"),
+        (lambda x: vs.to_float(x == wire()), "write vs.equal(x, y)"),
+        (lambda x: x.__setitem__(0, 1), "a wire never changes"),
+        (lambda x: x ^ 2, "a power is x**2"),
         (lambda x: 2**x, "vs.exp(x * math.log(b))"),
+        (lambda x: x**x, "y**x is vs.exp(x * vs.log(y))"),
+        (lambda x: np.exp(x), "numpy's exp computes with arrays"),
+        (lambda x: np.maximum(x, 0), "write vs.maximum(x, y)"),
+        (lambda x: np.sum(x), "write vs.sum(x, over='n')"),
+        (lambda x: np.add.reduce(x), "write vs.sum(x, over='n')"),
+        (lambda x: np.einsum("nc->n", x), "write vs.contract(x, y, over='c')"),
+        (lambda x: np.concatenate([x, x]), "write vs.concat(x, y, over='n')"),
+        (lambda x: np.ones((2, 2)) @ x, "vs.contract(x, y, over='c')"),
+        (lambda x: np.float64(2) ** x, "write vs.power(x, y)"),
+        (lambda x: np.array(x), "numpy makes arrays of numbers"),
+        (lambda x: torch.where(x > 0, x, x), "write vs.where(condition, x, y)"),
+        (lambda x: torch.cumsum(x, 0), "write vs.scan(body, over='n', ...)"),
+        (lambda x: torch.nn.functional.softmax(x, dim=-1), "write vs.softmax(x, over='n')"),
+        (lambda x: torch.einsum("nc,mc->nm", x, x), "write vs.contract(x, y, over='c')"),
         (lambda x: torch.relu(x), "torch's relu computes with tensors"),
         (lambda x: torch.relu(x), "write vs.relu(x)"),
         (lambda x: torch.softmax(x, -1), "write vs.softmax(x, over='n')"),
@@ -93,12 +124,43 @@ def test_a_renaming_says_which_axis():
     told(vs.AxisError, "x.rename(n='m')", lambda: wire().rename("n", "m"))
 
 
-def test_absolute_values_and_remainders():
+def test_what_python_asks_of_numbers_and_wires_have():
     x = Builder().input("x", "n")
     assert abs(x).id == vs.abs(x).id
+    assert math.floor(x).id == vs.floor(x).id
+    assert (+x).id == x.id
+    assert x == x
+    assert x not in (None, vs.exp(x))
     k = Builder().input("k", "n int")
     assert (k // 2).id == vs.floor_divide(k, 2).id
     assert (k % 2).id == vs.remainder(k, 2).id
+
+
+def test_numbers_of_numpy_stand_on_either_side():
+    x, two = Builder().input("x", "n"), np.float64(2)
+    for found, wanted in (
+        (two * x, 2.0 * x), (two + x, 2.0 + x), (two - x, 2.0 - x), (two / x, 2.0 / x),
+        (two < x, x > 2.0), (two <= x, x >= 2.0), (two > x, x < 2.0), (two >= x, x <= 2.0),
+        (x * two, x * 2.0), (x - two, x - 2.0), (np.int64(3) * x, 3 * x),
+    ):  # fmt: skip
+        assert found.id == wanted.id
+
+
+def test_a_rule_without_a_grade_is_told_to_have_one():
+    def one(x: "n") -> "n":
+        return x, x
+
+    told(vs.FormatError, 'write @vs.rule("equal")', lambda: vs.rule(one))
+
+
+def test_sizes_that_a_diagram_lacks_are_not_evaluated_with():
+    told(vs.SizeError, "layer has no size 'm'; it has n, d",
+         lambda: layer.evaluate(torch.ones(2, 3), sizes={"m": 3}))  # fmt: skip
+
+
+def test_a_mechanism_is_asked_for_by_its_name():
+    told(vs.VesaliusError, "a mechanism has a name", lambda: vs.anatomy.CATALOGUE[LINEAR])
+    assert LINEAR not in vs.anatomy.CATALOGUE
 
 
 # -- where ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from vesalius.diagrams.forms import FORMS, Draft, complaint
 from vesalius.diagrams.graph import Diagram, Node
 from vesalius.diagrams.interchange import to_networkx
 from vesalius.diagrams.meaning import algebra_named
+from vesalius.diagrams.names import sizes_of
 from vesalius.diagrams.serial import from_json, to_json
 from vesalius.diagrams.serial_reading import CODECS
 from vesalius.diagrams.table import (
@@ -24,7 +25,6 @@ from vesalius.diagrams.table import (
     PARTIAL,
     RATIONAL_IN_EXP,
     UNKNOWN,
-    as_markdown,
     primitives_table,
 )
 
@@ -236,7 +236,8 @@ def test_an_algebra_contains_a_kind_or_refuses_it_as_stated(name: str, algebra: 
     chosen = algebra_named(algebra)
 
     def run() -> object:
-        return diagram.evaluate(*inputs(diagram, chosen), algebra=chosen, sizes=SIZES)
+        sizes = sizes_of(diagram, SIZES)
+        return diagram.evaluate(*inputs(diagram, chosen), algebra=chosen, sizes=sizes)
 
     reason = kind.refusals.get(algebra)
     if reason is None:
@@ -351,26 +352,6 @@ def test_other_numbers_of_inputs_and_axes_are_not(name: str) -> None:
 def test_kinds_without_a_form_are_let_pass() -> None:
     strange = Kind("never declared", "", "", lambda algebra, site, inputs: inputs)
     assert complaint(draft("add", kind=strange)) == ""
-
-
-# -- Markdown ---------------------------------------------------------------------------------
-
-
-def test_the_markdown_is_two_tables() -> None:
-    text = as_markdown()
-    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert titles == ["Boxes", "Pointwise functions"]
-    for part, family in zip(text.split("## ")[1:], ("box", "function"), strict=True):
-        lines = [line for line in part.splitlines() if line.startswith("|")]
-        rows = [row for row in ROWS.values() if row.family == family]
-        assert len(lines) == len([r for r in primitives_table() if r.family == family]) + 2
-        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-        assert columns == {len(rows[0].cells()) + 1}
-    assert "`softmax`" in text
-    assert as_markdown([]) == ""
-    only = as_markdown([ROWS["box", "softmax"]])
-    assert "Pointwise functions" not in only
-    assert LOWERINGS["softmax"].text in only
 
 
 def test_nobody_is_left_without_a_word() -> None:

@@ -209,3 +209,30 @@ def test_a_sign_stands_before_a_product() -> None:
         for text in texts(mechanism()):
             assert "·(−" not in text, (mechanism.name, text)
             assert "(−1)" not in text, (mechanism.name, text)
+
+
+def test_the_parameters_of_a_scan_stay_inside_it() -> None:
+    turn = next(g for g in glyphs(vs.anatomy["slot_attention"]()) if "turn" in plain(g.label))
+    assert turn.name == "learned"
+    assert len(turn.ins) == 3  # the slots, the keys and the values
+    assert "u_reset" in turn.inside
+    inside = glyphs(vs.anatomy["slot_attention"](), depth=1)
+    opened = next(glyph.body for glyph in inside if glyph.body is not None)
+    assert {"parameter", "dark"} & {glyph.look for glyph in opened.glyphs}
+    assert not any(glyph.look == "input" and "reset" in glyph.name for glyph in opened.glyphs)
+
+
+def test_a_box_of_parameters_alone_shows_those_that_others_read() -> None:
+    norms = [g for g in glyphs(vs.anatomy["perceiver"]()) if plain(g.label) == "norm"]
+    assert [len(glyph.ins) for glyph in norms] == [1, 1, 1]
+    assert all("gain" in glyph.inside and "shift" in glyph.inside for glyph in norms)
+
+
+def test_powers_and_quotients_are_written_as_on_paper() -> None:
+    @vs.diagram
+    def powers(x: "n") -> {"cube": "n", "root": "n"}:
+        whole = vs.power(vs.tanh(x), exponent=3)
+        return {"cube": whole, "root": vs.power(vs.exp(x), exponent=-0.5)}
+
+    assert {"tanh(x)³", "exp(x)^(−1/2)"} <= set(labels(powers))
+    assert "x/(50·√c)" in labels(vs.anatomy["softcap"]())

@@ -63,7 +63,9 @@ def test_pieces_one_after_the_other_are_the_whole(name, grouping) -> None:
         one = piece(diagram, group)
         own = {name: parameters[name] for name in one.diagram.parameters}
         found = one.diagram.evaluate(
-            *[values[wire] for wire in one.reads], parameters=own, sizes=sizes
+            *[values[wire] for wire in one.reads],
+            parameters=own,
+            sizes={name: sizes[name] for name in one.diagram.size_variables},
         )
         found = found if isinstance(found, tuple) else (found,)
         values.update(zip(one.makes, found, strict=True))
@@ -234,7 +236,8 @@ def test_the_command(tmp_path) -> None:
     sizes = ["--sizes", "n=16,c=8,e=8"]
     done = run(app, ["profile", "softcap", *sizes, "--json", "-o", str(tmp_path / "a.html")])
     assert done.exit_code == 0, done.output
-    said = json.loads(done.output)
+    assert done.stderr.startswith(f"wrote {tmp_path / 'a.html'} (")
+    said = json.loads(done.stdout)
     assert said["sizes"] == {"n": 16, "c": 8, "m": 16, "e": 8}
     assert said["rows"][0]["kernels"] == ["tiles"]
     assert 0 < said["rows"][0]["seconds"] < 60

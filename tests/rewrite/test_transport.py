@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import vesalius as vs
+from vesalius.diagrams.names import sizes_of
 from vesalius.rewrite.derivation import Derivation, derive
 from vesalius.rewrite.moves import Choose, Fill, Restrict
 from vesalius.rewrite.rule import Rule, rule
@@ -36,7 +37,7 @@ def outputs(diagram: vs.Diagram, state: Mapping[str, torch.Tensor]) -> torch.Ten
         for t in diagram.input_types.values()
     ]
     given = {name: value.double() for name, value in state.items()}
-    return diagram.evaluate(*inputs, parameters=given, sizes=SIZES)
+    return diagram.evaluate(*inputs, parameters=given, sizes=sizes_of(diagram, SIZES))
 
 
 def travels(derivation: Derivation, state: Mapping[str, torch.Tensor] | None = None) -> bool:

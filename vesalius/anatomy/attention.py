@@ -22,6 +22,7 @@ from vesalius.anatomy.mechanism import (
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 from vesalius.diagrams.wire import Wire
 
 BAHDANAU = Paper(
@@ -115,8 +116,7 @@ def luong(
         if local is None:
             return everywhere(causal=causal, padding=padding, mask=mask)
         if local not in get_args(Local):
-            choices = ", ".join(get_args(Local))
-            raise FormatError(f"{name}: local is one of {choices}, not {local!r}")
+            raise FormatError(among(f"{name}: local", get_args(Local), local))
 
         def body(s: Wire, y: Wire, keep: Wire | None = None, mask: Wire | None = None) -> Wire:
             centre = parts.index(s, "n") if local == "monotonic" else parts.predicted(s, y)
@@ -223,9 +223,7 @@ def with_heads(
     have them.
     """
     if attention not in core_names():
-        raise FormatError(
-            f"{name}: attention is one of {', '.join(core_names())}, not {attention!r}"
-        )
+        raise FormatError(among(f"{name}: attention", core_names(), attention))
     core = CATALOGUE[attention]
     wanted = {option: value for option, value in options.items() if value}
     for option in wanted:

@@ -16,6 +16,7 @@ from vesalius.anatomy.mechanism import Part, diagram_of, explicit, mask_inputs
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 from vesalius.diagrams.trace import diagram
 from vesalius.diagrams.wire import Wire
 
@@ -29,7 +30,7 @@ def chosen(name: str, form: Form | None, causal: bool) -> Form:
     """The form asked for, else the one whose cost is linear: `scan` if causal, else `state`."""
     form = form or ("scan" if causal else "state")
     if form not in get_args(Form):
-        raise FormatError(f"{name}: the form is one of {', '.join(get_args(Form))}, not {form!r}")
+        raise FormatError(among(f"{name}: the form", get_args(Form), form))
     if form != "weights" and causal != (form == "scan"):
         raise FormatError(
             f"{name}: the form {form!r} is {'' if form == 'scan' else 'not '}causal; "

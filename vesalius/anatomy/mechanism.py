@@ -15,7 +15,7 @@ from vesalius.diagrams.builder import Builder
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.interface import substitute
-from vesalius.diagrams.names import meant
+from vesalius.diagrams.names import among, meant, nearest
 from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType
 from vesalius.diagrams.wire import Wire
@@ -105,7 +105,7 @@ class Mechanism:
             object.__setattr__(self, "cacheable", self.causal)
         for slot in self.parts:
             if slot not in SLOTS:
-                raise FormatError(f"{self.name}: a part is one of {', '.join(SLOTS)}, not {slot!r}")
+                raise FormatError(among(f"{self.name}: a part", SLOTS, slot))
         for claim in ("causal", "cacheable"):
             if getattr(self, claim) not in ("never", "request", "always"):
                 raise FormatError(f"{self.name}: {claim} is never, request or always")
@@ -184,9 +184,11 @@ class Mechanism:
         for name in given:
             if SIZES.get(name, name) not in diagram.size_variables:
                 options, known = ", ".join(self.options), ", ".join(self.sizes(diagram))
+                near = nearest(name, [*self.options, *self.sizes(diagram), *SIZES])
                 raise FormatError(
                     f"{self.name} has no option and no size {name!r}; "
-                    f"its options are {options}, its sizes {known}"
+                    + (f"did you mean {near!r}? " if near else "")
+                    + f"its options are {options}, its sizes {known}"
                 )
         sizes = {SIZES.get(name, name): size(value) for name, value in given.items()}
         for name, value in sizes.items():
@@ -384,8 +386,10 @@ class Catalogue:
         return mechanism
 
     def __getitem__(self, name: str) -> Mechanism:
-        if name in self._entries:
+        if name in self:
             return self._entries[name]
+        if not isinstance(name, str):
+            raise UnknownMechanism(f"a mechanism has a name, as 'linear', which {name!r} is not")
         raise UnknownMechanism(f"there is no mechanism {name!r}; {meant(name, self._entries)}")
 
     def __delitem__(self, name: str) -> None:
@@ -399,7 +403,7 @@ class Catalogue:
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
 
     def names(self) -> list[str]:
         """The names of all mechanisms."""

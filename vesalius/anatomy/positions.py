@@ -21,6 +21,7 @@ from vesalius.anatomy.mechanism import (
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 from vesalius.diagrams.wire import Wire
 
 SHAW = Paper(
@@ -78,8 +79,7 @@ def rope(
 ) -> Diagram:
     """Rotary positions; a pair are two channels half of all apart, or neighbours."""
     if pairing not in get_args(parts.Pairing):
-        choices = ", ".join(get_args(parts.Pairing))
-        raise FormatError(f"rope: pairing is one of {choices}, not {pairing!r}")
+        raise FormatError(among("rope: pairing", get_args(parts.Pairing), pairing))
     stands: dict[str, Part] = {**CORE, "position": partial(parts.rotation, pairing=pairing)}
     return explicit("rope", QKV, "n e", stands)(causal=causal, padding=padding, mask=mask)
 

@@ -16,6 +16,7 @@ from vesalius.anatomy.mechanism import CATALOGUE, Mechanism, Paper, Part, diagra
 from vesalius.diagrams import verbs as vs
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 from vesalius.diagrams.wire import Wire
 
 Norm = Literal["pre", "post"]
@@ -159,7 +160,7 @@ def positive(option: str, value: Any) -> None:
 def one_of(option: str, value: Any, choices: Any) -> None:
     """Refuse a value that an option does not take, with those that it does: `FormatError`."""
     if value not in get_args(choices):
-        raise FormatError(f"{option} is one of {', '.join(get_args(choices))}, not {value!r}")
+        raise FormatError(among(option, get_args(choices), value))
 
 
 PARTS: dict[str, Part] = {

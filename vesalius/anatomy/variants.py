@@ -19,6 +19,7 @@ from vesalius.anatomy.mechanism import (
 )
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 from vesalius.diagrams.wire import Wire
 
 HENRY = Paper(
@@ -115,7 +116,7 @@ def qk_norm(
 ) -> Diagram:
     """Queries and keys normed over their channels, in each head."""
     if norm not in get_args(Norm):
-        raise FormatError(f"qk_norm: norm is one of {', '.join(get_args(Norm))}, not {norm!r}")
+        raise FormatError(among("qk_norm: norm", get_args(Norm), norm))
     stands = {**NORMED, "preparation": parts.rms_normed if norm == "rms" else parts.layer_normed}
     return explicit("qk_norm", QKV, "n e", stands)(causal=causal, padding=padding, mask=mask)
 

@@ -26,7 +26,9 @@ from vesalius.cli.printing import (
     print_json,
     print_results,
     progress,
+    told,
     verified,
+    write_derivation,
 )
 
 
@@ -52,19 +54,18 @@ def optimise_(
     Prints costs before and after and the derivation, which is checked; into a file, draws it.
     Interrupted, it tells the best so far.
     """
-    from vesalius.inspect.optimise import as_json, optimise, told
+    from vesalius.inspect.optimise import as_json, optimise
+    from vesalius.inspect.optimise import told as described
 
     diagram = diagram_of(source, options)
     sizes = completed(diagram.unfold(), sizes_of("--at", at), source)
     found = optimise(diagram, sizes, weights(cost), nodes=nodes, seconds=seconds, depth=depth)
-    if output is not None and output.suffix.lower() == ".json":
-        output.write_text(found.to_json() + "\n", encoding="utf-8")
-    elif output is not None:
-        found.film().save(output)
+    if output is not None:
+        write_derivation(found, output)
     if json:
         print_json(as_json(found, sizes))
     else:
-        print(told(found, sizes))
+        print(described(found, sizes))
 
 
 @app.command("calibrate")
@@ -77,14 +78,14 @@ def calibrate_(
     Takes some seconds, best with nothing else running, and is kept for other runs.
     """
     from vesalius.compile.machine import calibrate, key
-    from vesalius.compile.roofline import told
+    from vesalius.compile.roofline import told as described
 
     check_device(device)
     found = calibrate(device)
     if json:
         print_json({**key(device), **found._asdict()})
     else:
-        print(told(found))
+        print(described(found))
 
 
 @app.command("verify")
@@ -192,6 +193,7 @@ def profile_(
     )
     if output is not None:
         found.save(output)
+        told(output)
     if json:
         print_json(found.as_json())
     else:

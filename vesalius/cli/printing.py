@@ -66,10 +66,8 @@ def print_derivation(
     derivation: Derivation, output: Path | None, check: bool, json: bool, title: str = ""
 ) -> None:
     """Print a derivation, or write it into a file; if asked, check it and exit with the verdict."""
-    if output is not None and output.suffix.lower() == ".json":
-        output.write_text(derivation.to_json() + "\n", encoding="utf-8")
-    elif output is not None:
-        derivation.film().save(output)
+    if output is not None:
+        write_derivation(derivation, output)
     if json:
         print_json(derived(derivation))
     elif output is None:
@@ -80,6 +78,26 @@ def print_derivation(
         verdict = derivation.check()
         print(verdict)
         raise typer.Exit(0 if verdict else 1)
+
+
+def write_derivation(derivation: Derivation, output: Path) -> None:
+    """Write a derivation into a file, as JSON or as a strip of pictures."""
+    if output.suffix.lower() == ".json":
+        write(output, derivation.to_json())
+    else:
+        derivation.film().save(output)
+        told(output)
+
+
+def write(output: Path, text: str) -> None:
+    """Write a text into a file, and say so."""
+    output.write_text(text + "\n", encoding="utf-8")
+    told(output)
+
+
+def told(output: Path) -> None:
+    """Say what has been written, and where, to whoever looks on: results are on stdout."""
+    print(f"wrote {output} ({output.stat().st_size:,} bytes)", file=sys.stderr)
 
 
 def print_derivations(json: bool) -> None:

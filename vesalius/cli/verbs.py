@@ -27,6 +27,8 @@ from vesalius.cli.printing import (
     print_derivations,
     print_json,
     print_table,
+    told,
+    write,
 )
 
 
@@ -149,7 +151,7 @@ def json_(
     if output is None:
         print(document)
     else:
-        output.write_text(document + "\n", encoding="utf-8")
+        write(output, document)
 
 
 @app.command()
@@ -179,6 +181,7 @@ def draw(
         tubes=tubes,
         legend=legend,
     )
+    told(output)
 
 
 @app.command("derive")
@@ -224,9 +227,11 @@ def taxonomy_(
     reach softmax attention, which slots are opened on the way, and what stands in the way of the
     others. Into a file, draws it.
     """
+    from vesalius import anatomy
     from vesalius.anatomy import taxonomy
 
     if start and not end:
+        start = anatomy.CATALOGUE[start].name
         raise typer.BadParameter(
             f"name two mechanisms, as {start} scaled_dot_product, or none", param_hint="[TO]"
         )
@@ -235,6 +240,7 @@ def taxonomy_(
         return
     if output is not None:
         taxonomy.draw(output)
+        told(output)
         return
     found = taxonomy.reached()
     if json:

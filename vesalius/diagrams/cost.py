@@ -33,7 +33,7 @@ from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
-from vesalius.diagrams.names import check_sizes
+from vesalius.diagrams.names import among, check_sizes
 from vesalius.diagrams.sizes import (
     ONE,
     ZERO,
@@ -177,8 +177,7 @@ def cost(
     a_diagram("cost", diagram)
     unknown = set(element_bytes or {}) - set(BYTES_PER_ELEMENT)
     if unknown:
-        known = ", ".join(BYTES_PER_ELEMENT)
-        raise FormatError(f"cost: an element type is one of {known}, not {sorted(unknown)[0]!r}")
+        raise FormatError(among("cost: an element type", BYTES_PER_ELEMENT, min(unknown)))
     weights = {**FLOPS_PER_OPERATION, **(flops_per_operation or {})}
     done = operations(diagram)
     flops: Terms = {}

@@ -17,8 +17,12 @@ from contextvars import ContextVar
 
 # This package, and the text of compiled modules.
 _OURS = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "<vesalius ")
-# What stands between a user's call and ours: imports, and the call of an nn.Module.
-_IN_BETWEEN = re.compile(r"^<frozen|importlib|[/\\]torch[/\\](nn[/\\]|(functional|_tensor)\.py$)")
+# What stands between a user's call and ours: imports, the call of an nn.Module, and what numpy
+# and torch do with an argument that is not theirs.
+_IN_BETWEEN = re.compile(
+    r"^<frozen|importlib|[/\\]numpy[/\\]"
+    r"|[/\\]torch[/\\](nn[/\\]|(functional|_tensor|overrides)\.py$)"
+)
 
 
 _POINTED: ContextVar[str] = ContextVar("vesalius_pointed", default="")

@@ -189,21 +189,45 @@ def _sum(operands: Sequence[Words]) -> Words:
 
 
 def _product(operands: Sequence[Words]) -> Words:
-    """A sign, numbers, other factors, and then what divides them."""
+    """A sign, numbers, other factors, the short ones first, and then what divides them."""
     negative = False
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for text, level in operands:
         if level == _SIGNED:
             negative, text, level = not negative, text[1:], _PRODUCT
-        if level == _PRODUCT and text.startswith("1/"):
-            below.append(text[2:])
-        elif text != "1":
-            above.append(_in((text, level), _PRODUCT))
-    above.sort(key=lambda factor: not factor[0].isdecimal())
+        top, bottom = _divided(text) if level == _PRODUCT else (_in((text, level), _PRODUCT), "")
+        above += [top] if top != "1" else []
+        below += [bottom] if bottom else []
+    for factors in (above, below):
+        factors.sort(key=lambda factor: (not factor[0].isdecimal(), len(factor)))
     found = "·".join(above) or "1"
     if below:
-        found += f"/{below[0]}" if len(below) == 1 else f"/({'·'.join(below)})"
+        closed = len(below) == 1 and "·" not in _bare(below[0])
+        found += f"/{below[0]}" if closed else f"/({'·'.join(below)})"
     return (f"−{found}", _SIGNED) if negative else (found, _PRODUCT)
+
+
+def _divided(text: str) -> tuple[str, str]:
+    """The factors of a quotient and those that divide it; a product has none of these."""
+    place = _bare(text).find("/")
+    if place < 0:
+        return text, ""
+    top, bottom = text[:place], text[place + 1 :]
+    inside = _bare(bottom[1:-1])
+    factors = bottom.startswith("(") and "·" in inside and not set(inside) & set("/+−")
+    return top, bottom[1:-1] if factors else bottom
+
+
+def _bare(text: str) -> str:
+    """The text with blanks for what stands in parentheses or bars."""
+    depth, bare, bars = 0, "", False
+    for c in text:
+        depth -= c in ")]⌋"
+        bare += " " if depth or bars else c
+        depth += c in "([⌊"
+        bars ^= c == "|"
+    return bare
 
 
 def _number(x: Words) -> Words:
@@ -233,6 +257,7 @@ def _function(node: Node, operands: Sequence[Words]) -> Words:
         exponent = number_text(numbers[0])
         if Fraction(numbers[0]).denominator == 1:
             return f"{_in(operands[0], _TIGHT)}{str(int(numbers[0])).translate(RAISED)}", _POWER
+        exponent = f"({exponent})" if set(exponent) & set("/−·") else exponent
         return f"{_in(operands[0], _TIGHT)}^{exponent}", _POWER
     words = [words[0] for words in operands] + [number_text(x) for x in numbers]
     head = function.symbol if function.symbol.isalpha() else function.name

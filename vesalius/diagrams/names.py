@@ -16,25 +16,41 @@ T = TypeVar("T")
 LISTED = 12  # so many names are read; of more, only those that are near
 
 
+def among(what: str, known: Collection[str], name: object) -> str:
+    """What is said of a choice that there is not: those there are, and the one that is near it.
+
+    >>> among("theme", ["light", "dark"], "drak")
+    "theme is one of light, dark, not 'drak'; did you mean 'dark'?"
+    """
+    near = nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"{what} is one of {', '.join(known)}, not {name!r}{hint}"
+
+
+def nearest(name: object, known: Collection[str]) -> str:
+    """The one of these names that is near this one, or the empty string."""
+    return next(iter(difflib.get_close_matches(str(name), known, n=1)), "")
+
+
 def meant(name: object, known: Collection[str]) -> str:
     """What is said of a name that is not known: the one that is near it, or those there are.
 
     >>> meant("lineer", ["linear", "cosine"]), meant("x", ["linear", "cosine"])
     ("did you mean 'linear'?", 'there are linear, cosine')
     """
-    near = difflib.get_close_matches(str(name), known, n=1)
+    near = nearest(name, known)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {near!r}?"
     listed = ", ".join(list(known)[:LISTED])
-    return f"there are {listed}" + (", …" if len(known) > LISTED else "")
+    return f"there are {listed or 'none'}" + (", …" if len(known) > LISTED else "")
 
 
 def check_sizes(what: str, given: Iterable[str], known: Collection[str]) -> None:
     """Raise `SizeError` for a size that `what` does not have."""
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}? " if near else ""
             there = f"it has {', '.join(known)}" if known else "it has none"
             raise SizeError(f"{what} has no size {name!r}; {hint}{there}")
 

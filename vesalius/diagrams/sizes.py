@@ -66,7 +66,7 @@ def _operator(operate: Callable[[Size, Size], Size]) -> Callable[[Size, SizeLike
 
     @wraps(operate)
     def apply(self: Size, other: SizeLike) -> Any:
-        if hasattr(type(other), "__torch_function__"):
+        if hasattr(type(other), "__torch_function__") and not hasattr(type(other), "__index__"):
             return NotImplemented
         return operate(self, size(other))
 

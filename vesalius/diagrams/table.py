@@ -1,7 +1,5 @@
 """The table of primitives, written from their declarations: one row a kind of box or function.
 
-    print(as_markdown(primitives_table()))
-
 For each row it says what the primitive means in each algebra or why an algebra refuses it, how
 it is typed, counted, differentiated, compiled, drawn and written as JSON. The compiler is not
 known here: who knows it hands over what it says about each kind.
@@ -9,7 +7,7 @@ known here: who knows it hands over what it says about each kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,24 +75,6 @@ def primitives_table(lowerings: Mapping[str, str] | None = None) -> list[Row]:
     written = lowerings or {}
     rows = [_kind_row(kind, written.get(kind.name, UNKNOWN)) for kind in KINDS.values()]
     return [*rows, *map(_function_row, FUNCTIONS.values())]
-
-
-def as_markdown(rows: Iterable[Row] | None = None) -> str:
-    """Rows as two tables in Markdown, of boxes and of functions; all rows by default."""
-    given = primitives_table() if rows is None else list(rows)
-    tables = []
-    for family, title in (("box", "Boxes"), ("function", "Pointwise functions")):
-        cells = [row.cells() for row in given if row.family == family]
-        if cells:
-            lines = [list(cells[0]), ["---"] * len(cells[0]), *(list(c.values()) for c in cells)]
-            table = "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
-            tables.append(f"## {title}\n\n{table}\n")
-    return "\n".join(tables)
-
-
-def _cell(text: str) -> str:
-    """A text inside a table, where a bar or a new line would end the cell."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 # -- kinds --------------------------------------------------------------------------------------

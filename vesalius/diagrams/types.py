@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from vesalius.diagrams.errors import AxisError, FormatError, SizeError
+from vesalius.diagrams.names import among
 from vesalius.diagrams.sizes import Size, SizeLike, size
 
 DTYPES = ("float", "int", "bool")
@@ -39,7 +40,7 @@ class ArrayType:
 
     def __init__(self, axes: Mapping[str, SizeLike], dtype: str = "float") -> None:
         if dtype not in DTYPES:
-            raise FormatError(f"an element type is one of {', '.join(DTYPES)}, not {dtype!r}")
+            raise FormatError(among("an element type", DTYPES, dtype))
         for name in axes:
             if not isinstance(name, str) or not name.isidentifier() or name in DTYPES:
                 raise AxisError(f"an axis name is an identifier, not {name!r}")

@@ -135,11 +135,6 @@ def moved(before: Tensor, after: Tensor, n: int) -> list[bool]:
     return [bool((before[i] - after[i]).abs().max() > TOLERANCE * scale) for i in places]
 
 
-def any_of(rows: Iterable[Sequence[bool]]) -> list[bool]:
-    """For each position whether any of the rows has it."""
-    return [any(row) for row in zip(*rows, strict=True)]
-
-
 def leaks(diagram: Diagram, lengths: Sequence[int], seeds: Iterable[int] = range(4)) -> bool:
     """Whether an output can move that is before all that changed.
 

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import meant
 from vesalius.rewrite.check import check
 from vesalius.rewrite.checking.networks import with_networks
 from vesalius.rewrite.derivation import Derivation
@@ -98,10 +99,11 @@ def claims(names: Sequence[str] = ()) -> list[Claim]:
         Claim(name, "derivation", lambda name=name: DERIVATIONS[name])  # type: ignore[misc]
         for name in DERIVATIONS
     ]
-    known = {claim.name for claim in every}
+    known = [claim.name for claim in every]
     for name in names:
         if name not in known:
-            raise FormatError(f"there is no rule, schema or derivation called {name!r}")
+            why = meant(name, known)
+            raise FormatError(f"there is no rule, schema or derivation called {name!r}; {why}")
     return [claim for claim in every if not names or claim.name in names]
 
 

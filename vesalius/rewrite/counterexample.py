@@ -300,9 +300,6 @@ def _calls(
         lines.append(f"    {literal(x)},  # {port.name}: {pair.left.port_type(port)}")
     lines.append("]")
     unsure = _undetermined(pair)
-    if unsure:
-        sizes = ", ".join(f'"{name}": {values.sizes[name]}' for name in unsure)
-        options += f", sizes={{{sizes}}}"
     for name, x in values.sources.items():
         lines.append(f"{_plain(name)} = {literal(x)}")
     for variable, called, side in zip(
@@ -314,6 +311,10 @@ def _calls(
             if known:
                 entries = ", ".join(f'"{name}": {_plain(name)}' for name in known)
                 given += f", {what}={{{entries}}}"
+        left_open = [name for name in unsure if name in side.size_variables]
+        if left_open:
+            sizes = ", ".join(f'"{name}": {values.sizes[name]}' for name in left_open)
+            given += f", sizes={{{sizes}}}"
         pick = f"[{output}]" if len(side.outputs) > 1 else ""
         lines.append(f"{variable} = {called}.evaluate(*inputs{given}{options}){pick}")
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from vesalius.diagrams.errors import FormatError
+from vesalius.diagrams.names import among
 
 
 class Relation(Enum):
@@ -182,5 +183,5 @@ def grade(name: str | Grade) -> Grade:
     if isinstance(name, Grade):
         return name
     if name not in GRADES:
-        raise FormatError(f"a grade is one of {', '.join(GRADES)}, not {name!r}")
+        raise FormatError(among("a grade", GRADES, name))
     return GRADES[name]

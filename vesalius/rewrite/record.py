@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from vesalius.diagrams.errors import FormatError, VesaliusError
 from vesalius.diagrams.graph import Diagram
@@ -58,6 +58,8 @@ from vesalius.rewrite.lemma import Lemma
 from vesalius.rewrite.moves import Choose, Fill, Move, Restrict, Rewrite, Unfold
 from vesalius.rewrite.rule import Rule
 from vesalius.rewrite.schema import Schema
+
+T = TypeVar("T")
 
 VERSION = 1
 HEAD = frozenset({"vesalius", "version", "name", "start", "steps"})
@@ -260,11 +262,16 @@ def _read_fill(written: dict[str, Any], doc: str) -> Move:
 
 
 def _read_bodies(value: Any) -> dict[str, Diagram]:
+    return _read_named(value, _read_diagram, "a diagram, at least, is given")
+
+
+def _read_named(value: Any, read: Callable[[Any], T], nothing: str) -> dict[str, T]:
+    """An object whose fields are all read alike; without one, `nothing` is what is wrong."""
     names = list(value) if type(value) is dict else []
     fields = as_object(value, frozenset(), frozenset(names))
     if not names:
-        raise Bad("a diagram, at least, is given")
-    return {name: field(fields, name, _read_diagram) for name in names}
+        raise Bad(nothing)
+    return {name: field(fields, name, read) for name in names}
 
 
 def _read_restrict(written: dict[str, Any], doc: str) -> Move:
@@ -296,11 +303,8 @@ def _read_tie(written: dict[str, Any], doc: str) -> Move:
 
 
 def _read_tied(value: Any) -> dict[str, str]:
-    names = list(value) if type(value) is dict else []
-    fields = as_object(value, frozenset(), frozenset(names))
-    if not names:
-        raise Bad("a parameter, at least, is another")
-    return {as_name(name): field(fields, name, as_name) for name in names}
+    found = _read_named(value, as_name, "a parameter, at least, is another")
+    return {as_name(name): other for name, other in found.items()}
 
 
 def _read_lemma(written: dict[str, Any], doc: str) -> Move:

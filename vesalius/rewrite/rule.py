@@ -148,6 +148,8 @@ def rule(
     use an input, when an axis or a size is declared that no box binds, or when it is ambiguous
     what a new parameter replaces.
     """
+    if callable(grade_name):
+        raise FormatError('a rule says its grade: write @vs.rule("equal") for @vs.rule')
     promise = grade(grade_name)
     stated = {new: tuple(old.split()) for new, old in (replaces or {}).items()}
     sizes = {*free.split(), *([witness.width] if witness is not None and witness.width else [])}

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from vesalius.diagrams.graph import Diagram
 
-    Parameters = Mapping[str, torch.Tensor]
 ParameterMap = Callable[..., Mapping[str, Any]]
 
 

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from vesalius.diagrams.boxes.pointwise import Function, define
@@ -91,6 +92,14 @@ def _symbolic_choose(condition: Any, a: Any, b: Any) -> Any:
 def _declare(function: Function) -> Function:
     """One of the library's own, with its derivative from the table."""
     return define(replace(function, pullback=PULLBACKS.get(function.name)))
+
+
+def _declare_binary(
+    name: str, torch: str, exact: Callable[..., Any], symbolic: str, symbol: str, **rest: Any
+) -> None:
+    """A function of two arguments, which SymPy calls `symbolic`."""
+    written = _sympy(symbolic)
+    _declare(Function(name, 2, torch=torch, exact=exact, sympy=written, symbol=symbol, **rest))
 
 
 _DECLARED = [
@@ -213,62 +222,24 @@ _declare(
     )
 )
 
-for _name, _torch, _operator, _symbolic_name, _symbol in [
-    ("less", "{0} < {1}", operator.lt, "Lt", "<"),
-    ("less_equal", "{0} <= {1}", operator.le, "Le", "≤"),
-    ("equal", "{0} == {1}", operator.eq, "Eq", "="),
-]:
-    _declare(
-        Function(
-            _name,
-            2,
-            torch=_torch,
-            exact=_operator,
-            sympy=_sympy(_symbolic_name),
-            takes="number",
-            gives="bool",
-            symbol=_symbol,
-            derivative="none: truth values have no tangent",
-            commutative=_name == "equal",
-        )
-    )
+_TRUTH = "none: truth values have no tangent"
+_compared = partial(
+    _declare_binary, takes="number", gives="bool", derivative=_TRUTH, commutative=False
+)
+_compared("less", "{0} < {1}", operator.lt, "Lt", "<")
+_compared("less_equal", "{0} <= {1}", operator.le, "Le", "≤")
+_compared("equal", "{0} == {1}", operator.eq, "Eq", "=", commutative=True)
 
-for _name, _torch, _operator, _symbolic_name, _symbol in [
-    ("maximum", "torch.maximum({0}, {1})", max, "Max", "max"),
-    ("minimum", "torch.minimum({0}, {1})", min, "Min", "min"),
-]:
-    _declare(
-        Function(
-            _name,
-            2,
-            torch=_torch,
-            exact=_operator,
-            sympy=_sympy(_symbolic_name),
-            takes="number",
-            symbol=_symbol,
-            derivative="to the argument that wins, half to each on a tie",
-            commutative=True,
-        )
-    )
+_WINS = "to the argument that wins, half to each on a tie"
+_chosen = partial(_declare_binary, takes="number", derivative=_WINS, commutative=True)
+_chosen("maximum", "torch.maximum({0}, {1})", max, "Max", "max")
+_chosen("minimum", "torch.minimum({0}, {1})", min, "Min", "min")
 
-for _name, _torch, _operator, _symbolic_name, _symbol in [
-    ("logical_and", "{0} & {1}", operator.and_, "And", "∧"),
-    ("logical_or", "{0} | {1}", operator.or_, "Or", "∨"),
-]:
-    _declare(
-        Function(
-            _name,
-            2,
-            torch=_torch,
-            exact=_operator,
-            sympy=_sympy(_symbolic_name),
-            field="rational",
-            takes="bool",
-            symbol=_symbol,
-            derivative="none: truth values have no tangent",
-            commutative=True,
-        )
-    )
+_joined = partial(
+    _declare_binary, takes="bool", field="rational", derivative=_TRUTH, commutative=True
+)
+_joined("logical_and", "{0} & {1}", operator.and_, "And", "∧")
+_joined("logical_or", "{0} | {1}", operator.or_, "Or", "∨")
 
 _declare(
     Function(
@@ -278,7 +249,7 @@ _declare(
         sympy=_sympy("Not"),
         takes="bool",
         symbol="¬",
-        derivative="none: truth values have no tangent",
+        derivative=_TRUTH,
     )
 )
 _declare(

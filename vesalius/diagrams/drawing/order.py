@@ -13,6 +13,7 @@ from vesalius.diagrams.drawing.layers import Layers
 
 SMALL = 120  # items: up to here several beginnings are tried
 SWEEPS = 8
+SHUFFLES = 4
 
 # An end of an edge: the item, and the place of the port in it.
 End = tuple[int, float]
@@ -63,9 +64,10 @@ class _Order:
     def may_swap(self, a: int, b: int) -> bool:
         return not (a in self.fixed and b in self.fixed)
 
-    def swaps(self, layers: list[list[int]], place: list[int]) -> None:
-        """Swap neighbours while that removes crossings."""
-        for _ in range(3 * SWEEPS):
+    def swaps(self, layers: list[list[int]], place: list[int], level: bool = False) -> None:
+        """Swap neighbours while that removes crossings; `level`, a few times also where it moves
+        one along, from which others may be removed."""
+        for _ in range(SHUFFLES if level else 3 * SWEEPS):
             changed = False
             for layer in layers:
                 for k in range(len(layer) - 1):
@@ -74,7 +76,7 @@ class _Order:
                         continue
                     now = self.between(a, b, place, True) + self.between(a, b, place, False)
                     then = self.between(b, a, place, True) + self.between(b, a, place, False)
-                    if then < now:
+                    if then < now or (level and then == now > 0):
                         layer[k], layer[k + 1] = b, a
                         place[a], place[b] = k + 1, k
                         changed = True
@@ -123,10 +125,13 @@ class _Order:
             if not best[0]:
                 break
             self.sweep(layers, place, turn % 2 == 0)
-            self.swaps(layers, place)
-            found = self.crossings(layers, place)
-            if found < best[0]:
-                best = (found, [layer[:] for layer in layers])
+            for level in (False, True) if len(place) <= SMALL else (False,):
+                if level:
+                    self.swaps(layers, place, level)
+                self.swaps(layers, place)
+                found = self.crossings(layers, place)
+                if found < best[0]:
+                    best = (found, [layer[:] for layer in layers])
         return best
 
 

@@ -15,6 +15,7 @@ from vesalius.diagrams.drawing.theme import THEMES
 from vesalius.diagrams.errors import FormatError
 from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import among
 
 DIRECTIONS = ("right", "down")
 MOST = 2500  # boxes that are laid out one by one; a larger diagram is drawn folded
@@ -47,7 +48,7 @@ class Options:
         for name, known in (("direction", DIRECTIONS), ("theme", THEMES), ("labels", LABELS)):
             value = getattr(self, name)
             if value not in known:
-                raise FormatError(f"draw: {name} is one of {', '.join(known)}, not {value!r}")
+                raise FormatError(among(f"draw: {name}", known, value))
         if not isinstance(self.depth, int) or self.depth < 0:
             raise FormatError(f"draw: depth is a number of levels from 0 on, not {self.depth!r}")
 

@@ -128,9 +128,10 @@ class Planner:
                 return merged
         ports = list(range(len(node.src)))
         named = [p for p in ports if self.parameter(node.src[p])]
-        if kind == "named":
+        if kind in ("named", "scan"):
             rest = [p for p in ports if p not in named]
-            inside = [self.parameter(node.src[p]) for p in named]
+            rest = rest or [p for p in ports if self.read[node.src[p]] > 1]  # what others read too
+            inside = [self.parameter(node.src[p]) for p in named if p not in rest]
             return Plan(rest or ports, (k,), inside=inside if rest else [])
         if kind in ("contract", "gather"):
             linear = self.linear(k)
@@ -254,10 +255,14 @@ class Planner:
             return ()
         return rest
 
+    def function(self, k: int) -> str:
+        """The name of the pointwise function that a node is; of others, the empty string."""
+        box = self.diagram.nodes[k].box
+        return box["function"].name if box.kind.name == "pointwise" else ""
+
     def arithmetic(self, k: int) -> bool:
         """Whether a function of one wire is arithmetic, and not a function with a name."""
-        box = self.diagram.nodes[k].box
-        return box.kind.name != "pointwise" or box["function"].name in _ARITHMETIC
+        return self.function(k) in ("", *_ARITHMETIC)
 
     def chain(self, k: int) -> Plan | None:
         """Arithmetic with what it is done to, as one function: `elu(x) + 1`, `1/√(x + ε)`."""
@@ -278,7 +283,8 @@ class Planner:
         while ladder:
             text = self.composed(ladder)
             squared = len(self.operand(ladder[-1])) > 1
-            if text is not None and (len(ladder) > 1 or squared):
+            power = "power" in (self.function(k) for k in ladder)  # its name says nothing: `x³`
+            if text is not None and (len(ladder) > 1 or squared or power):
                 steps = tuple(reversed(ladder))
                 return Plan([self.operand(steps[0])[0]], steps, text=text)
             ladder.pop()

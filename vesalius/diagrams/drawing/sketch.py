@@ -391,17 +391,17 @@ class _Sketcher:
             if box.bound:
                 label += (Run(shortened(names[box.bound[0]], 16), "italic", True),)
             return Glyph(key, "box", label, title, node=plan.node, formula=plan.text)
-        if kind.name == "named":
-            dark = bool(plan.inside) or box["token"] is not None
-            glyph = Glyph(key, "folded", name_label(box["name"]), title, node=plan.node)
+        if kind.name in ("named", "scan"):
+            named = kind.name == "named"
+            dark = bool(plan.inside) or (named and box["token"] is not None)
+            label = name_label(box["name"]) if named else self.label(plan, names)
+            glyph = Glyph(key, "folded", label, title, node=plan.node)
             glyph.inside = ", ".join(plan.inside)
             glyph.name = "learned" if dark else ""
             return glyph
         look = {"dot": "dot", "dark": "dark", "triangle": "constant"}.get(kind.look.shape, "box")
         if kind.name in ("parameter", "random"):
             look = kind.name
-        elif kind.name == "scan":
-            look = "folded"
         label = self.label(plan, names)
         scaled = kind.name == "contract" and len(plan.ports) == 1 and not box.bound
         if plan.scalars and (scaled or kind.name == "add"):

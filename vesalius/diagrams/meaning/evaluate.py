@@ -14,6 +14,7 @@ from vesalius.diagrams.errors import Outside, SizeError, StructureError
 from vesalius.diagrams.expected import a_diagram
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.meaning.algebra import Algebra
+from vesalius.diagrams.names import check_sizes, meant
 from vesalius.diagrams.sizes import Size
 
 ALGEBRAS = ("torch", "rational", "field", "sympy")
@@ -37,7 +38,7 @@ def algebra_named(name: str, **options: Any) -> Algebra:
         from vesalius.diagrams.meaning.symbolic import SymbolicAlgebra
 
         return SymbolicAlgebra(**options)
-    raise StructureError(f"there is no algebra {name!r}; there are {', '.join(ALGEBRAS)}")
+    raise StructureError(f"there is no algebra {name!r}; {meant(name, ALGEBRAS)}")
 
 
 def evaluate(
@@ -58,8 +59,8 @@ def evaluate(
     `seed`, a parameter without one is drawn from its initialisation. `sizes` gives size
     variables that no input determines. Returns an array, or a tuple for several outputs.
 
-    Raises `SizeError` for shapes that do not fit, `StructureError` for an unfilled learner,
-    `Outside` where the algebra does not contain a box.
+    Raises `SizeError` for shapes that do not fit and for sizes that the diagram does not have,
+    `StructureError` for an unfilled learner, `Outside` where the algebra does not contain a box.
     """
     a_diagram("evaluate", diagram)
     names = [port.name for port in diagram.inputs]
@@ -83,14 +84,19 @@ def evaluate(
         chosen.array(value, diagram.types[port.wire].dtype)
         for value, port in zip(inputs, diagram.inputs, strict=True)
     ]
+    check_sizes(diagram.name, sizes or {}, diagram.size_variables)
     known = dict(sizes or {})
     given = dict(parameters or {})
     for name in given:
         if name not in diagram.parameters:
-            raise StructureError(f"{diagram.name} has no parameter {name!r}")
+            raise StructureError(
+                f"{diagram.name} has no parameter {name!r}; {meant(name, diagram.parameters)}"
+            )
     for name in randoms or {}:
         if name not in diagram.randoms:
-            raise StructureError(f"{diagram.name} has no random source {name!r}")
+            raise StructureError(
+                f"{diagram.name} has no random source {name!r}; {meant(name, diagram.randoms)}"
+            )
     shapes = [
         (port.name, diagram.types[port.wire].sizes, chosen.shape(x))
         for port, x in zip(diagram.inputs, wires, strict=True)

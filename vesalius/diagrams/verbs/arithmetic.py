@@ -31,7 +31,11 @@ Axes = str | Sequence[str]
 
 @atomic
 def add(*operands: Operand) -> Wire:
-    """Add wires and numbers; axes that an operand lacks are broadcast."""
+    """Add wires and numbers; axes that an operand lacks are broadcast.
+
+    The sum has the axes of all. Raises `TypeClash` for truth values, `SizeError` for axes of one
+    name and two sizes.
+    """
     given = wires("add", *operands)
     if len(given) == 1 and given[0].id not in given[0].builder.several:
         return given[0]
@@ -43,7 +47,8 @@ def add(*operands: Operand) -> Wire:
 def contract(*operands: Operand, over: Axes = ()) -> Wire:
     """Multiply all operands and sum over the axes `over`; n-ary, in any order.
 
-    Raises `AxisError` when no operand has one of the axes.
+    The result has the axes of all operands but those. Raises `AxisError` when no operand has one
+    of the axes, `TypeClash` for truth values, `SizeError` for axes of one name and two sizes.
     """
     given = wires("contract", *operands)
     axes = axis_names(over)
@@ -59,7 +64,10 @@ def contract(*operands: Operand, over: Axes = ()) -> Wire:
 
 @atomic
 def subtract(left: Operand, right: Operand) -> Wire:
-    """`left - right`: the sum with the negative, so that subtraction needs no rules."""
+    """`left - right`: the sum with the negative, so that subtraction needs no rules.
+
+    Raises what `add` raises.
+    """
     builder = builder_of((left, right))
     taken = right if isinstance(right, Wire) else constant_wire(builder, right, "subtract")
     return add(left, negate(taken))
@@ -67,7 +75,10 @@ def subtract(left: Operand, right: Operand) -> Wire:
 
 @atomic
 def divide(top: Operand, bottom: Operand) -> Wire:
-    """`top / bottom`: the product with a reciprocal, so that division needs no rules."""
+    """`top / bottom`: the product with a reciprocal, so that division needs no rules.
+
+    Raises `SizeError` for a division by the number 0, and what `contract` raises.
+    """
     builder = builder_of((top, bottom))
     if not isinstance(bottom, Wire) and bottom == 0:
         raise SizeError(f"divide: {top!r} is divided by zero")
@@ -82,13 +93,16 @@ def divide(top: Operand, bottom: Operand) -> Wire:
 
 @explained
 def sum(x: Wire, over: Axes) -> Wire:
-    """The sum over axes: a contraction with a single input."""
+    """The sum over axes, which the result lacks: a contraction with a single input.
+
+    Raises `AxisError` for an axis that `x` lacks.
+    """
     return contract(x, over=over)
 
 
 @atomic
 def mean(x: Wire, over: Axes) -> Wire:
-    """The mean over axes."""
+    """The mean over axes, which the result lacks. Raises `AxisError` for one that `x` lacks."""
     sizes = [require_axis("mean", x, axis) for axis in axis_names(over)]
     return divide(sum(x, over), product(sizes))
 
@@ -109,7 +123,12 @@ def _reduction(kind: Kind) -> Callable[..., Wire]:
         return handle(x.builder, made)
 
     verb.__name__ = verb.__qualname__ = kind.name
-    verb.__doc__ = f"{kind.summary[0].upper()}{kind.summary[1:]}."
+    kept = "the same axes" if kind is SOFTMAX else "its other axes"
+    verb.__doc__ = (
+        f"{kind.summary[0].upper()}{kind.summary[1:]}.\n\n"
+        f"The result has {kept}. Raises `AxisError` without an axis, and for one that `x` lacks; "
+        f"`TypeClash` for another element type."
+    )
     return explained(verb)
 
 

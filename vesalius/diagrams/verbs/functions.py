@@ -8,7 +8,7 @@ from typing import Any
 from vesalius.diagrams.box import Box
 from vesalius.diagrams.box import box as make_box
 from vesalius.diagrams.boxes.pointwise import FUNCTIONS, POINTWISE, Function
-from vesalius.diagrams.errors import TypeClash
+from vesalius.diagrams.errors import StructureError, TypeClash
 from vesalius.diagrams.sizes import number
 from vesalius.diagrams.verbs.common import atomic, handle, named_use, place, wires
 from vesalius.diagrams.wire import Operand, Wire
@@ -16,9 +16,18 @@ from vesalius.diagrams.wire import Operand, Wire
 
 @atomic
 def apply(function: Function, *operands: Operand, **parameters: float) -> Wire:
-    """Apply a pointwise function to wires and numbers; all axes are tubes."""
+    """Apply a pointwise function to wires and numbers; all axes are tubes.
+
+    The result has the axes of all. Raises `TypeClash` for another number of operands, other
+    parameters, or element types that the function does not take.
+    """
     if len(operands) != function.arity:
         raise TypeClash(f"{function.name} takes {function.arity} arguments, not {len(operands)}")
+    if operands and isinstance(operands[0], bool):
+        raise StructureError(
+            f"{function.name} takes wires, not {operands[0]}; x == y asks whether two wires are "
+            "one: write vs.equal(x, y)"
+        )
     if set(parameters) != set(function.parameters):
         wanted = ", ".join(function.parameters) or "no parameters"
         raise TypeClash(f"{function.name} takes {wanted}, not {', '.join(parameters) or 'none'}")
@@ -53,6 +62,25 @@ def unary(function: Function) -> Callable[[Wire], Wire | None]:
     return fast
 
 
+_NOUNS = {"int": "integer", "bool": "truth value", "any": "wire"}
+
+
+def _doc(function: Function) -> str:
+    """What the verb of a function says of itself."""
+    noun = _NOUNS.get(function.takes, function.takes)
+    takes = f"one {noun}" if function.arity == 1 else f"{function.arity} {noun}s"
+    takes += "".join(f", and the number {name}" for name in function.parameters)
+    given = _NOUNS.get(function.gives, function.gives)
+    article = "an" if given[0] in "aei" else "a"
+    gives = "of the same type" if given == "same" else f"{article} {given}"
+    return (
+        f"The pointwise function {function.symbol or function.name}, entry by entry.\n\n"
+        f"It takes {takes}; the result is {gives} and has the axes of all. Derivative: "
+        f"{function.derivative or 'not declared'}. Raises `TypeClash` for other element types and "
+        f"another number of arguments."
+    )
+
+
 def verb(name: str) -> Callable[..., Wire]:
     """The verb of a declared function; parameters may be given in order after the wires."""
     function = FUNCTIONS[name]
@@ -70,7 +98,7 @@ def verb(name: str) -> Callable[..., Wire]:
         return apply(function, *operands[: function.arity], **{**named, **parameters})
 
     place_it.__name__ = place_it.__qualname__ = name
-    place_it.__doc__ = f"The pointwise function {function.symbol or function.name}, entry by entry."
+    place_it.__doc__ = _doc(function)
     return place_it
 
 

@@ -67,7 +67,9 @@ def split(x: Wire, axis: str, into: str) -> Wire:
     """Read one axis as several, row-major: `split(x, "d", "h:8 c")`.
 
     One of the sizes may be left to follow: with `h:8`, a bare `c` is the exact quotient when
-    it is not a size variable of its own, that is when the sizes do not multiply out.
+    it is not a size variable of its own, that is when the sizes do not multiply out. Raises
+    `AxisError` for an axis that `x` lacks or a name that is taken, `SizeError` for sizes that do
+    not multiply out.
     """
     whole = require_axis("split", x, axis)
     parts = sized_axes(into)
@@ -89,7 +91,11 @@ def split(x: Wire, axis: str, into: str) -> Wire:
 
 @explained
 def merge(x: Wire, axes: str, into: str) -> Wire:
-    """Read several axes as one, row-major in the order given: `merge(x, "h c", "d")`."""
+    """Read several axes as one, row-major in the order given: `merge(x, "h c", "d")`.
+
+    The new axis is as long as their product. Raises `AxisError` for an axis that `x` lacks or a
+    name that is taken.
+    """
     names = axis_names(axes)
     sizes = [require_axis("merge", x, name) for name in names]
     require_free("merge", into, [other for other in x.names if other not in names])
@@ -103,7 +109,8 @@ def merge(x: Wire, axes: str, into: str) -> Wire:
 def concat(*parts: Wire, over: str | Sequence[str], into: str | None = None) -> Wire:
     """Join wires along an axis: `concat(x, y, over="n")`, or `over=("n", "m"), into="k"`.
 
-    `over` names the axis of each part (one name serves all). Other axes are tubes.
+    `over` names the axis of each part (one name serves all). Other axes are tubes. Raises
+    `AxisError` for an axis that a part lacks or a name that is taken.
     """
     given = wires("concat", *parts)
     names = [over] * len(given) if isinstance(over, str) else list(over)
@@ -135,7 +142,8 @@ def slice(
     """Every step-th entry of an axis: `slice(x, "n", 1, step=2)`; `step=-1` reverses.
 
     `stop` is exclusive; `length` may be given instead. With a negative step and no start, the
-    slice begins at the last entry.
+    slice begins at the last entry. Raises `AxisError` for an axis that `x` lacks, `SizeError` for
+    a step of 0 or a length that cannot be.
     """
     whole = require_axis("slice", x, axis)
     if not isinstance(step, int) or step == 0:
@@ -163,7 +171,10 @@ def pad(
     value: float = 0,
     into: str | None = None,
 ) -> Wire:
-    """Put `before` and `after` copies of a number around an axis."""
+    """Put `before` and `after` copies of a number around an axis, which is longer by as many.
+
+    Raises `AxisError` for an axis that `x` lacks or a name that is taken.
+    """
     whole = require_axis("pad", x, axis)
     target = into or axis
     require_free("pad", target, [other for other in x.names if other != axis])
@@ -179,7 +190,8 @@ def window(x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1)
     """The sliding windows of an axis: `window(x, "n", "i d:3")` reads x[i + d] at [i, d].
 
     `into` names the position axis and the offset axis with its width; the number of positions
-    follows. Pad first to keep the length.
+    follows. Pad first to keep the length. Raises `AxisError` for an axis that `x` lacks or names
+    that are taken, `SizeError` for a stride or dilation that is no positive integer.
     """
     whole = require_axis("window", x, axis)
     names = into.split()
@@ -202,7 +214,11 @@ def window(x: Wire, axis: str, into: str, *, stride: int = 1, dilation: int = 1)
 
 @explained
 def diagonal(x: Wire, axes: str, into: str) -> Wire:
-    """The entries whose positions on the given axes are equal: `diagonal(x, "n m", "n")`."""
+    """The entries whose positions on the given axes are equal: `diagonal(x, "n m", "n")`.
+
+    Raises `AxisError` for an axis that `x` lacks, for fewer than two, or a name that is taken;
+    `SizeError` where the axes differ in length.
+    """
     names = axis_names(axes)
     if len(names) < 2:
         raise AxisError(f"diagonal: name two axes or more, not {axes!r}")

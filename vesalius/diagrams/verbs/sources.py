@@ -31,7 +31,10 @@ DISTRIBUTIONS = ("normal", "uniform", "bernoulli")
 
 
 def size(formula: SizeLike) -> Size:
-    """A size, to compute with: `x / vs.sqrt(vs.size("c"))`."""
+    """A size, to compute with: `x / vs.sqrt(vs.size("c"))`.
+
+    Raises `FormatError` for a text that is no formula, `SizeError` for what is no size at all.
+    """
     return read_size(formula)
 
 
@@ -68,7 +71,10 @@ def constant(value: Any, axes: str | None = None) -> Wire:
 
 @explained
 def iota(axis: str) -> Wire:
-    """The positions 0, 1, … along a new axis: `iota("n")`, `iota("k:8")`. Integers."""
+    """The positions 0, 1, … along a new axis: `iota("n")`, `iota("k:8")`. Integers.
+
+    Raises `AxisError` where that is not one axis.
+    """
     builder = builder_of(())
     named = ArrayType.parse(axis).axes
     if len(named) != 1:

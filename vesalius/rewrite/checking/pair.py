@@ -17,6 +17,7 @@ from vesalius.diagrams.graph import Diagram, Port
 from vesalius.diagrams.interface import same_tokens, start, substitute
 from vesalius.diagrams.meaning import evaluate
 from vesalius.diagrams.meaning.algebra import Algebra
+from vesalius.diagrams.names import sizes_of
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType
 
@@ -86,7 +87,7 @@ class Pair:
             algebra=algebra,
             parameters=own,
             randoms=drawn,
-            sizes=values.sizes,
+            sizes=sizes_of(side, values.sizes),
             seed=seed,
         )
         return list(results) if isinstance(results, tuple) else [results]

@@ -19,6 +19,7 @@ from vesalius.diagrams.errors import SizeError, VesaliusError
 from vesalius.diagrams.graph import Diagram
 from vesalius.diagrams.interface import substitute
 from vesalius.diagrams.meaning import evaluate
+from vesalius.diagrams.names import sizes_of
 from vesalius.rewrite.checking.draws import STYLES, Style, any_sizes, different_sizes, draw_floats
 from vesalius.rewrite.checking.instances import Instance, legal_counts, samples, sides_of
 from vesalius.rewrite.checking.pair import Pair, Values
@@ -141,7 +142,7 @@ def _evaluate(
         *(known[name] for name in side.input_types),
         parameters={name: known[name] for name in side.parameters},
         randoms={name: known[name] for name in side.randoms if name in known},
-        sizes=sizes,
+        sizes=sizes_of(side, sizes),
         seed=seed,
     )
     return list(results) if isinstance(results, tuple) else [results]

@@ -18,7 +18,7 @@ from vesalius.diagrams.cost import CostNumbers
 from vesalius.diagrams.cost import cost as cost_of
 from vesalius.diagrams.errors import FormatError, SizeError
 from vesalius.diagrams.graph import Diagram, Port
-from vesalius.diagrams.names import check_sizes
+from vesalius.diagrams.names import among, check_sizes, sizes_of
 
 Number = int | float
 Function = Callable[[Diagram], Number]
@@ -136,7 +136,7 @@ def _time(diagram: Diagram, at: Mapping[str, int], most: int) -> float:
                 if type_.dtype == "float"
                 else torch.zeros(shape, dtype=dtype)
             )
-        run = partial(alone.evaluate, *values, sizes=at, dtype=torch.float32)
+        run = partial(alone.evaluate, *values, sizes=sizes_of(alone, at), dtype=torch.float32)
         total += seconds(run)
     return total
 
@@ -172,7 +172,7 @@ def price(cost: Any, diagram: Diagram, at: Mapping[str, int]) -> Price:
         raise FormatError(f"a cost is a name, weights of names, or a function, not {cost!r}")
     for name in weights:
         if name not in NAMES:
-            raise FormatError(f"a cost is one of {', '.join(NAMES)}, or a function, not {name!r}")
+            raise FormatError(among("a cost", (*NAMES, "a function"), name))
     missing = [name for name in diagram.size_variables if name not in at]
     if missing:
         wanted = ", ".join(f"{name}=..." for name in missing)
