@@ -248,7 +248,7 @@ def size_of(diagram: Diagram, wire: int, target: Target) -> int:
 
 def entries(diagram: Diagram, wire: int, target: Target) -> int:
     """The entries of a wire, at lengths that are known or usual."""
-    return prod(target.length(size) for size in diagram.types[wire].sizes)
+    return target.entries(diagram.types[wire].sizes)
 
 
 WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}

@@ -99,11 +99,14 @@ class Toeplitz(NamedTuple):
 
 def read_toeplitz(place: Place, use: Use) -> Toeplitz | None:
     """The sum by distances that a contraction computes, if it is one."""
+    if IOTA not in place.diagram.kinds:
+        return None  # there are no positions, so there are no distances
     opened = place.open(use)
     plain = list(flat_factors(place, opened.uses))
     inner = list(opened.bound)
     deep = list(flat_factors(place, opened.uses, inner))
-    for factors, bound in ((plain, opened.bound), (deep, inner)):
+    nested = len(inner) > len(opened.bound)
+    for factors, bound in ((plain, opened.bound), (deep, inner))[: 1 + nested]:
         for key in bound:
             for query in use[1]:
                 found = _of_pair(place, factors, bound, query, key)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vesalius.diagrams.box import Axes, Box, Draw, Hole, Parameter, Site, Token, WireType
+from vesalius.diagrams.box import Axes, Box, Draw, Hole, Kind, Parameter, Site, Token, WireType
 from vesalius.diagrams.errors import StructureError
 from vesalius.diagrams.sizes import Size
 from vesalius.diagrams.types import ArrayType
@@ -136,6 +136,11 @@ class Diagram:
             for p, wire in enumerate(node.src):
                 found[wire].append((k, p))
         return found
+
+    @cached_property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of the boxes, those inside boxes not included."""
+        return frozenset(node.box.kind for node in self.nodes)
 
     def site(self, node: Node) -> Site:
         """The box of a node with its local sizes and the element types of its inputs."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vesalius.compile.machine import machine_of
@@ -63,6 +64,7 @@ class Target:
     unable: Mapping[str, str] = field(default_factory=dict)
     timed: Timings | None = None
     machine: Machine = None  # type: ignore[assignment]  # __post_init__ looks it up
+    _known: dict[Any, int] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from vesalius.compile.kernels import load
@@ -79,14 +81,25 @@ class Target:
         """The length of an axis, to compare costs by; nominal where it is not known."""
         return max(1, self.integer(size))
 
+    def entries(self, sizes: tuple[Size, ...]) -> int:
+        """How many entries an array has."""
+        found = self._known.get(sizes)
+        if found is None:
+            found = self._known[sizes] = prod(self.length(size) for size in sizes)
+        return found
+
     def integer(self, size: Size) -> int:
         """A size as a number, also one that is no length."""
-        usual, sizes = self.usual, self.sizes
-        known = {v: sizes.get(v, usual.get(v, POSITIONS)) for v in size.variables}
-        try:
-            return size.at(known)
-        except SizeError:  # an exact quotient of made-up lengths
-            return POSITIONS
+        found = self._known.get(size)
+        if found is None:
+            usual, sizes = self.usual, self.sizes
+            lengths = {v: sizes.get(v, usual.get(v, POSITIONS)) for v in size.variables}
+            try:
+                found = size.at(lengths)
+            except SizeError:  # an exact quotient of made-up lengths
+                found = POSITIONS
+            self._known[size] = found
+        return found
 
 
 class Unserved(Exception):
