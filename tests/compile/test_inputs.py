@@ -242,13 +242,22 @@ def test_indices_that_are_computed_raise_in_torch(wrong) -> None:
         module(torch.randn(2, 3), torch.tensor([0, 0]), torch.tensor(wrong))
 
 
+def test_tensors_of_another_layout(embedded) -> None:
+    x = torch.randn(2, 3)
+    with pytest.raises(TypeClash, match="'x' is a dense tensor, not a sparse_coo one"):
+        embedded(torch.tensor([0, 1]), x.to_sparse())
+    with pytest.raises(TypeClash, match="'x' is a dense tensor, not a nested one"):
+        embedded(torch.tensor([0, 1]), torch.nested.nested_tensor([x, x[:1]]))
+
+
 # -- making a module ----------------------------------------------------------------------------
 
 
 def test_a_missing_size_is_named() -> None:
     with pytest.raises(
-        SizeError, match=r"parameter 'table' .*\{v, d\}.*pass sizes=\{'v': \.\.\.\}"
-    ):
+        SizeError,
+        match=r"parameter 'table' .*\{v, d\}.* size v; pass sizes=\{'v': .*, 'd': .*, 'p': ",
+    ):  # all that are missing, at once
         vs.to_torch(embedding)
     with pytest.raises(SizeError, match=r"'position' .*pass sizes=\{'p': \.\.\.\}"):
         vs.to_torch(embedding, sizes={"v": 7, "d": 3})

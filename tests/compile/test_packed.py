@@ -185,6 +185,14 @@ def test_blocks_of_other_segments_are_skipped(layout, monkeypatch):
     assert largest < 256 * 256 / 8
 
 
+def test_a_graph_that_is_replayed_skips_nothing(monkeypatch):
+    inputs = tensors(packed, 256, LAYOUTS["sorted"], b=1, h=1)
+    wanted = MODULES["packed"](*inputs)
+    monkeypatch.setattr(run, "captured", lambda x: True)
+    torch.testing.assert_close(MODULES["packed"](*inputs), wanted)
+    assert computed(packed, inputs, monkeypatch)[0] == 256 * 256
+
+
 def test_each_batch_skips_its_own(monkeypatch):
     inputs = tensors(causal, 256, LAYOUTS["sorted"], b=2, h=1)
     inputs[-1] = torch.stack([LAYOUTS["sorted"], torch.arange(256)])
@@ -326,11 +334,14 @@ def test_a_mask_that_is_given_stays_with_the_fused_kernel():
     assert vs.to_torch(masked).explain().kernels == ["scaled_dot_product_attention"]
 
 
-def test_dropout_on_weights_is_refused():
+@pytest.mark.parametrize(
+    "drop", [lambda kept, x: vs.where(kept, x, 0.0), lambda kept, x: x * vs.to_float(kept) / 0.9]
+)
+def test_dropout_on_weights_is_refused(drop):
     def build(q, k, v, s, t):
         weights = vs.softmax(vs.where(vs.equal(s, t), plain(q, k), NONE), "m")
         kept = vs.random(weights.type) < 0.9
-        return vs.contract(vs.where(kept, weights, 0.0), v, over="m")
+        return vs.contract(drop(kept, weights), v, over="m")
 
     reasons = str(vs.to_torch(spelled(build)).explain())
     assert "not tiles: it draws random numbers for each pair" in reasons

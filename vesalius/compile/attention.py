@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from vesalius.compile.kernels.kernel import Place
 from vesalius.compile.scores import (
+    DRAWN,
     Factor,
     Mix,
     Scores,
@@ -25,7 +26,9 @@ from vesalius.compile.scores import (
     read_mix,
     read_scores,
 )
-from vesalius.diagrams.boxes.sources import INPUT, PARAMETER
+from vesalius.diagrams.boxes.linear import CONTRACT
+from vesalius.diagrams.boxes.pointwise import POINTWISE
+from vesalius.diagrams.boxes.sources import INPUT, PARAMETER, RANDOM
 from vesalius.diagrams.builder import Label, Use
 from vesalius.diagrams.sizes import product
 
@@ -85,6 +88,8 @@ def read_parts(place: Place) -> Parts | str:
     if queries and not own:
         return "the keys differ from query to query"
     if not own and len(mix.values) > 1 and labels_of(main.queries) & carried & set(free) - of_keys:
+        if any(_drawn(place, use[0]) for use in mix.values):
+            return DRAWN
         return "the weights are multiplied by factors of queries and keys"
     channels: list[Split] = []
     dense: list[Summand] = []
@@ -127,6 +132,16 @@ def _no_product(place: Place, alive: Sequence[Summand]) -> str:
             if box.kind.name == "pointwise" and len(factor.uses) == 1:
                 return f"the scores go through {box['function'].name} before the softmax"
     return "the scores hold no sum of products of queries and keys"
+
+
+def _drawn(place: Place, wire: int, depth: int = 4) -> bool:
+    """Whether an array is a random draw, or made of one by a few functions and factors."""
+    node = place.diagram.nodes[place.diagram.owner[wire]]
+    if node.box.kind is RANDOM:
+        return True
+    if depth == 0 or node.box.bound or node.box.kind not in (POINTWISE, CONTRACT):
+        return False
+    return any(_drawn(place, source, depth - 1) for source in node.src)
 
 
 def labels_of(factors: Iterable[Factor]) -> set[Label]:

@@ -80,6 +80,12 @@ class Interface:
         for x, port, (_, dtype) in zip(inputs, self.ports, self.types, strict=True):
             if not isinstance(x, torch.Tensor):
                 raise TypeClash(f"{self._what(port)} is a tensor, not {type(x).__name__}")
+            if x.is_nested or x.layout is not torch.strided:
+                kind = "nested" if x.is_nested else str(x.layout).removeprefix("torch.")
+                raise TypeClash(
+                    f"{self._what(port)} is a dense tensor, not a {kind} one; sequences of "
+                    f"different lengths can stand one after another on one axis"
+                )
             if _kind(x.dtype) != dtype:
                 raise TypeClash(f"{self._what(port)} is {dtype}, it was given {x.dtype}")
             if where is not None and x.device != where[1]:
@@ -192,9 +198,9 @@ def _seen(inputs: Sequence[Any], state: torch.Tensor | None) -> Any:
     """All that is checked about the inputs but the values of indices."""
     try:
         tensors = inputs if state is None else [*inputs, state]
-        return tuple([(x.shape, x.dtype, x.device) for x in tensors])
-    except AttributeError:
-        return None  # not tensors
+        return tuple([(x.shape, x.dtype, x.device, x.layout) for x in tensors])
+    except (AttributeError, RuntimeError):
+        return None  # not tensors, or nested ones
 
 
 def _is(what: str) -> str:

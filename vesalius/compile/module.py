@@ -198,19 +198,18 @@ def _fixed_sizes(diagram: Diagram, sizes: Mapping[str, int]) -> dict[str, int]:
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise SizeError(f"{what}: the size {name!r} is a natural number, not {value!r}")
+    missing: dict[str, str] = {}  # and why each is needed
     for name, node in _parameters(diagram).items():
-        token = node.box["token"]
+        token, type_ = node.box["token"], diagram.parameters[name]
         needed = [(f"an axis of unknown size {s}", s) for s in diagram.types[node.first].sizes]
         for size in map(read_size, token.needs):
             needed.append((f"initial values that depend on the size {size}", size))
         for why, size in needed:
-            missing = [v for v in sorted(size.variables) if v not in sizes]
-            if missing:
-                wanted = ", ".join(f"{v!r}: ..." for v in missing)
-                raise SizeError(
-                    f"{what}: the parameter {name!r} of type {diagram.parameters[name]} has "
-                    f"{why}; pass sizes={{{wanted}}}"
-                )
+            for variable in sorted(size.variables - sizes.keys()):
+                missing.setdefault(variable, f"the parameter {name!r} of type {type_} has {why}")
+    if missing:
+        wanted = ", ".join(f"{variable!r}: ..." for variable in missing)
+        raise SizeError(f"{what}: {next(iter(missing.values()))}; pass sizes={{{wanted}}}")
     return dict(sizes)
 
 

@@ -156,11 +156,16 @@ def _distances(rows: Part, columns: Part | Tensor, n: int) -> Part | None:
 
 def _blocks(t: Tiles, inputs: Sequence[Tensor], m: int) -> Blocks | None:
     """The blocks of columns, if a mask may hide any."""
-    if t.seen is None or (inputs[0].is_cuda and torch.cuda.is_current_stream_capturing()):
+    if t.seen is None or captured(inputs[0]):
         return None  # a graph is replayed for other masks than that which is there now
     read = [inputs[k] for k in t.seen_inputs]
     rows, columns = ([dims[k] for k in t.seen_inputs] for dims in (t.rows, t.columns))
     return Blocks(t.seen, read, rows, columns, m)
+
+
+def captured(x: Tensor) -> bool:
+    """Whether what is done to a tensor becomes part of a CUDA graph."""
+    return x.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _length(inputs: Sequence[Tensor], dims: Dims) -> int:
