@@ -47,6 +47,10 @@ def test_what_many_pairs_read_is_learned_elsewhere(monkeypatch) -> None:
         assert not flex._crowded(q, k, [slopes.detach()])
         with torch.no_grad():
             assert not flex._crowded(q, k, [slopes])
+    monkeypatch.setattr(flex, "CROWD", 1)
+    assert flex._crowded(q, k, [slopes])
+    monkeypatch.setattr(flex, "FEW", 2)
+    assert not flex._crowded(q, k, [slopes]), "copies of many places keep pairs apart"
 
 
 def test_what_is_known_to_be_too_narrow_for_a_gpu_goes_elsewhere() -> None:

@@ -164,3 +164,29 @@ def test_fourier_of_small_floats() -> None:
     real, imaginary = fourier(x, torch.zeros_like(x), 0)
     assert real.dtype == imaginary.dtype == torch.bfloat16
     torch.testing.assert_close(real.float(), torch.fft.fft(x.float()).real, rtol=0.02, atol=0.02)
+
+
+def test_the_keys_of_a_query_lie_together_in_a_bias() -> None:
+    """GPUs have no fused kernel for a bias that lies otherwise, as one by heads last does."""
+
+    @vs.diagram
+    def biased(q: "h n c", k: "h m c", v: "h m e", table: "o h", at: "n m int") -> "h n e":
+        scores = vs.contract(q, k, over="c") + vs.gather(table, at, over="o")
+        return vs.contract(vs.softmax(scores, "m"), v, over="m")
+
+    masks = []
+
+    def seen(q, k, v, attn_mask=None, **named):
+        masks.append(attn_mask)
+        return works(q, k, v, attn_mask, **named)
+
+    works = torch.nn.functional.scaled_dot_product_attention
+    module = vs.to_torch(biased, prefer=["scaled_dot_product_attention"])
+    tensors = [torch.randn(s) for s in ((2, 5, 4), (2, 7, 4), (2, 7, 4), (3, 2))]
+    inputs = [*tensors, torch.randint(3, (5, 7))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "scaled_dot_product_attention", seen)
+        found = module(*inputs)
+    (mask,) = masks
+    assert mask.stride(-1) == 1
+    torch.testing.assert_close(found.double(), biased.evaluate(*inputs), rtol=1e-4, atol=1e-5)

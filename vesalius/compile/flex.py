@@ -6,9 +6,9 @@ kernel needs more shared memory than the device has, it is compiled again with f
 loads in flight, then with smaller blocks, and refused if that fails as well.
 
 Backward, each pair adds to the place of an array that its score has read, one after the other where
-that is one place: learning 16 slopes took 1.9 s for 4,096 positions. Where so many would meet,
-calls that learn go to another kernel. Inside `torch.compile`, which knows no other, what is learned
-is copied first, and pairs that are neighbours read, and add to, different copies: 60 ms.
+that is one place: learning 16 slopes took 1.9 s for 4,096 positions. So what is learned is copied
+first, and pairs that are neighbours read, and add to, different copies: 60 ms. Where there are so
+few places, calls that learn go to another kernel, but inside `torch.compile`, which knows no other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vesalius.compile.kernels.kernel import Unserved
 TRIES = 2  # of each kind of call: for fixed shapes, then for all
 MASKS = 16  # that are kept, by lengths
 CALLS = 1024  # that are known to be served, by shapes
-CROWD = 256  # pairs that may add to one place
+FEW, CROWD = 256, 256  # places that are learned, and pairs that may add to one of so few
 COPIES = (64, 32)  # of an array that is learned, by queries and by keys
 COPIED = 1 << 24  # entries of all of them
 SMALL = {
@@ -308,9 +308,10 @@ def _check(arrays: Sequence[Tensor], score: Sequence[Tensor]) -> None:
 
 
 def _crowded(q: Tensor, k: Tensor, score: Sequence[Tensor]) -> bool:
-    """Whether many pairs add to one place of what is learned."""
+    """Whether what is learned has few places, to each of which many pairs add."""
     pairs = q[..., 0].numel() * k.shape[2]
-    return any(_learned(x) and pairs > CROWD * max(x.numel(), 1) for x in score)
+    few = [max(x.numel(), 1) for x in score if _learned(x) and x.numel() <= FEW]
+    return bool(few) and pairs > CROWD * min(few)
 
 
 def _own(function: Any) -> Any:

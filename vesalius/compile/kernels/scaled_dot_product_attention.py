@@ -236,6 +236,8 @@ class Call:
         x, own, have = self.here.operand(port), self.own[port], self.have[port]
         tubes = self.tubes
         term = permuted(x.term, x.axes, (*have, *own))
+        if letters.endswith("m") and x.axes[-1] != own[-1]:
+            term = method(term, "contiguous()")  # the keys of a query together: else GPUs write all
         if not have and letters == "nm":
             return term
         if len(tubes) > 2 and have:
