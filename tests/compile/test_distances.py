@@ -356,6 +356,9 @@ def test_the_shift_is_what_its_box_says(n, m):
         over = [SHIFT.definition(variant).over("t") for variant in ("", BACK)]
         torch.testing.assert_close(over[0].evaluate(x), shifted)
         torch.testing.assert_close(over[1].evaluate(y), back)
+    repeated = x[:, :1].expand(-1, n, -1)  # one table for all rows
+    with torch.no_grad():
+        assert torch.equal(helpers.shifted(repeated), helpers.shifted(repeated.contiguous()))
 
 
 def test_a_table_that_all_pairs_read_needs_no_index():

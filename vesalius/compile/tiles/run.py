@@ -18,7 +18,7 @@ from torch import Tensor
 from vesalius.compile.tiles.blocks import Blocks, Dims, Part, cut
 
 _KNOWN: dict[int, Tiles] = {}
-ENTRIES = {"cpu": 1 << 18, "cuda": 1 << 27}  # of the arrays of a tile with rows and columns
+ENTRIES = {"cpu": 1 << 19, "cuda": 1 << 27}  # of the arrays of a tile with rows and columns
 THREADS = 16  # at most, that have so many entries each on a CPU: a tile is as long as they all need
 LEAST = 16  # rows in a block; half as many where arrays have further axes, so that they stay small
 ROWS, PARTS = 64, 16  # where columns may be hidden: rows in a block, and blocks of rows, at least
