@@ -309,6 +309,69 @@ def test_masks_on_keys_and_gates_of_values() -> None:
     torch.testing.assert_close(module(q, k, v, keep, gate), expected, rtol=1e-9, atol=1e-9)
 
 
+def test_weights_of_scores_that_decay() -> None:
+    """A function of the score and a decay, masked around both, or in the decay alone."""
+    both = Fold("test_both", mix_and_total, lambda mix, total: mix / total, weigh=vs.softplus,
+                level="given", rescale=FADING.rescale)  # fmt: skip
+    made = both.kernels(causal=True)
+
+    def around(far, score, decay):
+        return vs.where(far >= 0, score * decay, 0.0)
+
+    def inside(far, score, decay):
+        return vs.where(far >= 0, decay, 0.0) * score
+
+    try:
+        for masked in (around, inside):
+
+            @vs.diagram
+            def mechanism(q: "n c", k: "n c", v: "n e") -> "n e":
+                far = vs.to_float(vs.iota("n") - vs.iota("m:n"))
+                score = vs.softplus(dot(q, k.rename(n="m")) * 0.7)
+                w = masked(far, score, vs.exp(-0.2 * far))  # noqa: B023 (called at once)
+                return vs.contract(w, v.rename(n="m"), over="m") / vs.sum(w, "m")
+
+            inputs = tensors((2, 70, 3), (2, 70, 3), (2, 70, 4))
+            diagram = mechanism.over("b")
+            for one in made:
+                module = vs.to_torch(diagram, torch.float64, prefer=one.name)
+                assert module.explain().kernels == [one.name], module.explain()
+                found, expected = module(*inputs), diagram.evaluate(*inputs)
+                torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    finally:
+        for one in made:
+            del KERNELS[one.name]
+
+
+@pytest.mark.parametrize("fold", NORMALISERS, ids=name)
+def test_a_normaliser_without_a_mask_in_any_spelling(fold) -> None:
+    """A scale on the scores or on an operand, gates of the values, one projection read twice."""
+    plain = Fold(f"{fold.name}_plain", fold.sums, fold.project, weigh=fold.weigh)
+    made = plain.kernels()
+
+    @vs.diagram
+    def scaled(q: "n c", k: "m c", v: "m e") -> "n e":
+        return result(fold, weigh(fold, dot(k, q) / math.sqrt(3)), v, late=True)
+
+    @vs.diagram
+    def twice(q: "n c", k: "n c", v: "n e") -> "n e":
+        other, gate = q.rename(n="m"), vs.sigmoid(vs.sum(k, "c")).rename(n="m")
+        return result(fold, weigh(fold, 0.5 * dot(q, other)), gate * v.rename(n="m"), late=False)
+
+    try:
+        inputs = [x.abs() for x in tensors((2, 70, 3), (2, 70, 3), (2, 70, 4))]
+        for diagram in (scaled.over("b"), twice.over("b")):
+            for prefer in [[], *([one.name] for one in made)]:
+                module = vs.to_torch(diagram, torch.float64, prefer=prefer)
+                chosen = prefer or [made[0].name]
+                assert module.explain().kernels == chosen, module.explain()
+                found, expected = module(*inputs), diagram.evaluate(*inputs)
+                torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    finally:
+        for one in made:
+            del KERNELS[one.name]
+
+
 # -- where a fold cannot be taken ----------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ one. Weights that are a function of the score are that function of a product.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from vesalius.compile.causal import (
@@ -29,7 +29,7 @@ from vesalius.compile.causal import (
 from vesalius.compile.fold_terms import FoldTerms, bound_at
 from vesalius.compile.kernels.kernel import Place, Right
 from vesalius.compile.scores import Condition, Summand, is_causal, split_condition
-from vesalius.compile.terms import Use
+from vesalius.compile.terms import Opened, Use
 from vesalius.diagrams.boxes.linear import CONTRACT
 from vesalius.diagrams.builder import Label
 from vesalius.diagrams.sizes import Size
@@ -43,6 +43,7 @@ NO_SCORE = "its scores are no product of queries and keys"
 KEYS_MASK = "a mask on the keys would be weighed"
 
 Writer = Callable[[Right], Use]
+Decay = tuple["tuple[Writer, Writer] | None", list[Use]]  # levels and references, what they read
 
 
 class Weights(NamedTuple):
@@ -84,8 +85,20 @@ class WeightsReader:
     def read(self, r: Place, use: Use) -> Weighted | str:
         """The sum over keys that a contraction is, or the reason why it is none of this fold."""
         opened = r.open(use)
-        if not opened.bound or not self.causal or self.fold.level == "score":
+        if not opened.bound or self.fold.level == "score":
             return ""  # such weights are no factor: their largest level is taken first
+        pair = self._hiding(r, opened) if self.causal else self._scored(r, opened)
+        if isinstance(pair, str):
+            return pair
+        wide = [one for one in opened.uses if set(pair) <= set(one[1])]
+        times = len(wide) if len(set(wide)) == 1 else 1
+        narrow = [one for one in opened.uses if one not in wide]
+        left = [x for x in opened.bound if x != pair[1]]
+        found = _Sum(self.says, r, pair, wide if times == 1 else wide[:1], narrow, left)
+        return found.state(times) if self.fold.has_state else found.weighed(times)
+
+    def _hiding(self, r: Place, opened: Opened) -> tuple[Label, Label] | str:
+        """The queries and the keys of a sum that hides later keys."""
         reader = CausalReader(r)
         reader.bound += opened.bound
         for one in opened.uses:
@@ -95,12 +108,27 @@ class WeightsReader:
         pair = reader.pair()
         if pair is None or pair[1] not in opened.bound:
             return ""
-        wide = [one for one in opened.uses if set(pair) <= set(one[1])]
-        times = len(wide) if len(set(wide)) == 1 else 1
-        narrow = [one for one in opened.uses if one not in wide]
-        left = [x for x in opened.bound if x != pair[1]]
-        found = _Sum(self.says, r, pair, wide if times == 1 else wide[:1], narrow, left)
-        return found.state(times) if self.fold.has_state else found.weighed(times)
+        return pair
+
+    def _scored(self, r: Place, opened: Opened) -> tuple[Label, Label] | str:
+        """The queries and the keys of a sum with weights that are a function of a product."""
+        if self.fold.weigh is None or self.fold.level == "given":
+            return ""
+        reason = ""
+        for one in dict.fromkeys(opened.uses):
+            score = self.says.score(r, one)
+            keys = [x for x in opened.bound if score is not None and x in score[1]]
+            if score is None or not keys:
+                continue
+            reason = NO_SCORE
+            # Of several axes that belong to queries alone the longest is that of positions.
+            queries = [x for x in score[1] if x not in opened.bound]
+            queries.sort(key=lambda x: -r.length(score, x))
+            for query, key in product(queries, keys):
+                found = _Sum(self.says, r, (query, key), [score], [], []).scores(score)
+                if isinstance(found, Weights) and found.channels:
+                    return query, key
+        return reason
 
     def levels(self, r: Place, use: Use) -> Weights | None:
         """The score of each pair as queries and keys, of a use that hides later keys."""
@@ -282,6 +310,13 @@ class _Sum:
         """A sum whose weights are the fold's function of a product."""
         r, query, key = self.r, self.query, self.key
         conditions, inside = self._stripped(self.wide)
+        decay: Decay = (None, [])
+        if self.says.fold.level == "given":
+            apart = self._apart(inside)
+            if isinstance(apart, str):
+                return apart
+            inside, decay, more = apart
+            conditions += more
         if len(set(inside)) != 1:
             return NO_FORM
         times = max(times, len(inside))
@@ -298,6 +333,7 @@ class _Sum:
         weights = self.scores(score)
         if isinstance(weights, str):
             return weights
+        weights = weights._replace(levels=decay[0], uses=(*weights.uses, *decay[1]))
         values = tuple(x for x in self.narrow if key in x[1])
         rest = tuple(x for x in self.narrow if key not in x[1])
         return Weighted(weights, times, values, rest, self.left)
@@ -313,6 +349,26 @@ class _Sum:
         keys = [x for x in uses if self.key in x[1]]
         queries = [x for x in uses if self.key not in x[1]]
         return self._weights(queries, keys, [], inner.bound, None, tuple(uses))
+
+    def _apart(self, uses: Sequence[Use]) -> tuple[list[Use], Decay, list[Condition]] | str:
+        """Weights of scores that decay as well: the weights of scores, the decay, conditions."""
+        inner = CausalReader(self.r)
+        inner.leaves += [Leaf(use, ()) for use in uses]
+        inner.open_wide(self.query, self.key)
+        leaves, exponents = inner.split(self.query, self.key)
+        if any({self.query, self.key} <= set(s.labels) for s in exponents):
+            return NO_SPLIT
+        every = [leaf.use for leaf in leaves]
+        both = [use for use in every if {self.query, self.key} <= set(use[1])]
+        scored = [use for use in both if self.says.score(self.r, use) is not None]
+        queries = [use for use in every if use not in both and self.key not in use[1]]
+        keys = [use for use in every if use not in both and self.key in use[1]]
+        rest = [use for use in both if use not in scored]
+        found = self._decay(rest, exponents, queries, keys, ())
+        if isinstance(found, str):
+            return found
+        queries, keys, levels, more = found
+        return NO_FORM if queries or keys else (scored, (levels, more), inner.conditions)
 
     def _stripped(self, uses: Sequence[Use]) -> tuple[list[Condition], list[Use]]:
         """The conditions for weights to count, and what is left of them."""
