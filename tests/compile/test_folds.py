@@ -253,9 +253,19 @@ def gated_values(q, k, v, g, h, keep):
     return vs.contract(vs.where(up(), dot(q, k), 0.0), vs.sigmoid(h), v, vs.tanh(g), over="m")
 
 
+def gated_weights(q, k, v, g, h, keep):
+    w = vs.where(up(), 0.5 * vs.sigmoid(g) * dot(positive(q), positive(k)), 0.0)
+    return vs.contract(w, v, over="m") / vs.sum(w, "m")
+
+
+def mask_in_a_summand(q, k, v, g, h, keep):
+    level = vs.where(up(), vs.tanh(h), -float("inf"))
+    return vs.contract(dot(q, k) * vs.exp(level - vs.tanh(g)), v, over="m")
+
+
 CAUSAL = [
     with_where, with_triangle, turned, weights_first, divided_last, padded, retention, forgetting,
-    gated_values,
+    gated_values, gated_weights, mask_in_a_summand,
 ]  # fmt: skip
 
 

@@ -300,11 +300,12 @@ class CausalReader:
         queries: list[Use] = []
         rest: list[Use] = []
         for use, inside in leaves:
+            # What is divided by the sum of all weights is among them, whatever it belongs to.
+            weighs = weights is not None and weights[0] in inside
             if key in use[1]:
-                weighs = weights is not None and weights[0] in inside
                 own = weighs or not channels.isdisjoint(use[1])
                 (keys if own else values).append(use)
-            elif query in use[1] and not channels.isdisjoint(use[1]):
+            elif weighs or (query in use[1] and not channels.isdisjoint(use[1])):
                 queries.append(use)
             else:
                 rest.append(use)
