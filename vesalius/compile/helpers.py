@@ -60,6 +60,33 @@ def numbers_on(
     return made
 
 
+def first_sorted(
+    x: torch.Tensor, count: int, dim: int, descending: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and places of the first entries of a stable sort, which sorts all the others, too.
+
+    `torch.topk` takes any of equal entries, so rows in which the choice is not one are sorted.
+    """
+    if count == 1 and descending:
+        return torch.max(x, dim, keepdim=True)
+    length = x.shape[dim]
+    if x.device.type == "cpu" and not torch.compiler.is_compiling() and 2 * count <= length:
+        try:
+            rows = x.detach().movedim(dim, -1)
+            values, places = torch.topk(rows, count + 1, -1, descending)
+            earlier, later = values[..., :-1], values[..., 1:]
+            alike = ~(earlier > later if descending else earlier < later).all(-1)
+            places = places[..., :count].contiguous()
+            ordered = torch.sort(rows[alike], dim=-1, descending=descending, stable=True)[1]
+            places[alike] = ordered[..., :count]
+            places = places.movedim(-1, dim)
+            return x.gather(dim, places), places
+        except RuntimeError:  # inside torch.func.vmap there are no values to look at
+            pass
+    values, places = torch.sort(x, dim=dim, descending=descending, stable=True)
+    return values.narrow(dim, 0, count), places.narrow(dim, 0, count)
+
+
 def padded(x: torch.Tensor, pad: tuple[int, ...], value: float = 0.0) -> torch.Tensor:
     """`F.pad`, which copies even where there is nothing to pad."""
     if torch.compiler.is_compiling() or any(pad):

@@ -54,7 +54,7 @@ LOWERINGS: dict[str, Lowering] = {
         "positions in order",
         reading.gather,
     ),
-    "topk": Lowering("a stable `torch.sort`, cut off", reading.topk),
+    "topk": Lowering("`torch.max` or `torch.topk`; a stable sort among equals", reading.topk),
     "fourier": Lowering("`torch.fft.fft` or `torch.fft.ifft`", reading.fourier),
     "named": Lowering("a class, or a function where it has no parameters", nested.named),
     "scan": Lowering("a loop over positions that calls the body", nested.scan),

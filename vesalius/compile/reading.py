@@ -78,21 +78,16 @@ def _along(
 
 
 def topk(here: Here) -> list[Term]:
-    """A stable sort, so that the first of equal entries comes first."""
+    """Values and places, as a stable sort has them: the first of equal entries comes first."""
     x = here.operand(0)
     at = x.axes.index(here.box.bound[0])
-    last = at == len(x.axes) - 1
-    order = f"dim={-1 if last else at}, descending={here.box['largest']}, stable=True"
-    sort = apply("torch.sort", x.term, order, heavy=True)
-    bases = [here.scope.bases[wire] for wire in here.node.wires]
-    values, places = here.scope.block.let_all(sort, bases)
     count = here.size(here.box.inner).at(ANY)
-    cut = f"..., :{count}" if last and at > 1 else ", ".join([":"] * at + [f":{count}"])
+    order = (str(-1 if at == len(x.axes) - 1 else at), str(here.box["largest"]))
+    first = apply(here.scope.program.helper("first_sorted"), x.term, count, *order, heavy=True)
+    bases = [here.scope.bases[wire] for wire in here.node.wires]
+    values, places = here.scope.block.let_all(first, bases)
     made = tuple(here.box.inner if a == here.box.bound[0] else a for a in x.axes)
-    return [
-        permuted(index(values, cut), made, here.out(0)),
-        permuted(index(places, cut), made, here.out(1)),
-    ]
+    return [permuted(values, made, here.out(0)), permuted(places, made, here.out(1))]
 
 
 def fourier(here: Here) -> list[Term]:
