@@ -37,7 +37,7 @@ nitpick_ignore_regex = [
     (
         "py:class",
         r"(vesalius\.(diagrams|rewrite|compile)\.[\w.]*)?"
-        r"(Node|Box|Kind|Site|Pullback|FunctionPullback|Grade|Machine|Many|Schema|Move|Strip)",
+        r"(Node|Box|Kind|Site|Pullback|FunctionPullback|Grade|Machine|Timings|Many|Schema|Move|Strip)",
     ),
 ]
 default_role = "code"  # in docstrings, `x` is code
