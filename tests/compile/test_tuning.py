@@ -224,6 +224,8 @@ def test_all_lengths_are_needed() -> None:
         vs.to_torch(attention, tune={**SIZES, "n": 0})
     with pytest.raises(vs.SizeError, match="'n' is 5, and cannot be tuned at 6"):
         vs.to_torch(attention, sizes={"n": 5}, tune=SIZES)
+    with pytest.raises(vs.StructureError, match=r"lengths as \{'n': 4096\}, not 4096"):
+        vs.to_torch(attention, tune=4096)
 
 
 PROCESS = """

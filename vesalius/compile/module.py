@@ -229,6 +229,8 @@ def _tuned(
     if tune is False:
         return dict(fixed), None
     what = f"to_torch({diagram.name})"
+    if tune is not True and not isinstance(tune, Mapping):
+        raise StructureError(f"{what}: tune is True, or lengths as {{'n': 4096}}, not {tune!r}")
     lengths = {**fixed, **({} if tune is True else tune)}
     check_sizes(what, lengths, tellable(diagram))
     for name, value in lengths.items():
