@@ -115,6 +115,31 @@ def read(k: "n c", v: "n c", rate: "n c", now: "n c", q: "n c") -> "n e:c":
     return ran(reads, [vs.expand(0.0, "c e:c")], [asked, k, v])
 
 
+@vs.diagram
+def means(total: "", mix: "", k: "", v: "") -> {"total": "", "mix": "", "each": ""}:
+    total, mix = total + vs.exp(k), mix + vs.exp(k) * v
+    return {"total": total, "mix": mix, "each": mix / total}
+
+
+@vs.diagram
+def means_of_before(
+    total: "", mix: "", k: "", v: "", rate: "", now: ""
+) -> {"total": "", "mix": "", "each": ""}:
+    each = (mix + vs.exp(now) * v) / (total + vs.exp(now))
+    total, mix = (vs.exp(rate) * total + vs.exp(k), vs.exp(rate) * mix + vs.exp(k) * v)
+    return {"total": total, "mix": mix, "each": each}
+
+
+@vs.diagram
+def inside_a_step(k: "n c", v: "n c", rate: "n c", now: "n c", q: "n c") -> "n c":
+    return ran(means, [0.0, 0.0], [k, v])
+
+
+@vs.diagram
+def a_present_inside_a_step(k: "n c", v: "n c", rate: "n c", now: "n c", q: "n c") -> "n c":
+    return ran(means_of_before, [0.0, 0.0], [k, v, rate, now])
+
+
 def by_hand(name, k, v, rate, now, q):
     """The mean by a softmax over all pairs: (n, m, c)."""
     n = len(k)
@@ -123,6 +148,7 @@ def by_hand(name, k, v, rate, now, q):
         "one_level_for_all": k.sum(-1, keepdim=True).expand_as(k),
     }.get(name, k)
     scores = level.expand(n, n, -1)
+    name = {"a_present_inside_a_step": "with_a_present"}.get(name, name)
     faded = {"fading": rate, "with_a_present": rate}.get(name)
     if name == "fading_by_a_sigmoid":
         faded = torch.nn.functional.logsigmoid(2 * rate) / 2
@@ -152,6 +178,8 @@ SPELLINGS = [
     with_a_present,
     a_present_alone,
     with_keys_hidden,
+    inside_a_step,
+    a_present_inside_a_step,
     read,
 ]
 named = pytest.mark.parametrize("diagram", SPELLINGS, ids=lambda diagram: diagram.name)

@@ -27,10 +27,11 @@ from vesalius.compile.terms import Axis, Use, Writing, Written
 from vesalius.diagrams.box import Kind
 from vesalius.diagrams.boxes.linear import ADD, CONTRACT
 from vesalius.diagrams.boxes.nested import SCAN
+from vesalius.diagrams.boxes.shape import PAD, SLICE
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import ONE, ZERO, Size
 from vesalius.diagrams.types import ArrayType
 
 
@@ -122,16 +123,28 @@ def why_loop(diagram: Diagram, node: Node) -> str:
             return "its last state is read"
         if not _is_zero(diagram, node.src[j]):
             return "a state does not start at zero"
+    read = [j for j in range(states) if _reads_before(body, states) >> j & 1]
+    if read and (why or any(_is_wide(diagram, node, j) for j in read)):
+        return (
+            "what it returns depends on the state before the step, which is larger than what is "
+            "read or collected at a position"
+        )
+    return ""
+
+
+def _reads_before(body: Diagram, states: int) -> int:
+    """The states whose values before a step go into what it returns, as a bit mask."""
     after = {body.outputs[j].wire for j in range(states)}
     masks: list[int] = []
     for k, inner in enumerate(body.nodes):
-        mask = 1 if k < states else 0
+        mask = 1 << k if k < states else 0
         for source in inner.src:
             mask |= masks[source]
         masks += [0 if wire in after else mask for wire in inner.wires]
-    if any(masks[port.wire] for port in body.outputs[states:]):
-        return "what it returns depends on the state before the step"
-    return ""
+    mask = 0
+    for port in body.outputs[states:]:
+        mask |= masks[port.wire]
+    return mask
 
 
 def _why_no_sum(diagram: Diagram, node: Node) -> str:
@@ -380,11 +393,28 @@ class _Scan:
         """What the body returns at each step, from wires of it that are known there."""
         body = _Cut(self.body, wires).run()
         arguments = list(self.arguments)
+        read = _reads_before(self.body, self.states)
+        for j in range(self.states):
+            if read >> j & 1:
+                arguments[j] = self._before(j, *known[j])
         for (wire, names), axes in known:
             place: dict[Label, Label] = {x: slot for slot, x in enumerate(axes)}
             arguments.append((wire, tuple(place.get(x, x) for x in names)))
         part = Builder.resume(body).finish(list(body.outputs[self.states :]))
         return self.w.builder.graft(part, arguments)
+
+    def _before(self, j: int, after: Use, axes: Sequence[Label]) -> Use:
+        """A state as it was one step earlier, zero at first: what a body reads."""
+        w, length = self.w, self.box["length"]
+        longer, whole = Axis("t"), Axis("t")
+        use = w.expand(after, {self.time: length})
+        padded = w.box(PAD, (ONE, ZERO, 0), [use], [self.time], [(longer, length + ONE)])[0]
+        wire, names = w.box(SLICE, (ZERO, 1), [padded], [longer], [(whole, length)])[0]
+        port, given = self.body.outputs[j], self.body.inputs[j]
+        slots: dict[Label, Label] = {whole: self.time}
+        for name, slot in zip(port.axes, port.slots, strict=True):
+            slots[axes[slot]] = given.slots[given.axes.index(name)]
+        return wire, tuple(slots.get(x, x) for x in names)
 
 
 class _Cut(Rebuild):
