@@ -17,7 +17,7 @@ BEYOND = {
     *("linear", "aft_simple", "fastformer", "mega", "differential"),
     *("performer", "efficient", "rfa_gated", "rwkv"),
 }
-"""Those that are not finite in float64 either, as they are written: exponentials of what is large."""
+"""Those that overflow as they are written: quotients of nothing, exponentials of what is large."""
 
 
 @pytest.mark.parametrize(("mechanism", "options"), list(requests()))
@@ -41,10 +41,10 @@ def test_large_inputs_and_large_parameters(mechanism, options):
             diagram.evaluate(*given, parameters=own, sizes=sizes, dtype=dtype).detach().double()
             for dtype in (torch.float64, torch.float32)
         )
-        if not exact.isfinite().all() or exact.abs().max() > torch.finfo(torch.float32).max:
+        if not plain.isfinite().all():
             assert mechanism.name in BEYOND
             continue
-        off = (plain - exact).norm() if plain.isfinite().all() else 1e-3 * exact.norm()
+        off = (plain - exact).norm()
         near = 8 * off + 1e-5 * exact.norm()
         assert (found.detach() - exact).norm() <= FAR.get(mechanism.name, 1) * near
         if found.requires_grad:
