@@ -33,7 +33,6 @@ WITHOUT = {
     "flash-causal": "its chunks are short here, and their pairs are few",
     "indexed": "an index of all pairs is searched; the keys that it finds are few here",
     "indexed-causal": "as without",
-    "slot_attention": "slots compete: a softmax over the queries, which are few",
     "synthesizer_random": LEARNED,
     "synthesizer_random-causal": LEARNED,
     "synthesizer_factorised_dense": "a row of scores is a product of two short rows, not a sum",

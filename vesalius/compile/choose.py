@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vesalius.compile.explain import Choice, Explanation, Time, told
 from vesalius.compile.kernels import KERNELS, Kernel, Place, Target, kernel_of
@@ -18,7 +18,7 @@ from vesalius.compile.kernels.recurrence import RECURRENCE
 from vesalius.compile.nominal import nominal, of_parameters
 from vesalius.compile.normalise import normalise
 from vesalius.compile.offers import CLEARLY, Market, Offer
-from vesalius.compile.rebuild import replaced
+from vesalius.compile.rebuild import Rebuild, replaced
 from vesalius.compile.roofline import predicted, spoken
 from vesalius.compile.scores import Condition, at_least_zero
 from vesalius.compile.terms import Written
@@ -174,7 +174,7 @@ def chosen(diagram: Diagram, target: Target | None = None) -> Chosen:
     if forms and not target.prefer and loops >= min(_seconds(one, target) for one in forms):
         return _cheapest(forms, target, loops)
     pairs = "" if forms or target.forbid else "all pairs would be made"
-    opened = _with_loops(choose(whole, target), whole, pairs)
+    opened = _with_loops(_in_loops(choose(whole, target), target), whole, pairs)
     best = _cheapest([opened, *forms], target)
     if best.diagram is not opened.diagram:
         return best
@@ -198,7 +198,7 @@ def _without_loops(whole: Diagram, target: Target) -> Iterator[Chosen]:
         stands = [(node, made[0]) for node in sums.boxes if (made := kernel_of(node.box))]
         if any(kernel.name in target.forbid for _, kernel in stands):
             continue
-        found = choose(normalise(sums), target, text=False)
+        found = _in_loops(choose(normalise(sums), target, text=False), target)
         if _holds_triangle(found.diagram):
             continue
         left = {box["name"] for box in _boxes_named(found.diagram)}
@@ -295,10 +295,40 @@ def _with_loops(found: Chosen, whole: Diagram, pairs: str = "") -> Chosen:
     return Chosen(found.diagram, Explanation((*found.choices, *loops))) if loops else found
 
 
+def _in_loops(found: Chosen, target: Target) -> Chosen:
+    """The choice with kernels in the bodies of scans too, which are loops."""
+    if not any(node.box.kind is SCAN for node in found.diagram.boxes):
+        return found
+    inside = _InLoops(found.diagram, replace(target, timed=None))
+    diagram = inside.run()
+    return Chosen(diagram, Explanation((*found.choices, *inside.choices)))
+
+
+class _InLoops(Rebuild):
+    """Chooses in the bodies of scans; what is closed there is opened where a kernel stands."""
+
+    def __init__(self, diagram: Diagram, target: Target) -> None:
+        super().__init__(diagram)
+        self.target = target
+        self.choices: list[Choice] = []
+
+    def attrs(self, box: Box) -> tuple[Any, ...]:
+        if box.kind is not SCAN:
+            return box.attrs
+        body: Diagram = box["body"]
+        one = _in_loops(choose(normalise(body.unfold()), self.target), self.target)
+        if not one.choices.kernels:
+            return box.attrs
+        self.choices += [
+            choice._replace(within=(body.name, *choice.within)) for choice in one.choices
+        ]
+        return tuple(one.diagram if name == "body" else box[name] for name, _ in SCAN.fields)
+
+
 class _Closed:
     """Chooses inside named boxes; equal bodies are looked at once."""
 
-    def __init__(self, target: Target | None) -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
         self.bodies: dict[Diagram, Chosen] = {}
 
@@ -316,7 +346,7 @@ class _Closed:
         changed = {body: one.diagram for body, one in self.bodies.items() if one.choices.kernels}
         if any(node.box["body"] in changed for node in _named(diagram)):
             diagram = _with_bodies(diagram, changed)
-        own = choose(normalise(diagram), self.target)
+        own = _in_loops(choose(normalise(diagram), self.target), self.target)
         kept = own.diagram if own.choices.kernels else diagram
         return Chosen(kept, Explanation((*own.choices, *inside)))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vesalius.compile.terms import Axis, Use, Writing
+from vesalius.diagrams.box import Box
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graft import Replacement
 from vesalius.diagrams.graph import Diagram, Node
@@ -17,7 +18,8 @@ class Rebuild:
     """One building anew. `seen[w]` is what wire w of the old diagram became, in terms of its slots.
 
     Override `place` to write a box otherwise; the labels of what it returns are those given.
-    `types` gives some inputs other types, and one of them may come `first`.
+    Override `attrs` to put something else into a box. `types` gives some inputs other types, and
+    one of them may come `first`.
     """
 
     def __init__(
@@ -63,7 +65,11 @@ class Rebuild:
         new = [(labels[box.inner + k], size) for k, size in enumerate(box.new)]
         bound = [labels[axis] for axis in box.bound]
         here = [self.here(use) for use in uses]
-        return self.writing.box(box.kind, box.attrs, here, bound, new)
+        return self.writing.box(box.kind, self.attrs(box), here, bound, new)
+
+    def attrs(self, box: Box) -> tuple[Any, ...]:
+        """What a box holds beside its wires."""
+        return box.attrs
 
     def here(self, use: Use) -> Use:
         """A use of a wire of the old diagram as a use of what it became."""

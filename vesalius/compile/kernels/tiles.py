@@ -13,13 +13,13 @@ from typing import Any
 
 from vesalius.compile.kernels.kernel import Found, Kernel, Place, kernel, kernel_of
 from vesalius.compile.kernels.relative_shift import SHIFT
-from vesalius.compile.layout import argument_orders
+from vesalius.compile.layout import Order, argument_orders, tube_order
 from vesalius.compile.lengths import solved
 from vesalius.compile.nested import function_of, results_of
-from vesalius.compile.scope import Here
+from vesalius.compile.scope import Here, Operand
 from vesalius.compile.terms import Axis
 from vesalius.compile.text import WIDTH, Term, apply, wrapped
-from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of
+from vesalius.compile.tiles.body import COLUMNS, ROWS, Body, body_of, in_tubes
 from vesalius.compile.tiles.distances import by_distance
 from vesalius.compile.tiles.expected import has_room, share, work
 from vesalius.compile.tiles.free import free_lengths
@@ -34,7 +34,9 @@ from vesalius.diagrams.boxes.pointwise import POINTWISE
 from vesalius.diagrams.builder import Use
 from vesalius.diagrams.errors import SizeError
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.names import fresh_name
 from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.types import is_axis_name
 
 NAME = "tiles"
 
@@ -188,18 +190,39 @@ def accepts(body: Diagram) -> bool:
 def emit(here: Here, variant: str) -> list[Term]:
     """`tiles(q, k, v)`: an object with the functions of a tile, called on whole arrays."""
     box, program = here.box, here.scope.program
-    body: Diagram = box["body"]
+    tubes = tube_order(box, [here.axes(port) for port in range(len(box.maps))])
+    body, names = _in_tubes(here, tubes)
     key = (NAME, body)
     if key not in program.units:
         program.units[key] = _object(here, _parts(body))  # type: ignore[assignment]
     function = program.units[key]
-    orders = argument_orders(box, ())
+    orders = argument_orders(box, tubes)
     arguments = []
     for port, type_ in enumerate(body.input_types.values()):
         operand = here.operand(port, type_.dtype)
         arguments.append(permuted(operand.term, operand.axes, orders[port]))
     terms = results_of(here, apply(str(function), *arguments, heavy=True))
-    return [permuted(term, box.outs[k], here.out(k)) for k, term in enumerate(terms)]
+    found = []
+    for k, (term, result) in enumerate(zip(terms, body.outputs, strict=True)):
+        over = [tube for tube in tubes if names[tube] in result.axes]
+        made = (*over, *(axis for axis in box.outs[k] if axis >= box.inner))
+        found.append(here.full(Operand(term, made, "float"), here.out(k)))
+    return found
+
+
+def _in_tubes(here: Here, tubes: Order) -> tuple[Diagram, dict[int, str]]:
+    """The body with the tubes of its box, and what these are called there."""
+    box, shown = here.box, here.axis_names()
+    body: Diagram = box["body"]
+    taken = {axis for port in (*body.inputs, *body.outputs) for axis in port.axes}
+    taken.update(body.size_variables)
+    names: dict[int, str] = {}
+    for tube in tubes:
+        plain = shown[tube] if is_axis_name(shown[tube]) else "a"
+        names[tube] = fresh_name(plain, {*taken, *names.values()})
+    if not tubes:
+        return body, names
+    return in_tubes(body, [[names[t] for t in tubes if t in row] for row in box.maps]), names
 
 
 def _object(here: Here, parts: Parts) -> str:

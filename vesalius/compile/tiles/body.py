@@ -18,8 +18,9 @@ from vesalius.diagrams.box import Axes, Parameter
 from vesalius.diagrams.boxes.sources import CONSTANT
 from vesalius.diagrams.builder import Builder, Label
 from vesalius.diagrams.graph import Diagram, Node, Port
+from vesalius.diagrams.interface import finish_as, labels_of, start
 from vesalius.diagrams.names import fresh_name
-from vesalius.diagrams.sizes import Size
+from vesalius.diagrams.sizes import Size, size
 from vesalius.diagrams.types import ArrayType, is_axis_name
 from vesalius.diagrams.wire import Wire
 
@@ -48,6 +49,20 @@ class Body:
 def body_of(diagram: Diagram, reading: Reading, region: Region) -> Body:
     """The body of a region of a diagram, with its rows and columns of their actual sizes."""
     return Extraction(diagram, reading, region).run()
+
+
+def in_tubes(body: Diagram, tubes: Sequence[Sequence[str]]) -> Diagram:
+    """A body with tubes, which come first: for each input, the names of those that it has."""
+    types = [
+        (port.name, ArrayType({**{t: size(t) for t in row}, **known.axes}, known.dtype))
+        for port, known, row in zip(body.inputs, body.input_types.values(), tubes, strict=True)
+    ]
+    builder, wires = start(body.name, body.doc, types)
+    uses = [
+        (wire.id, labels_of(wire, port.axes)) for wire, port in zip(wires, body.inputs, strict=True)
+    ]
+    first = list(dict.fromkeys(tube for row in tubes for tube in row))
+    return finish_as(builder, body, builder.graft(body, uses), first)
 
 
 class Extraction:
