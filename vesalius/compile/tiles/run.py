@@ -23,6 +23,10 @@ THREADS = 16  # at most, that have so many entries each on a CPU: a tile is as l
 LEAST = 16  # rows in a block; half as many where arrays have further axes, so that they stay small
 ROWS, PARTS = 64, 16  # where columns may be hidden: rows in a block, and blocks of rows, at least
 
+# The C library gives back what is freed beyond twice the largest array that was freed so far, and
+# each tile would take its pages anew: once an array of this size was freed, those are kept.
+torch.empty(31 << 20, dtype=torch.uint8)
+
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
