@@ -32,6 +32,8 @@ def test_values_and_gradients(length) -> None:
     found, wanted = module(*given), diagram.evaluate(*given)
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    if length == 0:
+        return  # the reference has read nothing
     ours, theirs = (
         torch.autograd.grad(sum(y.sin().sum() for y in made), given) for made in (found, wanted)
     )
