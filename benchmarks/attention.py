@@ -21,9 +21,10 @@ from typing import Any
 
 import torch
 from convolutions import LONG_CONVOLUTION
-from documents import DOCUMENTS
+from documents import DOCUMENTS, ENDS
 from floor import Floor, computing, elapsed
 from harness import Case, Local, Settings, Side, Target, main, parser
+from linear_forms import LINEAR_FORMS
 from mechanisms import MECHANISMS, Mechanism
 from positions import POSITIONS
 from sampling import Operation
@@ -57,7 +58,7 @@ def tensors(mechanism: Mechanism, length: int, options: argparse.Namespace) -> l
 
 def numbers(batches: int, length: int) -> torch.Tensor:
     """The number of the document at each position: eight, the longest 15 times the shortest."""
-    ends = torch.tensor([1, 2, 4, 6, 10, 12, 27, 32]) * length // 32
+    ends = torch.tensor(ENDS) * length // ENDS[-1]
     one = torch.bucketize(torch.arange(length), ends, right=True)
     return torch.stack([(7 - one).flip(0) if k % 2 else one for k in range(batches)])
 
@@ -269,7 +270,14 @@ def run(arguments: list[str]) -> int:
     def cases(settings: Settings) -> list[Case]:
         sides = [
             Sides(one, length, options)
-            for one in (*MECHANISMS, *POSITIONS, DOCUMENTS, LONG_CONVOLUTION, *STATES)
+            for one in (
+                *MECHANISMS,
+                *LINEAR_FORMS,
+                *POSITIONS,
+                DOCUMENTS,
+                LONG_CONVOLUTION,
+                *STATES,
+            )
             for length in sorted({min(max(n, one.least), one.longest) for n in lengths})
         ]
         return [case for one in sides for case in cases_of(one)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import sub
+
 import flexible
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,8 @@ from floor import OfPairs, Sizes
 from mechanisms import Mechanism, mixed, scaled, sdpa_causal
 
 import vesalius as vs
+
+ENDS = (1, 2, 4, 6, 10, 12, 27, 32)  # of documents, in parts of the length of all
 
 
 @vs.diagram
@@ -65,8 +69,8 @@ def each(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, document: torch.Tens
 
 def inside(sizes: Sizes) -> float:
     """Keys up to the query, of its own document."""
-    lengths = (share * sizes["n"] // 32 for share in (1, 1, 2, 2, 4, 2, 15, 5))
-    return sum(n * (n + 1) / 2 for n in lengths)
+    ends = [end * sizes["n"] // ENDS[-1] for end in (0, *ENDS)]
+    return sum(n * (n + 1) / 2 for n in map(sub, ends[1:], ends))
 
 
 DOCUMENTS = Mechanism(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from watching import Watch
 
 import vesalius as vs
 from vesalius.compile.tiles import run
@@ -239,20 +239,6 @@ def test_it_is_compiled_whole_and_exported():
 
 
 # -- memory and work ------------------------------------------------------------------------------
-
-
-class Watch(TorchDispatchMode):
-    """The entries of the largest array that is made, and the multiplications in matrix products."""
-
-    largest = work = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.largest = max(self.largest, result.numel())
-            if function in (torch.ops.aten.mm.default, torch.ops.aten.bmm.default):
-                self.work += result.numel() * args[0].shape[-1]
-        return result
 
 
 def watched(diagram, sizes, monkeypatch):

@@ -9,8 +9,15 @@ import pytest
 
 import vesalius as vs
 from vesalius.diagrams.graph import Diagram
+from vesalius.diagrams.meaning.field import FieldAlgebra
 
 MINUS_INFINITY = float("-inf")
+
+
+@pytest.fixture
+def algebra() -> FieldAlgebra:
+    """The finite-field pair, drawn anew."""
+    return FieldAlgebra()
 
 
 @dataclass

@@ -6,36 +6,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import sympy
+from field_pairs import exponential, made, pair
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import vesalius as vs
 from vesalius.diagrams.errors import Outside, TypeClash
-from vesalius.diagrams.meaning.arrays import boxed
 from vesalius.diagrams.meaning.field import FieldAlgebra, ZeroDenominator, acceptance, trials
-from vesalius.diagrams.meaning.residues import ABSENT, FIELD, LARGEST, P, Q, rational
+from vesalius.diagrams.meaning.residues import ABSENT, LARGEST, P, Q, rational
 
 MINUS_INFINITY = float("-inf")
 # So small that neither one of them nor a difference of two has a numerator of Q or more.
 FRACTIONS = st.fractions(max_denominator=1000).filter(lambda x: abs(x.numerator) < 400_000)
-
-
-@pytest.fixture
-def algebra() -> FieldAlgebra:
-    return FieldAlgebra()
-
-
-def pair(value, algebra):
-    return algebra.floats(boxed(value))
-
-
-def made(*entries):
-    return np.array(list(entries), dtype=FIELD)
-
-
-@vs.diagram
-def exponential(x: "n") -> "n":
-    return vs.exp(x)
 
 
 @vs.diagram

@@ -5,33 +5,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from field_pairs import made, pair
 
 import vesalius as vs
 from vesalius.diagrams.boxes.pointwise import Function
 from vesalius.diagrams.errors import Outside, SizeError
-from vesalius.diagrams.meaning.arrays import boxed
 from vesalius.diagrams.meaning.field import FieldAlgebra
 from vesalius.diagrams.meaning.rational import RationalAlgebra
-from vesalius.diagrams.meaning.residues import ABSENT, FIELD, P, Q, Residue
-
-
-@pytest.fixture
-def algebra() -> FieldAlgebra:
-    return FieldAlgebra()
-
-
-def pair(value, algebra):
-    return algebra.floats(boxed(value))
-
-
-def made(*entries):
-    return np.array(list(entries), dtype=FIELD)
-
-
-@vs.diagram
-def exponential(x: "n") -> "n":
-    return vs.exp(x)
-
+from vesalius.diagrams.meaning.residues import ABSENT, P, Q, Residue
 
 # -- unspecified functions ------------------------------------------------------------------------
 
